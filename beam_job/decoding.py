@@ -1,0 +1,89 @@
+"""How captions are decoded: the options of greedy decoding, beam search and sampling."""
+
+from dataclasses import dataclass
+
+STRATEGIES = ("greedy", "beam", "sample")
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Options of the decoder loop; ``ValueError`` with one clear sentence where they make no sense.
+
+    Attributes:
+      strategy: ``greedy`` takes the likeliest token at each step, ``beam`` keeps the ``beam_width`` likeliest
+        hypotheses, ``sample`` draws each token from the model's distribution.
+      num_captions: distinct captions for each image, best first.
+      beam_width: hypotheses that beam search keeps.
+      length_penalty: hypotheses are ranked by log-probability / tokens ** length_penalty; 0 prefers short captions,
+        1 ranks by the mean (Wu et al. 2016, p. 12, without their constant 5).
+      temperature: divides the logits before sampling; below 1 is more careful, above 1 more varied.
+      top_k: sampling draws from the k likeliest tokens only; 0 draws from all.
+      top_p: sampling draws from the fewest tokens whose probabilities reach p (Holtzman et al. 2020, p. 5).
+      seed: with the image's URI it decides every draw.
+      max_length: tokens of a caption at most, ``<end>`` included; 0 takes the model's own limit.
+      min_length: words of a caption at least.
+      no_repeat_ngram: a caption never holds the same run of that many words twice; 0 allows it, 1 bans repeated words.
+      attention: also return each word's log-probability and its attention over the image.
+    """
+
+    strategy: str = "greedy"
+    num_captions: int = 1
+    beam_width: int = 3
+    length_penalty: float = 0.7
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+    max_length: int = 0
+    min_length: int = 1
+    no_repeat_ngram: int = 0
+    attention: bool = False
+
+    def __post_init__(self) -> None:
+        def refuse(wrong: bool, option: str, rule: str) -> None:
+            if wrong:
+                raise ValueError(f"--{option} {getattr(self, option, self.strategy)}: {rule}.")
+
+        refuse(self.strategy not in STRATEGIES, "decoding", f"choose one of {', '.join(STRATEGIES)}")
+        refuse(self.num_captions < 1, "num_captions", "ask for at least 1 caption")
+        refuse(self.beam_width < 1, "beam_width", "the beam is at least 1 wide")
+        refuse(not 0 <= self.length_penalty <= 10, "length_penalty", "choose a number from 0 to 10")
+        refuse(not 0 < self.temperature <= 100, "temperature", "choose a number above 0, at most 100")
+        refuse(self.top_k < 0, "top_k", "choose 1 or more tokens, or 0 for all")
+        refuse(not 0 < self.top_p <= 1, "top_p", "choose a probability above 0, at most 1")
+        refuse(not 0 <= self.seed < 2**63, "seed", "choose a whole number from 0 to 2**63 - 1")
+        refuse(self.max_length < 0, "max_length", "choose 1 or more tokens, or 0 for the model's own limit")
+        refuse(self.min_length < 1, "min_length", "a caption has at least 1 word")
+        refuse(
+            0 < self.max_length <= self.min_length,
+            "min_length",
+            f"--max_length {self.max_length} leaves no room for so many words and the end",
+        )
+        refuse(self.no_repeat_ngram < 0, "no_repeat_ngram", "choose the length of a run of words, or 0 to allow repeats")
+        most = {"greedy": 1, "beam": self.beam_width}.get(self.strategy)
+        refuse(
+            most is not None and self.num_captions > most,
+            "num_captions",
+            f"{self.strategy} decoding gives at most {most}; widen the beam or sample",
+        )
+        refuse(
+            self.strategy == "sample" and self.top_k == 1 and self.num_captions > 1,
+            "num_captions",
+            "with --top_k 1 every sample is the same caption",
+        )
+
+    def longest(self, model_limit: int) -> int:
+        """Tokens of a caption at most, ``<end>`` included, for a model that was made for ``model_limit``."""
+        if self.max_length > model_limit:
+            raise ValueError(f"--max_length {self.max_length}: the model was made for {model_limit} tokens at most.")
+        longest = self.max_length or model_limit
+        if self.min_length >= longest:
+            raise ValueError(
+                f"--min_length {self.min_length}: the model's captions have {longest} tokens at most, the end included."
+            )
+        return longest
+
+    @property
+    def width(self) -> int:
+        """Hypotheses kept for a row of the search: greedy decoding is a beam of width 1, and so is each sample."""
+        return self.beam_width if self.strategy == "beam" else 1

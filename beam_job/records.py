@@ -1,0 +1,101 @@
+"""The records of a run: what flows through the pipeline, and the JSON lines it leaves."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+_DECIMALS = 4  # of scores in JSON: more than they mean, few enough to read
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedImage:
+    """An image at model size: ``pixels`` uint8 [height, width, 3]; ``width`` and ``height`` are the source's own."""
+
+    uri: str
+    width: int
+    height: int
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """One caption and how sure the model is of it.
+
+    Attributes:
+      text: the sentence for people.
+      tokens: the raw words, without ``<end>``.
+      score: mean log-probability of its tokens (natural logarithm, ``<end>`` included), at temperature 1.
+      min_log_prob: log-probability of the least likely token.
+      ended: whether the model ended it by itself, or the longest length cut it off.
+      log_probs: on request, each token's log-probability, ``<end>`` included.
+      attention: on request, for each token its weights over the image's positions.
+    """
+
+    text: str
+    tokens: Sequence[str]
+    score: float
+    min_log_prob: float
+    ended: bool
+    log_probs: Sequence[float] | None = None
+    attention: Sequence[Sequence[float]] | None = None
+
+    def fields(self) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "text": self.text,
+            "tokens": list(self.tokens),
+            "num_tokens": len(self.tokens),
+            "score": round(self.score, _DECIMALS),
+            "min_log_prob": round(self.min_log_prob, _DECIMALS),
+            "ended": self.ended,
+        }
+        if self.log_probs is not None:
+            found["log_probs"] = [round(value, _DECIMALS) for value in self.log_probs]
+        if self.attention is not None:
+            found["attention"] = [[round(value, _DECIMALS) for value in weights] for weights in self.attention]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionRecord:
+    """The captions of one image, best first, at least one.
+
+    ``model`` is the fingerprint of the model that gave them. ``device`` is where it ran, for the run's manifest.
+    """
+
+    uri: str
+    width: int
+    height: int
+    model: str
+    device: str
+    captions: Sequence[Caption]
+
+    def to_json(self) -> str:
+        captions = [caption.fields() for caption in self.captions]
+        return json.dumps(
+            {
+                "uri": self.uri,
+                "caption": captions[0]["text"],
+                "score": captions[0]["score"],
+                "captions": captions,
+                "width": self.width,
+                "height": self.height,
+                "model": self.model,
+            },
+            ensure_ascii=False,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The dead letter of one image: the stage that failed (fetch, decode or infer), a stable code, and a sentence."""
+
+    uri: str
+    stage: str
+    error: str
+    message: str
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False)

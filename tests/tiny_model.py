@@ -1,0 +1,94 @@
+"""A model directory made in a second: random weights, a few words, nothing of `train`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from beam_job.model_directory import Manifest, write_model
+from beam_job.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary
+
+WORDS = ("a", "cat", "dog", "on", "the", "grass", "runs", "red", "ball", "'s")
+
+
+class TinyModel(tf.Module):
+    """A convolution for an encoder; a recurrent step with dot attention for a decoder."""
+
+    def __init__(
+        self, size: int, vocabulary: int, units: int, seed: int, sharpness: float = 2.0, dtype: tf.DType = tf.float16
+    ):
+        super().__init__()
+        random = np.random.default_rng(seed)
+
+        def weight(name: str, *shape: int) -> tf.Variable:
+            scale = sharpness / np.sqrt(shape[-2]) if len(shape) > 1 else 0.1
+            return tf.Variable(random.normal(size=shape) * scale, dtype=dtype, name=name, trainable=False)
+
+        self.kernel = weight("kernel", 8, 8, 3, units)
+        self.embedding = weight("embedding", vocabulary, units)
+        self.recurrent = weight("recurrent", 2 * units, units)
+        self.out = weight("out", 2 * units, vocabulary)
+        self.bias = weight("bias", vocabulary)
+
+        self.encode = tf.function(
+            self._encode, input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8, "images")]
+        )
+        positions = (size // 8) ** 2
+        self.decode_step = tf.function(
+            self._decode_step,
+            input_signature=[
+                tf.TensorSpec([None], tf.int32, "tokens"),
+                tf.TensorSpec([None, units], tf.float32, "state"),
+                tf.TensorSpec([None, positions, units], tf.float32, "features"),
+            ],
+        )
+
+    def _encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        grid = tf.nn.conv2d(tf.cast(images, tf.float32) / 127.5 - 1, tf.cast(self.kernel, tf.float32), 8, "VALID")
+        features = tf.reshape(grid, [-1, grid.shape[1] * grid.shape[2], grid.shape[3]])
+        return {"features": features, "state": tf.tanh(tf.reduce_mean(features, axis=1))}
+
+    def _decode_step(self, tokens: tf.Tensor, state: tf.Tensor, features: tf.Tensor) -> dict[str, tf.Tensor]:
+        words = tf.gather(tf.cast(self.embedding, tf.float32), tokens)
+        state = tf.tanh(tf.matmul(tf.concat([words, state], axis=-1), tf.cast(self.recurrent, tf.float32)))
+        attention = tf.nn.softmax(tf.einsum("bu,bpu->bp", state, features))
+        context = tf.einsum("bp,bpu->bu", attention, features)
+        logits = tf.matmul(tf.concat([state, context], axis=-1), tf.cast(self.out, tf.float32))
+        return {"logits": logits + tf.cast(self.bias, tf.float32), "state": state, "attention": attention}
+
+
+def tiny_vocabulary(words: Sequence[str] = WORDS) -> Vocabulary:
+    """Special tokens in unusual places: their ids are to be looked up."""
+    words = list(words)
+    return Vocabulary([END, *words[:2], PADDING, UNKNOWN, *words[2:], START])
+
+
+def write_tiny_model(
+    path: Path,
+    *,
+    size: int = 16,
+    words: Sequence[str] = WORDS,
+    units: int = 8,
+    max_caption_length: int = 12,
+    seed: int = 0,
+    sharpness: float = 2.0,
+    dtype: tf.DType = tf.float16,
+) -> Manifest:
+    """Exports a tiny model; the same seed gives the same weights."""
+    vocabulary = tiny_vocabulary(words)
+    module = TinyModel(size, len(vocabulary), units, seed, sharpness, dtype)
+    return write_model(
+        path,
+        lambda target: tf.saved_model.save(
+            module, target, signatures={"encode": module.encode, "decode_step": module.decode_step}
+        ),
+        vocabulary,
+        image_height=size,
+        image_width=size,
+        encoder="tiny",
+        max_caption_length=max_caption_length,
+        training={},
+        metrics={},
+        licence="none",
+    )
