@@ -44,8 +44,8 @@ RESIZE = "stretch-bilinear"
 bilinear, antialiased when the image shrinks."""
 
 MAX_PIXELS = 150_000_000
-"""Default limit on width x height. Pillow holds 4 bytes a pixel while it decodes, so one image takes 600 MB at most;
-the largest sensors of common cameras stay below."""
+"""Default limit on width x height. Pillow holds 4 bytes a pixel, and 8 while it converts one mode into another: 1.2 GB
+for the largest image that passes. JPEGs take less, as they are decoded at a reduced scale."""
 
 ERRORS = {
     "empty": "The file holds no bytes.",
@@ -81,7 +81,7 @@ _UPRIGHT = {  # EXIF orientation -> what turns the picture upright; from 5 on, w
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_MAX_SCANS = 1000  # of a progressive JPEG; real ones have about ten, and each costs a pass over the whole picture
+_MAX_SCANS = 100  # of a progressive JPEG; real ones have about ten
 
 
 class ImageError(ValueError):
@@ -153,8 +153,7 @@ def _decode(data: bytes, height: int, width: int, max_pixels: int) -> Pixels:
     try:
         if image.format in _JPEG:
             source = image.size
-            if image.info.get("progressive") and data.count(b"\xff\xda") > _MAX_SCANS:
-                raise ImageError("corrupt", f"The progressive JPEG has over {_MAX_SCANS} scans.")
+            _check_scans(image, data)
             # Wide enough for both sides, as the picture may still be turned.
             image.draft(None, (2 * max(height, width),) * 2)
             image.load()
@@ -199,6 +198,15 @@ def _open(data: bytes) -> ImageFile.ImageFile:
     raise ImageError("not_an_image", f"The content starts with {data[:12]!r}, which no image format does.")
 
 
+def _check_scans(image: ImageFile.ImageFile, data: bytes) -> None:
+    """Refuses a progressive JPEG of a great many scans: a few hundred bytes each, they cost a pass over the whole
+    picture each, minutes in all."""
+    if image.info.get("progressive") and image.fp is not None:
+        start = image.fp.tell()  # behind the first scan's marker; the picture lasts to the first end marker from there
+        if 1 + data.count(b"\xff\xda", start, data.find(b"\xff\xd9", start)) > _MAX_SCANS:
+            raise ImageError("corrupt", f"The progressive JPEG has over {_MAX_SCANS} scans; real ones have about ten.")
+
+
 def _image_error(error: Exception, name: str | None, data: bytes) -> ImageError:
     if isinstance(error, (MemoryError, Image.DecompressionBombError)):
         return ImageError("too_many_pixels", f"The {name} does not fit into memory: {error}")
@@ -226,11 +234,21 @@ def _plain(image: Image.Image, data: bytes) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _wide_grey(image)
     if not image.has_transparency_data:
-        return image.convert("L" if image.mode in ("1", "L") else "RGB")
-    if image.format == "PNG" and image.mode == "RGB" and data[24] == 16:
-        # Pillow keeps the high bytes of the pixels, but all of the transparent colour.
-        image.info["transparency"] = tuple(sample >> 8 for sample in image.info["transparency"])
-    return image.convert("RGBA").convert("RGBa")
+        return _as(image, "L" if image.mode in ("1", "L") else "RGB")
+    if image.format == "PNG" and image.mode in ("L", "RGB"):
+        image.info["transparency"] = _to_8_bits(image.info["transparency"], data[24])
+    return _as(image, "RGBA").convert("RGBa")
+
+
+def _as(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)  # convert alone would copy
+
+
+def _to_8_bits(colour: int | tuple[int, ...], depth: int) -> int | tuple[int, ...]:
+    """A PNG's transparent colour, the way Pillow brings that PNG's pixels of `depth` bits to 8 (it leaves this one out)."""
+    if isinstance(colour, tuple):
+        return tuple(sample >> (depth - 8) for sample in colour)
+    return colour * 255 // ((1 << depth) - 1)
 
 
 def _wide_grey(image: Image.Image) -> Image.Image:
@@ -257,10 +275,10 @@ def _wide_grey(image: Image.Image) -> Image.Image:
 def _over_white(image: Image.Image) -> npt.NDArray[np.uint8]:
     """L, RGB or RGBa to uint8 [height, width, 3]."""
     if image.mode != "RGBa":
-        return np.asarray(image.convert("RGB"))
-    samples: npt.NDArray[np.uint16] = np.asarray(image).astype(np.uint16)
-    white = 255 - samples[..., 3:]
-    return np.minimum(samples[..., :3] + white, 255).astype(np.uint8, copy=False)
+        return np.asarray(_as(image, "RGB"))
+    samples = np.asarray(image).astype(np.uint16)
+    laid: npt.NDArray[np.uint16] = np.minimum(samples[..., :3] + (255 - samples[..., 3:]), 255)
+    return laid.astype(np.uint8)
 
 
 class _TruncatedSwitch(threading.local):
