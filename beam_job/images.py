@@ -41,12 +41,12 @@ class FetchAndDecode(beam.DoFn):
 
     def process(
         self, uri: str, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
-    ) -> Iterator[WindowedValue | TaggedOutput]:
+    ) -> Iterator[Any]:
         self._ahead.append((self._pool.submit(self._load, uri), WindowedValue(uri, timestamp, (window,))))
         while len(self._ahead) > self._threads:
             yield self._oldest()
 
-    def finish_bundle(self) -> Iterator[WindowedValue | TaggedOutput]:
+    def finish_bundle(self) -> Iterator[Any]:
         while self._ahead:
             yield self._oldest()
 
