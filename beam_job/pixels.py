@@ -139,7 +139,9 @@ def decode(
         with _accepting_truncated():
             pixels = _decode(data, height, width, max_pixels)
         if not np.ptp(pixels.array, axis=(0, 1)).any():
-            raise ImageError("truncated", "The file ends before any of its picture.") from error
+            raise ImageError(
+                "truncated", "The file ends too early, and none of its picture can be made out."
+            ) from error
         return pixels
 
 
@@ -150,12 +152,15 @@ def _decode(data: bytes, height: int, width: int, max_pixels: int) -> Pixels:
             "too_many_pixels",
             f"The image has {image.width} x {image.height} pixels, over the limit of {max_pixels:,}.",
         )
+    box = None
     try:
         if image.format in _JPEG:
             source = image.size
             _check_scans(image, data)
-            # Wide enough for both sides, as the picture may still be turned.
-            image.draft(None, (2 * max(height, width),) * 2)
+            # Wide enough for both sides, as the picture may still be turned. Where the scale does not divide the size,
+            # the last column or row is only partly picture: the box says how much.
+            drafted = image.draft(None, (2 * max(height, width),) * 2)
+            box = drafted and drafted[1]
             image.load()
         else:
             image.load()
@@ -163,7 +168,8 @@ def _decode(data: bytes, height: int, width: int, max_pixels: int) -> Pixels:
         orientation = _orientation(image)
         sideways = orientation >= 5
         # Resizing first makes the turn cheap.
-        small = _plain(image, data).resize((height, width) if sideways else (width, height), Image.Resampling.BILINEAR)
+        size = (height, width) if sideways else (width, height)
+        small = _plain(image, data).resize(size, Image.Resampling.BILINEAR, box)
         if orientation in _UPRIGHT:
             small = small.transpose(_UPRIGHT[orientation])
         return Pixels(_over_white(small), *(reversed(source) if sideways else source))
