@@ -20,8 +20,8 @@ class Vocabulary:
     """An ordered set of tokens. The four special ones may stand anywhere: their ids are looked up, never assumed.
 
     Attributes:
-        tokens: every token, in the order of the ids.
-        pad_id, unknown_id, start_id, end_id: ids of the special tokens.
+      tokens: every token, in the order of the ids.
+      pad_id, unknown_id, start_id, end_id: ids of the special tokens.
     """
 
     def __init__(self, tokens: Iterable[str]):
@@ -30,7 +30,9 @@ class Vocabulary:
         self._ids: dict[str, int] = {}
         for number, token in enumerate(self.tokens):
             if not token or token.split() != [token]:
-                raise ValueError(f"Vocabulary line {number + 1} is {token!r}: a token is not empty and has no white space.")
+                raise ValueError(
+                    f"Vocabulary line {number + 1} is {token!r}: a token is not empty and has no white space."
+                )
             if self._ids.setdefault(token, number) != number:
                 raise ValueError(f"Vocabulary lines {self._ids[token] + 1} and {number + 1} both hold {token!r}.")
         missing = [token for token in SPECIAL if token not in self._ids]
@@ -54,7 +56,7 @@ class Vocabulary:
         return token in self._ids
 
     def encode(self, tokens: Iterable[str]) -> list[int]:
-        """Ids of the tokens; a token that the vocabulary lacks becomes `unknown_id`."""
+        """Ids of the tokens; a token that the vocabulary lacks becomes ``unknown_id``."""
         return [self._ids.get(token, self.unknown_id) for token in tokens]
 
     def decode(self, ids: Iterable[int]) -> list[str]:
@@ -62,7 +64,7 @@ class Vocabulary:
         return [self.tokens[number] for number in _checked(ids, len(self))]
 
     def text(self, tokens: Sequence[str]) -> str:
-        """The sentence that people read: special tokens left out, a capital first, a full stop last; "" for no words."""
+        """The sentence for people: no special tokens, a capital first, a full stop last; "" where there is no word."""
         sentence = " ".join(token for token in tokens if token not in SPECIAL)
         return sentence[:1].upper() + sentence[1:] + "." if sentence else ""
 

@@ -1,0 +1,50 @@
+"""Batches: every caption once an epoch, the same batch for the same number, little padding."""
+
+import numpy as np
+import pytest
+
+from train.batches import Batches
+
+RANDOM = np.random.default_rng(0)
+FEATURES = RANDOM.normal(size=(7, 2, 3, 4)).astype(np.float16)
+IMAGES = RANDOM.integers(7, size=40)
+TOKENS = [[1, *[10 + caption] * int(RANDOM.integers(1, 9)), 2] for caption in range(40)]
+
+
+def make(seed: int = 0, batch_size: int = 8) -> Batches:
+    return Batches(FEATURES, IMAGES, TOKENS, pad_id=0, batch_size=batch_size, seed=seed)
+
+
+def test_an_epoch_holds_every_caption_once_with_its_own_image() -> None:
+    batches = make()
+    seen = []
+    for step in range(5, 10):
+        feature_map, tokens = batches[step]
+        assert feature_map.shape == (8, 3, 4)
+        assert feature_map.dtype == np.float16
+        for features, row in zip(feature_map, tokens, strict=True):
+            caption = row[1] - 10
+            assert row[row != 0].tolist() == TOKENS[caption]
+            assert any(np.array_equal(features, view) for view in FEATURES[IMAGES[caption]])
+            seen.append(caption)
+    assert sorted(seen) == list(range(40))
+
+
+def test_a_batch_depends_on_seed_and_number_alone() -> None:
+    forwards, backwards = make(), make()
+    some = {step: forwards[step] for step in range(12)}
+    for step in reversed(range(12)):
+        for one, other in zip(some[step], backwards[step], strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert any(not np.array_equal(some[0].tokens, batch.tokens) for batch in (some[5], make(seed=1)[0]))
+
+
+def test_captions_of_about_one_length_stand_together() -> None:
+    batches = make()
+    padding = sum(int((batches[step].tokens == 0).sum()) for step in range(5))
+    assert padding < 40  # of about 300 places; a random order would waste 120
+
+
+def test_too_few_captions_are_refused() -> None:
+    with pytest.raises(ValueError, match="lower the batch size"):
+        make(batch_size=41)

@@ -1,0 +1,100 @@
+"""Measures an exported model through the job's own captioner, with the field's standard tools.
+
+    captions = caption_images(captioner, [example.image for example in examples], batch_size=32)
+    score([caption.text for caption in captions], [example.captions for example in examples])
+    # {"bleu_1": 63.1, ..., "bleu_4": 20.2, "meteor": 20.1, "rouge_l": 46.2, "cider": 51.2}
+
+The scores are those of pycocoevalcap behind its PTB tokenizer, times 100. Both need Java.
+"""
+
+import contextlib
+import io
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from beam_job.captioner import Captioner
+from beam_job.pixels import decode
+from beam_job.records import Caption
+from train.text import words
+
+# Words that may stand twice in a good caption.
+_FUNCTION_WORDS = frozenset(
+    words(
+        "a an the and or of in on at to by for from with into onto over under up down out off through near next behind "
+        "beside between around across along is are be being has have while as that who which it its his her their one "
+        "two three another other some"
+    )
+)
+
+
+class EvaluationError(RuntimeError):
+    """What the measurement needs is missing; the message says what to install."""
+
+
+def caption_images(
+    captioner: Captioner, images: Sequence[Path], batch_size: int, report: Callable[[int], None] = lambda done: None
+) -> list[Caption]:
+    """The best caption of each image; ``report`` is called with the number of images done after each batch.
+
+    ``batch_size`` is that of the captioner.
+
+    Raises:
+      ImageError, OSError: an image can't be read. A measurement leaves nothing out.
+    """
+    size = captioner.model.manifest.image
+    captions: list[Caption] = []
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
+        pixels = [decode(image.read_bytes(), size.height, size.width).array for image in batch]
+        captions += [found[0] for found in captioner.caption(pixels, [str(image) for image in batch])]
+        report(len(captions))
+    return captions
+
+
+def score(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """BLEU-1 to 4, METEOR, ROUGE-L and CIDEr, times 100.
+
+    Args:
+      candidates: one caption an image.
+      references: what people said about each image.
+
+    Raises:
+      EvaluationError: pycocoevalcap or Java is missing.
+    """
+    try:
+        from pycocoevalcap.bleu.bleu import Bleu
+        from pycocoevalcap.cider.cider import Cider
+        from pycocoevalcap.meteor.meteor import Meteor
+        from pycocoevalcap.rouge.rouge import Rouge
+        from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+    except ImportError as error:
+        raise EvaluationError("Evaluation needs pycocoevalcap: pip install '.[evaluate]'.") from error
+    if shutil.which("java") is None:
+        raise EvaluationError("Evaluation needs Java (17, say) on the PATH, for the PTB tokenizer and METEOR.")
+
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocoevalcap prints as it goes
+        tokenizer = PTBTokenizer()
+        truth = tokenizer.tokenize({i: [{"caption": text} for text in texts] for i, texts in enumerate(references)})
+        found = tokenizer.tokenize({i: [{"caption": text}] for i, text in enumerate(candidates)})
+        bleu, _ = Bleu(4).compute_score(truth, found)
+        scores = dict(zip(("bleu_1", "bleu_2", "bleu_3", "bleu_4"), bleu, strict=True))
+        for name, scorer in (("meteor", Meteor()), ("rouge_l", Rouge()), ("cider", Cider())):
+            scores[name], _ = scorer.compute_score(truth, found)
+    return {name: round(100 * float(value), 2) for name, value in scores.items()}
+
+
+def health(captions: Sequence[Caption]) -> dict[str, float]:
+    """What references can't tell: whether the captions of an archive differ from each other and don't stammer."""
+    tokens = [tuple(caption.tokens) for caption in captions]
+    content = [[word for word in caption if word not in _FUNCTION_WORDS] for caption in tokens]
+    return {
+        "captions": len(tokens),
+        "distinct_captions_percent": round(100 * len(set(tokens)) / len(tokens), 1),
+        "distinct_words": len({word for caption in tokens for word in caption}),
+        "mean_words": round(sum(map(len, tokens)) / len(tokens), 2),
+        "repeats_a_content_word_percent": round(
+            100 * sum(len(set(told)) < len(told) for told in content) / len(tokens), 1
+        ),
+        "ended_percent": round(100 * sum(caption.ended for caption in captions) / len(tokens), 1),
+    }

@@ -1,0 +1,96 @@
+"""Teacher forcing: the decoder sees the words of a caption so far and learns the next one.
+
+losses = fit(decoder, recipe, batches, pad_id=vocabulary.pad_id, report=print_progress)
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from train.batches import Batches
+from train.decoder import Decoder
+from train.recipe import Recipe
+
+
+def fit(
+    decoder: Decoder,
+    recipe: Recipe,
+    batches: Batches,
+    *,
+    pad_id: int,
+    report: Callable[[int, float], None] = lambda step, loss: None,
+) -> list[float]:
+    """Trains the decoder in place for the recipe's epochs.
+
+    Args:
+      decoder: the models to train.
+      recipe: epochs, learning rate, schedule, label smoothing.
+      batches: of features and captions.
+      pad_id: id that stands for no word; the loss leaves it out.
+      report: called with the number of steps done and the loss after each step.
+
+    Returns:
+      The mean loss of each epoch, in nats a word.
+    """
+    steps = recipe.epochs * batches.steps_per_epoch
+    optimizer = keras.optimizers.Adam(learning_rate(recipe, steps), global_clipnorm=recipe.clip_norm)
+    optimizer.build(decoder.trainable_variables)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, *batches.features.shape[2:]], tf.float16),
+            tf.TensorSpec([None, None], tf.int32),
+        ]
+    )
+    def train_step(feature_map: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            features, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=True)
+            logits, _, _ = decoder.words([tokens[:, :-1], state, features], training=True)
+            loss = caption_loss(logits, tokens[:, 1:], pad_id, recipe.label_smoothing)
+        variables = decoder.trainable_variables
+        optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
+        return loss
+
+    losses: list[float] = []
+    with ThreadPoolExecutor(1) as ahead:  # the next batch is read while this one trains
+        batch = ahead.submit(batches.__getitem__, 0)
+        for step in range(steps):
+            current = batch.result()
+            batch = ahead.submit(batches.__getitem__, min(step + 1, steps - 1))
+            losses.append(float(train_step(*current)))
+            report(step + 1, losses[-1])
+    return [float(np.mean(epoch)) for epoch in np.split(np.array(losses), recipe.epochs)]
+
+
+def caption_loss(logits: tf.Tensor, targets: tf.Tensor, pad_id: int, smoothing: float = 0.0) -> tf.Tensor:
+    """Cross-entropy in nats, mean over the real tokens of the batch.
+
+    Args:
+      logits: float32 [batch, length, vocabulary].
+      targets: int32 [batch, length].
+      pad_id: id whose places are left out.
+      smoothing: share of each target's probability that is spread evenly over the vocabulary.
+    """
+    real = targets != pad_id
+    logits, targets = tf.boolean_mask(logits, real), tf.boolean_mask(targets, real)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+    if smoothing:
+        uniform = tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_mean(logits, axis=-1)
+        losses = (1 - smoothing) * losses + smoothing * uniform
+    return tf.reduce_mean(losses)
+
+
+def learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """The recipe's schedule over that many steps."""
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    warmup = max(min(recipe.warmup_steps, steps // 10), 1)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        warmup_target=recipe.learning_rate,
+        warmup_steps=warmup,
+        decay_steps=max(steps - warmup, 1),
+    )

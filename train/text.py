@@ -1,0 +1,56 @@
+"""Captions to words, and words to a vocabulary. No image is touched.
+
+words("A dog 's ball, well-known !")  # ["a", "dog's", "ball", "well-known"]
+vocabulary = build_vocabulary(captions, size=20_000, least_frequency=4)
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+
+from beam_job.vocabulary import SPECIAL, Vocabulary
+
+# Tokenised data sets set these apart from their word: "dog 's", "does n't".
+_CLITIC = re.compile(r"\s+('(?:s|m|d|re|ve|ll|t)|n't)(?=\s|$)")
+_APOSTROPHES = str.maketrans("\u2019\u02bc\u2010\u2011", "''--")
+
+
+def words(caption: str) -> list[str]:
+    """The words of a caption, in lower case.
+
+    Letters of every script, their accents and digits are kept, and so are hyphens and apostrophes inside a word
+    ("well-known", "dog's"). Everything else parts words. A clitic that stands apart is joined to its word again.
+    """
+    caption = unicodedata.normalize("NFC", caption.lower()).translate(_APOSTROPHES).replace("--", " ")
+    caption = "".join(letter if _is_kept(letter) else " " for letter in caption)
+    bare = (word.strip("'-") for word in _CLITIC.sub(r"\1", caption).split())
+    return [word for word in bare if word]
+
+
+def build_vocabulary(captions: Iterable[str], size: int, least_frequency: int = 1) -> Vocabulary:
+    """The commonest words of the captions.
+
+    Args:
+      captions: sentences as people wrote them.
+      size: most tokens that the vocabulary may have, the four special ones included.
+      least_frequency: rarer words are left out; they become ``[UNK]``.
+
+    Raises:
+      ValueError: no word is left.
+    """
+    counts = Counter(word for caption in captions for word in words(caption))
+    # Ties are broken by the word itself, so that the order of the data does not change the ids.
+    ranked = sorted(counts, key=lambda word: (-counts[word], word))
+    kept = [word for word in ranked if counts[word] >= least_frequency][: max(size - len(SPECIAL), 0)]
+    if not kept:
+        raise ValueError(
+            f"No word of the captions ({len(counts)} different ones) fits a vocabulary of {size} tokens with a least "
+            f"frequency of {least_frequency}: lower the frequency or check the captions."
+        )
+    return Vocabulary([*SPECIAL, *kept])
+
+
+def _is_kept(letter: str) -> bool:
+    """Marks (Unicode category M) belong to their letter: the vowel signs of Indic scripts, say."""
+    return letter.isalnum() or letter in "'-" or unicodedata.category(letter).startswith("M")
