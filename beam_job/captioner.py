@@ -6,7 +6,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -16,15 +16,15 @@ from beam_job.frozen import freeze
 from beam_job.model_directory import SAVED_MODEL, OpenModel
 from beam_job.proposals import ban_tokens, drawn, likeliest
 from beam_job.records import Caption
-from beam_job.search import Hypotheses, search
+from beam_job.search import Hypotheses, Propose, search
 
 # Why a caption does not depend on its batch, to the last bit. On CPUs a matrix product with a single row takes another
 # path and rounds differently; so do the exponentials of the last few elements of an array, those that do not fill a
 # vector register of 16 floats. Hence at least two rows for the encoder, and a multiple of 16 for the decoder.
 _ENCODER_ROWS = 2
 _DECODER_ROWS = 16
-# Sampling N distinct captions draws N at a time, at most this often.
-_MAX_ROUNDS = 10
+# N distinct samples are drawn N at a time, at most this often.
+_MAX_DRAWS = 10
 
 
 class Captioner:
@@ -43,7 +43,6 @@ class Captioner:
         self._rows = -(-batch_size // _DECODER_ROWS) * _DECODER_ROWS
         self._encoder_rows = max(batch_size, _ENCODER_ROWS)
         self._max_length = decoding.longest(model.manifest.max_caption_length)
-        self._draws = decoding.num_captions if decoding.strategy == "sample" else 1
 
         loaded = tf.saved_model.load(str(model.directory / SAVED_MODEL))
         encode, decode_step = (freeze(loaded.signatures[name]) for name in ("encode", "decode_step"))
@@ -66,36 +65,45 @@ class Captioner:
             features, state = tf.pad(made["features"], [[0, more], [0, 0], [0, 0]]), tf.pad(made["state"], [[0, more], [0, 0]])
             return features, state
 
-        @tf.function(autograph=False)
-        def decode_batch(features: tf.Tensor, state: tf.Tensor, in_use: tf.Tensor, uniforms: tf.Tensor) -> Hypotheses:
-            propose = likeliest(2 * decoding.width)
-            if decoding.strategy == "sample":
-                propose = drawn(
-                    uniforms, temperature=decoding.temperature, top_k=decoding.top_k, top_p=decoding.top_p
-                )
+        def loop(
+            propose: Propose, features: tf.Tensor, state: tf.Tensor, in_use: tf.Tensor, width: int, length_penalty: float
+        ) -> Hypotheses:
             return search(
                 step,
                 propose,
                 ban,
-                tf.repeat(features, self._draws, axis=0),
-                tf.repeat(state, self._draws, axis=0),
-                tf.repeat(in_use, self._draws),
-                width=decoding.width,
+                features,
+                state,
+                in_use,
+                width=width,
                 max_length=self._max_length,
-                length_penalty=decoding.length_penalty if decoding.strategy == "beam" else 1.0,
+                length_penalty=length_penalty,
                 start_id=vocabulary.start_id,
                 end_id=vocabulary.end_id,
                 pad_id=vocabulary.pad_id,
                 keep_attention=decoding.attention,
             )
 
+        @tf.function(autograph=False)
+        def beam(features: tf.Tensor, state: tf.Tensor, in_use: tf.Tensor) -> Hypotheses:
+            # Samples are ranked by their mean log-probability, and so are those that fill a gap among them.
+            length_penalty = 1.0 if decoding.strategy == "sample" else decoding.length_penalty
+            return loop(likeliest(2 * decoding.width), features, state, in_use, decoding.width, length_penalty)
+
+        @tf.function(autograph=False)
+        def draw(features: tf.Tensor, state: tf.Tensor, in_use: tf.Tensor, uniforms: tf.Tensor) -> Hypotheses:
+            propose = drawn(uniforms, temperature=decoding.temperature, top_k=decoding.top_k, top_p=decoding.top_p)
+            rows = (tf.repeat(tensor, decoding.num_captions, axis=0) for tensor in (features, state, in_use))
+            return loop(propose, *rows, width=1, length_penalty=1.0)
+
         self._encode = encode_batch
-        self._decode = decode_batch
+        self._beam = beam
+        self._draw = draw
 
     @property
     def traces(self) -> int:
-        """How often TensorFlow has traced the graphs: it stays at two, once for each."""
-        return self._encode.experimental_get_tracing_count() + self._decode.experimental_get_tracing_count()
+        """How often TensorFlow has traced the graphs: once for each that was needed."""
+        return sum(graph.experimental_get_tracing_count() for graph in (self._encode, self._beam, self._draw))
 
     @property
     def fingerprint(self) -> str:
@@ -109,9 +117,14 @@ class Captioner:
         return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")) if gpus else "CPU"
 
     def warm_up(self) -> None:
-        """Traces and runs the graphs once, on a blank image."""
+        """Traces and runs every graph that captioning may need, on a blank image."""
         image = self.model.manifest.image
-        self.caption([np.zeros([image.height, image.width, 3], np.uint8)], [""])
+        features, state = self._encode(np.zeros([self._encoder_rows, image.height, image.width, 3], np.uint8))
+        in_use = self._padded([True])
+        if self.decoding.strategy == "sample":
+            self._sampled(0, [""])(features, state, in_use)
+        if self.decoding.strategy != "sample" or self.decoding.num_captions > 1:
+            self._beam(features, state, in_use)
 
     def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption]]:
         """Captions images.
@@ -121,8 +134,7 @@ class Captioner:
           uris: the images' names; sampling depends on them and on the seed, the other strategies don't.
 
         Returns:
-          For each image its distinct captions, best first: ``num_captions`` of them, or fewer where the beam held no
-          more or sampling went on repeating itself.
+          For each image ``num_captions`` distinct captions, best first; fewer only where the beam held no more.
         """
         image = self.model.manifest.image
         batch = np.zeros([self._encoder_rows, image.height, image.width, 3], np.uint8)
@@ -130,16 +142,17 @@ class Captioner:
         features, state = self._encode(batch)
         wanted = self.decoding.num_captions
         found: list[dict[tuple[str, ...], tuple[float, Caption]]] = [{} for _ in pixels]
-        for turn in range(_MAX_ROUNDS if self.decoding.strategy == "sample" else 1):
+        # Where a model is so sure of itself that its samples repeat, the likeliest other captions fill the gap.
+        sampling = [self._sampled(turn, uris) for turn in range(_MAX_DRAWS)] if self.decoding.strategy == "sample" else []
+        for decode in [*sampling, self._beam]:
             missing = [len(captions) < wanted for captions in found]
             if not any(missing):
                 break
-            hypotheses = self._decode(features, state, self._padded(missing), self._uniforms(uris, turn))
-            for row, hypothesis in enumerate(_rows(hypotheses, self._rows)):
-                if row < len(missing) and missing[row]:
-                    for rank, caption in self._captions(hypothesis):
-                        if len(found[row]) < wanted:
-                            found[row].setdefault(tuple(caption.tokens), (rank, caption))
+            hypotheses = _split(decode(features, state, self._padded(missing)), self._rows)
+            for row in np.flatnonzero(missing):
+                for rank, caption in self._captions(hypotheses[row]):
+                    if len(found[row]) < wanted:
+                        found[row].setdefault(tuple(caption.tokens), (rank, caption))
         return [
             [caption for _, caption in sorted(captions.values(), key=lambda ranked: -ranked[0])] for captions in found
         ]
@@ -149,16 +162,19 @@ class Captioner:
         in_use[: len(missing)] = missing
         return in_use
 
-    def _uniforms(self, uris: Sequence[str], turn: int) -> np.ndarray:
+    def _sampled(self, turn: int, uris: Sequence[str]) -> Callable[..., Hypotheses]:
+        return lambda features, state, in_use: self._draw(features, state, in_use, self._uniforms(turn, uris))
+
+    def _uniforms(self, turn: int, uris: Sequence[str]) -> np.ndarray:
         """Float32 [rows * draws, max_length]: what each draw of each image depends on, and nothing else."""
-        numbers = np.zeros([self._rows, self._draws, self._max_length], np.float32)
-        if self.decoding.strategy == "sample":
-            for row, uri in enumerate(uris):
-                for draw in range(self._draws):
-                    name = f"{self.decoding.seed} {turn * self._draws + draw} {uri}"
-                    key = int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:16], "big")
-                    generator = np.random.Generator(np.random.Philox(key=key))
-                    numbers[row, draw] = generator.random(self._max_length, np.float32)
+        draws = self.decoding.num_captions
+        numbers = np.zeros([self._rows, draws, self._max_length], np.float32)
+        for row, uri in enumerate(uris):
+            for draw in range(draws):
+                name = f"{self.decoding.seed} {turn * draws + draw} {uri}"
+                key = int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:16], "big")
+                generator = np.random.Generator(np.random.Philox(key=key))
+                numbers[row, draw] = generator.random(self._max_length, np.float32)
         return numbers.reshape([-1, self._max_length])
 
     def _captions(self, hypotheses: Hypotheses) -> list[tuple[float, Caption]]:
@@ -184,7 +200,7 @@ class Captioner:
         return found
 
 
-def _rows(hypotheses: Hypotheses, rows: int) -> list[Hypotheses]:
+def _split(hypotheses: Hypotheses, rows: int) -> list[Hypotheses]:
     """Splits what the search returns into one ``Hypotheses`` of numpy arrays [count, ...] for each image."""
     parts = [part.numpy() for part in hypotheses]
     count = parts[0].size // rows

@@ -85,5 +85,5 @@ class Decoding:
 
     @property
     def width(self) -> int:
-        """Hypotheses kept for a row of the search: greedy decoding is a beam of width 1, and so is each sample."""
-        return self.beam_width if self.strategy == "beam" else 1
+        """Hypotheses that the search keeps: greedy decoding is a beam of width 1."""
+        return {"greedy": 1, "beam": self.beam_width, "sample": self.num_captions}[self.strategy]
