@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--beam_width", type=int, default=3, help="Hypotheses that beam search keeps.")
     evaluate.add_argument("--batch_size", type=int, default=32, help="Images in a batch.")
     evaluate.add_argument("--output", metavar="FILE", help="Where the scores and every caption go, as JSON.")
+    evaluate.add_argument("--record", metavar="NAME", help="Keep the scores in the model's manifest under that name.")
     return parser
 
 
@@ -103,7 +104,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from beam_job.decoding import Decoding
     from beam_job.model_directory import DEFAULT_MODEL, open_model
     from train.captions import read_captions
-    from train.evaluate import caption_images, health, score
+    from train.evaluate import caption_images, health, record, score
     from train.progress import Progress
 
     decoding = Decoding(options.decoding, beam_width=options.beam_width)
@@ -114,6 +115,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     metrics = score([caption.text for caption in captions], [example.captions for example in examples])
     metrics |= health(captions)
     print(json.dumps(metrics, indent=2))
+    if options.record:
+        record(options.model or DEFAULT_MODEL, options.record, metrics)
     if options.output:
         found = [
             {

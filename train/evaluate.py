@@ -9,11 +9,14 @@ The scores are those of pycocoevalcap behind its PTB tokenizer, times 100. Both 
 
 import contextlib
 import io
+import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from beam_job.captioner import Captioner
+from beam_job.model_directory import MANIFEST, read_manifest
 from beam_job.pixels import decode
 from beam_job.records import Caption
 from train.text import words
@@ -82,6 +85,15 @@ def score(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> dic
         for name, scorer in (("meteor", Meteor()), ("rouge_l", Rouge()), ("cider", Cider())):
             scores[name], _ = scorer.compute_score(truth, found)
     return {name: round(100 * float(value), 2) for name, value in scores.items()}
+
+
+def record(model: str | os.PathLike[str], name: str, metrics: Mapping[str, float]) -> None:
+    """Adds metrics under a name to the manifest of a local model directory; the fingerprint stays the same."""
+    manifest = read_manifest(model)
+    manifest = replace(manifest, metrics={**manifest.metrics, name: dict(metrics)})
+    beside = Path(model) / f"{MANIFEST}.new"
+    beside.write_text(manifest.to_json(), encoding="utf-8")
+    beside.replace(Path(model) / MANIFEST)
 
 
 def health(captions: Sequence[Caption]) -> dict[str, float]:
