@@ -1,0 +1,48 @@
+"""Packages the job (`beam_job`, with the model that ships) and the training program (`train`)."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "beam_job" / "__init__.py").read_text(), re.MULTILINE)
+
+# Lower bounds are the versions that the tests ran with. Beam and TensorFlow bound the others from above.
+EVALUATE = ["pycocoevalcap>=1.2"]  # needs Java for its tokenizer and METEOR
+HEIC = ["pillow-heif>=1.8"]
+TEST = ["gcp-storage-emulator>=2026.7", "hypothesis>=6.170", "mypy>=2.4", "pytest>=9.2", "ruff>=0.17"]
+
+setup(
+    name="beam-captioner",
+    version=VERSION[1],
+    description="Batch image captioning on Apache Beam, and the training of its models",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    packages=find_packages(include=["beam_job", "beam_job.*", "train", "train.*"]),
+    package_data={"beam_job": ["py.typed", "default_model/**"], "train": ["py.typed"]},
+    python_requires=">=3.11,<3.14",  # TensorFlow has no build for later ones
+    install_requires=[
+        "apache-beam[gcp]>=2.77",
+        "google-cloud-storage>=3.17",
+        "keras>=3.15",
+        "numpy>=2.4",
+        "pillow>=12.3",
+        "tensorflow>=2.21",
+    ],
+    extras_require={"evaluate": EVALUATE, "heic": HEIC, "test": TEST + EVALUATE + HEIC},
+    entry_points={
+        "console_scripts": ["caption-images = beam_job.cli:main", "train-captioner = train.cli:main"],
+    },
+    classifiers=[
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
+)
