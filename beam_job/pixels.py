@@ -224,7 +224,7 @@ def _image_error(error: Exception, name: str | None, data: bytes) -> ImageError:
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:
-    """1 to 8, 1 where there is none. Asked after loading: a PNG may say it last, and a TIFF has turned itself by then."""
+    """1 to 8; 1 where there is none. Ask after loading: a PNG may say it last, and a TIFF has turned itself by then."""
     try:
         orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # a broken EXIF block is no reason to refuse the picture
@@ -251,7 +251,7 @@ def _as(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _to_8_bits(colour: int | tuple[int, ...], depth: int) -> int | tuple[int, ...]:
-    """A PNG's transparent colour, the way Pillow brings that PNG's pixels of `depth` bits to 8 (it leaves this one out)."""
+    """A PNG's transparent colour, the way Pillow brings pixels of `depth` bits to 8; it leaves this colour out."""
     if isinstance(colour, tuple):
         return tuple(sample >> (depth - 8) for sample in colour)
     return colour * 255 // ((1 << depth) - 1)
