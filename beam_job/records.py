@@ -47,14 +47,14 @@ class Caption:
             "text": self.text,
             "tokens": list(self.tokens),
             "num_tokens": len(self.tokens),
-            "score": round(self.score, _DECIMALS),
-            "min_log_prob": round(self.min_log_prob, _DECIMALS),
+            "score": _rounded(self.score),
+            "min_log_prob": _rounded(self.min_log_prob),
             "ended": self.ended,
         }
         if self.log_probs is not None:
-            found["log_probs"] = [round(value, _DECIMALS) for value in self.log_probs]
+            found["log_probs"] = [_rounded(value) for value in self.log_probs]
         if self.attention is not None:
-            found["attention"] = [[round(value, _DECIMALS) for value in weights] for weights in self.attention]
+            found["attention"] = [[_rounded(value) for value in weights] for weights in self.attention]
         return found
 
 
@@ -99,3 +99,7 @@ class Failure:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)
+
+
+def _rounded(value: float) -> float:
+    return round(value, _DECIMALS) + 0.0  # not -0.0

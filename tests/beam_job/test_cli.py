@@ -1,0 +1,152 @@
+"""The job from its command line: what it refuses before any work, and a whole run on DirectRunner."""
+
+import json
+import shutil
+from collections import Counter
+
+import pytest
+
+from beam_job.cli import main
+from tests.photos import SAMPLES, photos
+from tests.tiny_model import write_tiny_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    write_tiny_model(path)
+    return str(path)
+
+
+def refused(capsys, *argv):
+    """The one sentence on standard error of a job that must not start."""
+    assert main([str(arg) for arg in argv]) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert captured.out == ""
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("beam_job: ")
+    return lines[0]
+
+
+def test_nothing_is_written_when_the_job_is_refused(capsys, tmp_path):
+    refused(capsys, "--images", tmp_path / "*.jpg", "--output", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "--output is missing"),
+        (["--output", "out"], "nothing to caption"),
+        (["--output", "out", "--images", "no/such/*.jpg"], "--images no/such/*.jpg: no image matches"),
+        (["--output", "out", "--uris", "no_such.txt"], "--uris no_such.txt: the list cannot be read"),
+        (["--output", "out", "--images", "x", "--model", "no_such"], "Model no_such: manifest.json cannot be read"),
+        (["--output", "out", "--images", "x", "--batchsize", "3"], "--batchsize 3: there is no such option"),
+        (["--output", "out", "--images", "x", "--batch_size", "many"], "invalid int value: 'many'"),
+        (["--output", "out", "--images", "x", "--batch_size", "0"], "--batch_size 0: choose 1 or more"),
+        (["--output", "out", "--images", "x", "--fetch_threads", "0"], "--fetch_threads 0: choose 1 or more"),
+        (["--output", "out", "--images", "x", "--decoding", "best"], "invalid choice: 'best'"),
+        (["--output", "out", "--images", "x", "--decoding", "beam", "--beam_width", "0"], "--beam_width 0"),
+        (["--output", "out", "--images", "x", "--decoding", "sample", "--top_p", "1.5"], "--top_p 1.5"),
+        (["--output", "out", "--images", "x", "--decoding", "beam", "--num_captions", "4"], "--num_captions 4"),
+    ],
+)
+def test_bad_options_get_one_clear_sentence(capsys, tmp_path, monkeypatch, argv, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(capsys, *argv)
+
+
+def test_a_list_that_is_empty_or_no_text(capsys, tmp_path):
+    (tmp_path / "empty.txt").write_text("\n  \n")
+    assert "the list holds no URI" in refused(capsys, "--uris", tmp_path / "empty.txt", "--output", tmp_path / "out")
+    shutil.copy(SAMPLES[0], tmp_path / "photo.txt")
+    assert "not text in UTF-8" in refused(capsys, "--uris", tmp_path / "photo.txt", "--output", tmp_path / "out")
+
+
+def test_an_output_that_cannot_be_written(capsys, tmp_path, model):
+    (tmp_path / "file").write_text("")
+    message = refused(capsys, "--images", SAMPLES[0], "--output", tmp_path / "file", "--model", model)
+    assert f"--output {tmp_path / 'file'}: cannot be written" in message
+
+
+def test_a_length_beyond_the_models_own(capsys, tmp_path, model):
+    message = refused(
+        capsys, "--images", SAMPLES[0], "--output", tmp_path / "out", "--model", model, "--max_length", "13"
+    )
+    assert "--max_length 13: the model was made for 12 tokens" in message
+
+
+def test_help_names_every_option(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(option in text for option in ("--images", "--uris", "--output", "--model", "--batch_size", "--decoding"))
+
+
+def broken_files(folder):
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "page.jpg").write_text("<html><body>404</body></html>")
+    (folder / "cut.jpg").write_bytes(SAMPLES[0].read_bytes()[:3000])
+    (folder / "noise.jpg").write_bytes(bytes(range(256)) * 20)
+    (folder / "header.jpg").write_bytes(SAMPLES[1].read_bytes()[:4])
+
+
+def records(run, kind):
+    return [json.loads(line) for path in run.glob(f"{kind}-*.jsonl") for line in path.read_text().splitlines()]
+
+
+def test_a_folder_with_20_photos_and_5_broken_files(capsys, tmp_path, model):
+    folder = tmp_path / "photos"
+    good = photos(folder, 20)
+    broken_files(folder)
+    output = tmp_path / "out"
+    assert main(["--images", f"{folder}/*.jpg", "--output", str(output), "--model", model, "--runner", "DirectRunner"]) == 0
+    assert "25 images: 20 captioned, 5 failed, 0 duplicates" in capsys.readouterr().err
+
+    (run,) = output.iterdir()
+    manifest = json.loads((run / "manifest.json").read_text())
+    captions, failures = records(run, "captions"), records(run, "failures")
+    assert sorted(record["uri"] for record in captions) == sorted(map(str, good))
+    for record in captions:
+        assert record["caption"] == record["captions"][0]["text"]
+        assert record["caption"][0].isupper() and record["caption"].endswith(".")
+        assert record["score"] == record["captions"][0]["score"] <= 0
+        assert record["model"] == manifest["model"]
+        assert record["width"] > 0 and record["height"] > 0
+    assert {(record["uri"].rpartition("/")[2], record["stage"], record["error"]) for record in failures} == {
+        ("empty.jpg", "decode", "empty"),
+        ("page.jpg", "decode", "not_an_image"),
+        ("cut.jpg", "decode", "truncated"),
+        ("noise.jpg", "decode", "not_an_image"),
+        ("header.jpg", "decode", "truncated"),
+    }
+    assert all(record["message"] for record in failures)
+    counts = manifest["counts"]
+    assert (counts["input"], counts["captioned"], counts["failed"], counts["duplicates"]) == (25, 20, 5, 0)
+    assert sum(manifest["failures_by_code"].values()) == 5
+    assert manifest["devices"] == ["CPU"]
+    assert {"python", "apache-beam", "tensorflow"} <= set(manifest["versions"])
+
+
+def test_a_list_with_duplicates_and_missing_files(tmp_path, model):
+    uris = [str(path) for path in photos(tmp_path / "photos", 3)]
+    missing = str(tmp_path / "photos" / "missing.jpg")
+    (tmp_path / "uris.txt").write_text("\n".join([*uris, "", uris[0], f"  {uris[1]}  ", missing, missing]))
+    output = tmp_path / "out"
+    assert main(["--uris", str(tmp_path / "uris.txt"), "--output", str(output), "--model", model]) == 0
+    (run,) = output.iterdir()
+    counts = json.loads((run / "manifest.json").read_text())["counts"]
+    assert (counts["input"], counts["captioned"], counts["failed"], counts["duplicates"]) == (7, 3, 1, 3)
+    assert Counter(record["uri"] for record in records(run, "captions")) == dict.fromkeys(uris, 1)
+    (failure,) = records(run, "failures")
+    assert (failure["uri"], failure["stage"], failure["error"]) == (missing, "fetch", "not_found")
+
+
+def test_captions_are_printed_on_request(capsys, tmp_path, model):
+    photo = str(SAMPLES[0])
+    argv = ["--images", photo, "--output", str(tmp_path / "out"), "--model", model, "--print_captions"]
+    assert main(argv) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    uri, caption = line.split("\t")
+    assert uri == photo
+    assert caption.endswith(".")
