@@ -6,24 +6,31 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import SetupOptions, StandardOptions, TypeOptions
 
+from beam_job.history import ReadCaptioned
 from beam_job.model_directory import DEFAULT_MODEL, open_model
 from beam_job.options import CaptionOptions, OptionError, help_text, parse
 from beam_job.pipeline import CaptionImages, build
-from beam_job.run import MANIFEST, Run
-from beam_job.uris import check_images, check_list
+from beam_job.run import MANIFEST, MaxFailures, Run, TooManyFailuresError
+from beam_job.shards import ShardLimits
+from beam_job.uris import ReadUris, check_images, check_list
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
+EXIT_TOO_MANY_FAILURES = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job; returns 0 when it ended well, 1 when it failed, 2 when it was refused before any work."""
+    """Runs the job and returns its exit status.
+
+    0: it ended well. 1: it failed. 2: it was refused before any work. 3: it ended, with more failures than
+    ``--max_failures`` allows.
+    """
     argv = sys.argv[1:] if argv is None else list(argv)
     if {"-h", "--help"} & set(argv):
         print(help_text())
@@ -32,31 +39,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         options = parse(argv)
-        caption_images, run = check(options)
-        run.start()
+        job = check(options)
+        job.run.start()
     except ValueError as error:
         return _say(error, EXIT_REFUSED)
+    failure: Exception | None = None
     try:
         pipeline = beam.Pipeline(options=_for_beam(options))
-        build(pipeline, run, options.images, options.uris, caption_images)
+        build(pipeline, *job)
         pipeline.run().wait_until_finish()
-        with FileSystems.open(FileSystems.join(run.directory, MANIFEST)) as file:
-            manifest = json.load(file)
     except Exception as error:  # the runner raises what it likes
         logging.debug("The pipeline failed", exc_info=True)
-        return _say(f"the run {run.directory} failed: {error}", EXIT_FAILED)
-    if options.print_captions:
-        _print_captions(run, manifest)
-    print(_summary(run, manifest), file=sys.stderr)
+        failure = error
+    manifest = _manifest(job.run)
+    if manifest is not None:
+        if options.print_captions:
+            _print_captions(job.run, manifest)
+        print(_summary(job.run, manifest), file=sys.stderr)
+        try:
+            job.run.check_failures(manifest["counts"])
+        except TooManyFailuresError as error:
+            return _say(error, EXIT_TOO_MANY_FAILURES)
+    if failure is not None or manifest is None:
+        return _say(f"the run {job.run.directory} failed: {failure}", EXIT_FAILED)
     return 0
 
 
-def check(options: CaptionOptions) -> tuple[CaptionImages, Run]:
+class Job(NamedTuple):
+    """A run and the transforms that make it up."""
+
+    run: Run
+    read_uris: ReadUris
+    read_captioned: ReadCaptioned
+    caption_images: CaptionImages
+    limits: ShardLimits
+
+
+def check(options: CaptionOptions) -> Job:
     """Checks every option before any work starts; raises ``ValueError`` with one sentence."""
-    decoding = options.to_decoding()
-    for name in ("batch_size", "fetch_threads"):
-        if getattr(options, name) < 1:
-            raise OptionError(f"--{name} {getattr(options, name)}: choose 1 or more.")
+    decoding, fields = options.to_decoding(), options.to_fields()
+    loading, limits = options.to_loading(), options.to_shard_limits()
+    options.check_positive("batch_size")
+    if options.max_failures is not None:
+        MaxFailures.parse(options.max_failures)
     if not options.output:
         raise OptionError("--output is missing: name the folder for the captions.")
     if not options.images and not options.uris:
@@ -64,18 +89,24 @@ def check(options: CaptionOptions) -> tuple[CaptionImages, Run]:
     model = open_model(options.model or DEFAULT_MODEL)
     for glob in options.images:
         check_images(glob)
-    for path in options.uris:
-        check_list(path)
-    asked = {
-        "images": options.images,
-        "uris": options.uris,
-        "model": options.model,
-        "batch_size": options.batch_size,
-        "fetch_threads": options.fetch_threads,
-        "decoding": asdict(decoding),
-    }
-    run = Run(options.output, model.fingerprint, asked)
-    return CaptionImages(options.model, decoding, options.batch_size, options.fetch_threads), run
+    for glob in options.uris:
+        check_list(glob, fields)
+    run = Run(options.output, model.fingerprint, {**_asked(options), "decoding": asdict(decoding)})
+    return Job(
+        run,
+        ReadUris(options.images, options.uris, fields),
+        ReadCaptioned(run, options.recaption),
+        CaptionImages(options.model, decoding, options.batch_size, loading),
+        limits,
+    )
+
+
+def _asked(options: CaptionOptions) -> dict[str, Any]:
+    names = (
+        "images uris uri_field carry model batch_size fetch_threads recaption max_failures max_bytes max_pixels "
+        "fetch_deadline accept_truncated allow_https shard_records shard_seconds"
+    )
+    return {name: getattr(options, name) for name in names.split()}
 
 
 def _for_beam(options: CaptionOptions) -> CaptionOptions:
@@ -86,6 +117,15 @@ def _for_beam(options: CaptionOptions) -> CaptionOptions:
         # run a job that failed there a second time.
         options.view_as(TypeOptions).allow_unsafe_triggers = True
     return options
+
+
+def _manifest(run: Run) -> dict[str, Any] | None:
+    path = FileSystems.join(run.directory, MANIFEST)
+    if not FileSystems.exists(path):
+        return None
+    with FileSystems.open(path) as file:
+        manifest: dict[str, Any] = json.load(file)
+    return manifest
 
 
 def _print_captions(run: Run, manifest: dict[str, Any]) -> None:

@@ -1,55 +1,151 @@
-"""The bytes of one image, from Cloud Storage, a local disk or any other file system that Beam reads."""
+"""The bytes of one image: from Cloud Storage, a local disk, or https where that is allowed."""
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-from google.api_core import exceptions
-from google.cloud import storage
+import errno
+import functools
+import json
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import Lock
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+import google.auth
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import DefaultCredentialsError
+from google.auth.transport.requests import AuthorizedSession
+
+from beam_job.download import Downloader, Effort, FetchError, anonymous_session
+
+_SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
+_LISTING_BYTES = 64 << 20
+_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO}
 
 
-class FetchError(Exception):
-    """An image whose bytes could not be had; ``code`` is short and stable."""
+@dataclass(frozen=True)
+class FetchLimits:
+    """What one image may cost, and where it may come from.
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(code, message)
-        self.code = code
-        self.message = message
+    Attributes:
+      max_bytes: of a file; larger ones are refused.
+      seconds: for one image, all tries and waits together.
+      allow_https: whether https:// URIs are fetched.
+    """
+
+    max_bytes: int = 100_000_000
+    seconds: float = 60.0
+    allow_https: bool = False
+
+
+@functools.cache
+def shared_fetcher(limits: FetchLimits, threads: int) -> "Fetcher":
+    """The one fetcher of this process: its connections serve every thread."""
+    return Fetcher(limits, threads)
 
 
 class Fetcher:
-    """Fetches images; keeps one Cloud Storage client, and may be called from many threads.
+    """Fetches images, from many threads at once. One request an object.
 
-    Beam's own file system makes three requests an object and a new client each time.
+    Cloud Storage is read through its JSON API, with a session and a pool of connections that are kept: Beam's own file
+    system makes three requests an object, and ``storage.Client`` can neither bound the bytes nor the time of a body.
+    ``STORAGE_EMULATOR_HOST`` is honoured. Where no credentials are found, public objects can still be read.
+
+    Args:
+      threads: that fetch at the same time.
     """
 
-    def __init__(self) -> None:
-        self._client: storage.Client | None = None
+    def __init__(self, limits: FetchLimits, threads: int = 1) -> None:
+        self._limits = limits
+        self._threads = threads
+        self._lock = Lock()
+        self._storage: Downloader | None = None
+        self._web = Downloader(anonymous_session(), threads, redirects=True)
+        emulator = os.environ.get("STORAGE_EMULATOR_HOST", "")
+        self._endpoint = emulator if "://" in emulator or not emulator else f"http://{emulator}"
 
-    def fetch(self, uri: str) -> bytes:
-        """Returns the whole content of ``uri``; raises ``FetchError``."""
+    def fetch(self, uri: str, effort: Effort | None = None) -> bytes:
+        """Returns the whole content of ``uri``; adds to ``effort`` what it took; raises ``FetchError``."""
+        effort = Effort() if effort is None else effort
+        scheme, separator, rest = uri.partition("://")
+        if not uri or "\0" in uri:
+            raise FetchError("bad_uri", "The URI is empty, or holds a zero byte.")
+        if not separator:
+            return self._read(uri)
+        if scheme == "gs":
+            bucket, _, name = rest.partition("/")
+            if not bucket or not name:
+                raise FetchError("bad_uri", "An object's URI is gs://BUCKET/NAME.")
+            return self._get(f"/download/storage/v1/b/{quote(bucket, safe='')}/o/{_quoted(name)}?alt=media", effort)
+        if scheme == "file":
+            host, slash, path = rest.partition("/")
+            if host not in ("", "localhost"):
+                raise FetchError("bad_uri", "A local file's URI is file:///PATH, without a host.")
+            return self._read(unquote(slash + path))
+        if scheme == "https" and self._limits.allow_https:
+            try:
+                named = urlsplit(uri)
+                if named.username is not None or named.password is not None:
+                    raise FetchError("bad_uri", "A URI with a user name or a password in it is not fetched.")
+            except ValueError as error:
+                raise FetchError("bad_uri", "No request can be made of this URI.") from error
+            return self._web.get(uri, max_bytes=self._limits.max_bytes, seconds=self._limits.seconds, effort=effort)
+        hint = " without --allow_https" if scheme == "https" else "; images come from gs://, file:// or a path"
+        raise FetchError("scheme_not_allowed", f"{scheme[:20]}:// is not fetched{hint}.")
+
+    def objects(self, bucket: str, prefix: str) -> Iterator[str]:
+        """Names of the objects whose names start with ``prefix``, page by page; raises ``FetchError``."""
+        query = {"prefix": prefix, "fields": "items(name),nextPageToken", "maxResults": "5000"}
+        while True:
+            path = f"/storage/v1/b/{quote(bucket, safe='')}/o?{urlencode(query)}"
+            page = json.loads(self._get(path, Effort(), max_bytes=_LISTING_BYTES))
+            yield from (item["name"] for item in page.get("items", []))
+            if not page.get("nextPageToken"):
+                return
+            query["pageToken"] = page["nextPageToken"]
+
+    def _get(self, path: str, effort: Effort, max_bytes: int | None = None) -> bytes:
+        with self._lock:
+            if self._storage is None:
+                self._storage = Downloader(AuthorizedSession(self._credentials()), self._threads)
+        endpoint = self._endpoint or "https://storage.googleapis.com"
+        return self._storage.get(
+            endpoint + path, max_bytes=max_bytes or self._limits.max_bytes, seconds=self._limits.seconds, effort=effort
+        )
+
+    def _credentials(self) -> google.auth.credentials.Credentials:
+        if self._endpoint:
+            return AnonymousCredentials()
         try:
-            if uri.startswith("gs://"):
-                return self._fetch_object(uri)
-            if "://" in uri:
-                with FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-                    return bytes(file.read())
-            with open(uri, "rb") as file:
+            return google.auth.default(scopes=[_SCOPE])[0]
+        except DefaultCredentialsError:
+            logging.warning("No Google credentials were found: gs:// is read anonymously.")
+            return AnonymousCredentials()
+
+    def _read(self, path: str) -> bytes:
+        try:
+            # Opening a pipe would wait for somebody to write into it.
+            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    raise FetchError("not_found", "This is no regular file.")
+                if status.st_size > self._limits.max_bytes:
+                    raise FetchError(
+                        "too_large", f"It has {status.st_size:,} bytes, over the limit of {self._limits.max_bytes:,}."
+                    )
                 return file.read()
-        except (FileNotFoundError, NotADirectoryError, exceptions.NotFound) as error:
-            raise FetchError("not_found", f"There is nothing at {uri}.") from error
-        except IsADirectoryError as error:
-            raise FetchError("not_found", f"{uri} is a directory, not a file.") from error
-        except (PermissionError, exceptions.Forbidden, exceptions.Unauthorized) as error:
-            raise FetchError("permission_denied", f"{uri} may not be read by this account ({error}).") from error
-        except Exception as error:  # whatever a file system raises, one image never stops the run
-            raise FetchError("unavailable", f"{uri} could not be read ({type(error).__name__}: {error}).") from error
+        except PermissionError as error:
+            raise FetchError("permission_denied", "The file may not be read by this account.") from error
+        except UnicodeError as error:
+            raise FetchError("bad_uri", "The path is not valid Unicode.") from error
+        except OSError as error:
+            code = "not_found" if error.errno in _NO_FILE else "unavailable"
+            raise FetchError(code, f"The file cannot be read ({error.strerror or error}).") from error
 
-    def _fetch_object(self, uri: str) -> bytes:
-        bucket, _, name = uri.removeprefix("gs://").partition("/")
-        if not bucket or not name:
-            raise FileNotFoundError(uri)
-        return self._storage().bucket(bucket).blob(name).download_as_bytes()
 
-    def _storage(self) -> storage.Client:
-        if self._client is None:
-            self._client = storage.Client()
-        return self._client
+def _quoted(name: str) -> str:
+    """An object's name for a URL. Names are what they are: ``%`` and ``#`` in a gs:// URI stand for themselves."""
+    try:
+        return quote(name, safe="")
+    except UnicodeEncodeError as error:
+        raise FetchError("bad_uri", "The object's name is not valid Unicode.") from error

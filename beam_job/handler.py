@@ -2,21 +2,27 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
+from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler
 
 from beam_job.decoding import Decoding
+from beam_job.fitting import FittingCaptioner, is_out_of_memory
+from beam_job.images import METRICS, count_failure
 from beam_job.model_directory import DEFAULT_MODEL, open_model
-from beam_job.records import CaptionRecord, DecodedImage, Failure
+from beam_job.records import Caption, CaptionRecord, DecodedImage, Failure
 
-if TYPE_CHECKING:  # TensorFlow takes seconds to import, and only the workers need it.
-    from beam_job.captioner import Captioner
+ERRORS = {
+    "out_of_memory": "The model ran out of memory on this image alone.",
+    "inference_failed": "The model failed on this image alone.",
+}
+"""Every code that a failure of the stage ``infer`` can have, and what it means."""
 
 Inferred: TypeAlias = CaptionRecord | Failure
 
 
-class CaptionHandler(ModelHandler[DecodedImage, Inferred, "Captioner"]):
+class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
     """Captions batches of decoded images with an exported model.
 
     Args:
@@ -33,39 +39,54 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, "Captioner"]):
         self._decoding = decoding
         self._batch_size = batch_size
 
-    def load_model(self) -> "Captioner":
-        """Loads the model and captions a blank batch, so that no image waits for the graph to be traced."""
+    def load_model(self) -> FittingCaptioner:
+        """What loads the model, with the first batch, and captions a blank batch to have the graph traced once."""
         from beam_job.captioner import Captioner
 
-        captioner = Captioner(
-            open_model(self._model or DEFAULT_MODEL, fingerprint=self._fingerprint), self._decoding, self._batch_size
-        )
-        captioner.warm_up()
-        return captioner
+        model = open_model(self._model or DEFAULT_MODEL, fingerprint=self._fingerprint)
+
+        def make(batch_size: int) -> Captioner:
+            captioner = Captioner(model, self._decoding, batch_size)
+            captioner.warm_up()
+            return captioner
+
+        return FittingCaptioner(make, self._batch_size)
 
     def run_inference(
         self,
         batch: Sequence[DecodedImage],
-        model: "Captioner",
+        model: FittingCaptioner,
         inference_args: Mapping[str, Any] | None = None,
     ) -> list[Inferred]:
         """Captions a batch. Where that fails, its halves are tried: only an image that fails alone is a failure."""
         try:
             captions = model.caption([image.pixels for image in batch], [image.uri for image in batch])
         except Exception as error:
-            if len(batch) == 1:
-                logging.exception("No caption for %s", batch[0].uri)
-                return [Failure(batch[0].uri, "infer", "inference_failed", f"{type(error).__name__}: {error}")]
-            half = len(batch) // 2
-            return [*self.run_inference(batch[:half], model), *self.run_inference(batch[half:], model)]
+            if len(batch) > 1:
+                half = len(batch) // 2
+                return [*self.run_inference(batch[:half], model), *self.run_inference(batch[half:], model)]
+            logging.exception("No caption for %s", batch[0].uri)
+            code = "out_of_memory" if is_out_of_memory(error) else "inference_failed"
+            failure = Failure(batch[0].uri, "infer", code, f"{type(error).__name__}: {error}", batch[0].carried)
+            count_failure(failure)
+            return [failure]
+        self._count(captions)
         return [
-            CaptionRecord(image.uri, image.width, image.height, model.fingerprint, model.device, found)
+            CaptionRecord(
+                image.uri, image.width, image.height, model.fingerprint, model.device, found, carried=image.carried
+            )
             for image, found in zip(batch, captions, strict=True)
         ]
+
+    def _count(self, captions: Sequence[Sequence[Caption]]) -> None:
+        Metrics.counter(METRICS, "captioned").inc(len(captions))
+        tokens = Metrics.distribution(METRICS, "caption_tokens")
+        for found in captions:
+            tokens.update(len(found[0].tokens))
 
     def get_num_bytes(self, batch: Sequence[DecodedImage]) -> int:
         """Bytes of the pixels; the default would pickle the batch to find out."""
         return sum(image.pixels.nbytes for image in batch)
 
     def get_metrics_namespace(self) -> str:
-        return "CaptionImages"
+        return METRICS

@@ -1,71 +1,155 @@
 """URIs to decoded images: each one is fetched and decoded on its own, in threads, ahead of the model."""
 
-from collections import deque
-from collections.abc import Iterator
+import functools
+import time
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any, NamedTuple
 
 import apache_beam as beam
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_job.fetch import Fetcher, FetchError
-from beam_job.pixels import ImageError, decode
+from beam_job.download import Effort, FetchError
+from beam_job.fetch import FetchLimits, shared_fetcher
+from beam_job.pixels import MAX_PIXELS, ImageError, decode
 from beam_job.records import DecodedImage, Failure
 
 FAILURES = "failures"
+METRICS = "CaptionImages"
+"""The namespace of the job's counters and distributions."""
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How images are loaded.
+
+    Attributes:
+      threads: images that each worker process fetches and decodes at a time.
+      fetch: limits on what one image may cost.
+      max_pixels: larger images are refused from their header.
+      accept_truncated: take what there is of files that end too early.
+    """
+
+    threads: int = 8
+    fetch: FetchLimits = field(default_factory=FetchLimits)
+    max_pixels: int = MAX_PIXELS
+    accept_truncated: bool = False
+
+
+class _Loaded(NamedTuple):
+    """One image's outcome and what it took; threads have no access to Beam's metrics."""
+
+    outcome: DecodedImage | Failure
+    place: WindowedValue
+    effort: Effort
+    size: int | None  # bytes, where it was fetched
+    fetch_seconds: float
+    decode_seconds: float
 
 
 class FetchAndDecode(beam.DoFn):
     """Turns a URI into a ``DecodedImage``, or into a ``Failure`` in the output ``FAILURES``.
 
-    While the steps behind this one work on an image, threads fetch and decode the next ones. At most ``threads``
-    images are ahead at any time: that bounds the memory.
+    Takes URIs, or pairs of a URI and the fields that its record is to carry. While the steps behind this one work on an
+    image, threads fetch and decode the next ones, at most ``loading.threads`` at a time in a worker process; ``ahead``
+    more wait decoded. That bounds the memory. Images leave as they get ready: a slow one holds up no other.
 
     Args:
       height, width: of the model's images, in pixels.
-      threads: images that are fetched and decoded at the same time.
+      loading: how images are loaded.
+      ahead: decoded images that may wait for the model.
     """
 
-    def __init__(self, height: int, width: int, threads: int) -> None:
+    def __init__(self, height: int, width: int, loading: Loading = Loading(), ahead: int = 0) -> None:
         self._height = height
         self._width = width
-        self._threads = threads
+        self._loading = loading
+        self._most = loading.threads + ahead
 
     def setup(self) -> None:
-        self._fetcher = Fetcher()
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="fetch")
+        self._fetcher = shared_fetcher(self._loading.fetch, self._loading.threads)
+        self._pool = _shared_pool(self._loading.threads)
+        self._fetched = Metrics.counter(METRICS, "fetched")
+        self._bytes = Metrics.distribution(METRICS, "image_bytes")
+        self._fetch_time = Metrics.distribution(METRICS, "fetch_ms")
+        self._decode_time = Metrics.distribution(METRICS, "decode_ms")
+        self._retries = Metrics.counter(METRICS, "fetch_retries")
+        self._waited = Metrics.counter(METRICS, "fetch_retry_wait_ms")
 
     def start_bundle(self) -> None:
-        self._ahead: deque[tuple[Future[DecodedImage | Failure], WindowedValue]] = deque()
+        self._ready: SimpleQueue[Future[_Loaded]] = SimpleQueue()
+        self._in_hand = 0
 
     def process(
-        self, uri: str, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
+        self,
+        element: str | tuple[str, Mapping[str, Any] | None],
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
     ) -> Iterator[Any]:
-        self._ahead.append((self._pool.submit(self._load, uri), WindowedValue(uri, timestamp, (window,))))
-        while len(self._ahead) > self._threads:
-            yield self._oldest()
+        uri, carried = (element, None) if isinstance(element, str) else element
+        loading = self._pool.submit(self._load, uri, carried, WindowedValue(None, timestamp, (window,)))
+        loading.add_done_callback(self._ready.put)
+        self._in_hand += 1
+        while self._in_hand > self._most or not self._ready.empty():
+            yield self._next()
 
     def finish_bundle(self) -> Iterator[Any]:
-        while self._ahead:
-            yield self._oldest()
+        while self._in_hand:
+            yield self._next()
 
-    def teardown(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    def _load(self, uri: str, carried: Mapping[str, Any] | None, place: WindowedValue) -> _Loaded:
+        effort = Effort()
+        started = time.perf_counter()
 
-    def _load(self, uri: str) -> DecodedImage | Failure:
+        def loaded(outcome: DecodedImage | Failure, size: int | None, fetched: float) -> _Loaded:
+            return _Loaded(outcome, place, effort, size, fetched - started, time.perf_counter() - fetched)
+
         try:
-            data = self._fetcher.fetch(uri)
+            data = self._fetcher.fetch(uri, effort)
         except FetchError as error:
-            return Failure(uri, "fetch", error.code, error.message)
+            return loaded(Failure(uri, "fetch", error.code, error.message, carried), None, time.perf_counter())
+        fetched = time.perf_counter()
         try:
-            pixels = decode(data, self._height, self._width)
+            pixels = decode(
+                data,
+                self._height,
+                self._width,
+                max_pixels=self._loading.max_pixels,
+                accept_truncated=self._loading.accept_truncated,
+            )
         except ImageError as error:
-            return Failure(uri, "decode", error.code, error.message)
-        return DecodedImage(uri, pixels.width, pixels.height, pixels.array)
+            return loaded(Failure(uri, "decode", error.code, error.message, carried), len(data), fetched)
+        image = DecodedImage(uri, pixels.width, pixels.height, pixels.array, carried)
+        return loaded(image, len(data), fetched)
 
-    def _oldest(self) -> WindowedValue | TaggedOutput:
-        """What has waited longest, in the window and at the time of its URI."""
-        future, place = self._ahead.popleft()
-        loaded = place.with_value(future.result())
-        return TaggedOutput(FAILURES, loaded) if isinstance(loaded.value, Failure) else loaded
+    def _next(self) -> WindowedValue | TaggedOutput:
+        """The image that is ready first, in the window and at the time of its URI."""
+        loaded = self._ready.get().result()
+        self._in_hand -= 1
+        self._fetch_time.update(round(1000 * loaded.fetch_seconds))
+        self._retries.inc(loaded.effort.retries)
+        self._waited.inc(round(1000 * loaded.effort.waited))
+        if loaded.size is not None:
+            self._fetched.inc()
+            self._bytes.update(loaded.size)
+            self._decode_time.update(round(1000 * loaded.decode_seconds))
+        found = loaded.place.with_value(loaded.outcome)
+        if isinstance(loaded.outcome, Failure):
+            count_failure(loaded.outcome)
+            return TaggedOutput(FAILURES, found)
+        return found
+
+
+def count_failure(failure: Failure) -> None:
+    """Counts a failure under its stage and code."""
+    Metrics.counter(METRICS, f"failed_{failure.stage}_{failure.error}").inc()
+
+
+@functools.cache
+def _shared_pool(threads: int) -> ThreadPoolExecutor:
+    """The threads of this process: a Dataflow worker runs several bundles at a time in one."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="fetch")

@@ -8,8 +8,15 @@ from typing import Any, NoReturn
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_job.decoding import STRATEGIES, Decoding
+from beam_job.fetch import FetchLimits
+from beam_job.images import Loading
+from beam_job.records import FIELDS
+from beam_job.rows import Fields
+from beam_job.shards import ShardLimits
 
 _DEFAULTS = Decoding()
+_LOADING = Loading()
+_SHARDS = ShardLimits()
 
 
 class OptionError(ValueError):
@@ -23,7 +30,19 @@ class CaptionOptions(PipelineOptions):
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
         job = parser.add_argument_group("captioning")
         job.add_argument("--images", nargs="+", default=[], metavar="GLOB", help="Image files, by globs.")
-        job.add_argument("--uris", nargs="+", default=[], metavar="LIST", help="Text files with one image URI a line.")
+        job.add_argument(
+            "--uris",
+            nargs="+",
+            default=[],
+            metavar="LIST",
+            help="Lists of image URIs, by globs: text with one URI a line, or .csv, .tsv, .jsonl; each also as .gz.",
+        )
+        job.add_argument(
+            "--uri_field", default="uri", metavar="NAME", help="Of a CSV, TSV or JSONL list (default: %(default)s)."
+        )
+        job.add_argument(
+            "--carry", default="", metavar="A,B", help="Columns or fields of the lists that go into each record."
+        )
         job.add_argument("--output", metavar="DIR", help="Collects runs: this one writes to DIR/run=<id>/.")
         job.add_argument("--model", metavar="DIR", help="An exported model (default: the one in this package).")
         job.add_argument("--batch_size", type=int, default=32, help="Images in a batch (default: %(default)s).")
@@ -33,7 +52,30 @@ class CaptionOptions(PipelineOptions):
             default=8,
             help="Images that each worker process fetches and decodes at a time (default: %(default)s).",
         )
+        job.add_argument(
+            "--recaption", action="store_true", help="Also caption what earlier runs in DIR have captioned alike."
+        )
+        job.add_argument(
+            "--max_failures",
+            metavar="N",
+            help="Exit with status 3 when more images fail: a number (100), or a share of those tried (5%% or 0.05).",
+        )
         job.add_argument("--print_captions", action="store_true", help="Print the captions when the run has ended.")
+
+        limits = parser.add_argument_group("limits")
+
+        def limit(name: str, kind: type, default: float, text: str) -> None:
+            limits.add_argument(f"--{name}", type=kind, default=default, help=f"{text} (default: %(default)s).")
+
+        limit("max_bytes", int, _LOADING.fetch.max_bytes, "Refuse files of more bytes")
+        limit("max_pixels", int, _LOADING.max_pixels, "Refuse images of more pixels, width x height")
+        limit("fetch_deadline", float, _LOADING.fetch.seconds, "Seconds to fetch one image, all tries together")
+        limit("shard_records", int, _SHARDS.records, "Records in one output file at most")
+        limit("shard_seconds", float, _SHARDS.seconds, "Seconds after which an output file is closed")
+        limits.add_argument(
+            "--accept_truncated", action="store_true", help="Caption what there is of files that end too early."
+        )
+        limits.add_argument("--allow_https", action="store_true", help="Fetch https:// URIs, too.")
 
         decoding = parser.add_argument_group("decoding")
         decoding.add_argument("--decoding", choices=STRATEGIES, default=_DEFAULTS.strategy, help="default: %(default)s")
@@ -64,6 +106,33 @@ class CaptionOptions(PipelineOptions):
             return Decoding(**{**found, "strategy": self.decoding})
         except ValueError as error:
             raise OptionError(str(error)) from error
+
+    def to_fields(self) -> Fields:
+        """What is read of a list; raises ``OptionError``."""
+        carry = tuple(filter(None, self.carry.split(",")))
+        for name in carry:
+            if name in FIELDS:
+                raise OptionError(f"--carry {name}: the records have a field of their own by that name; rename yours.")
+        return Fields(self.uri_field, carry)
+
+    def to_loading(self) -> Loading:
+        """How images are loaded; raises ``OptionError``."""
+        self.check_positive("fetch_threads", "max_bytes", "max_pixels", "fetch_deadline")
+        fetch = FetchLimits(self.max_bytes, self.fetch_deadline, self.allow_https)
+        return Loading(self.fetch_threads, fetch, self.max_pixels, self.accept_truncated)
+
+    def to_shard_limits(self) -> ShardLimits:
+        """When output files are closed; raises ``OptionError``."""
+        self.check_positive("shard_records", "shard_seconds")
+        return ShardLimits(self.shard_records, self.shard_seconds)
+
+    def check_positive(self, *names: str) -> None:
+        """Raises ``OptionError`` where one of the options is not above 0."""
+        for name in names:
+            value = getattr(self, name)
+            if not value > 0:
+                rule = "1 or more" if isinstance(value, int) else "a number above 0"
+                raise OptionError(f"--{name} {value}: choose {rule}.")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -4,16 +4,16 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import RunInference
-from apache_beam.pvalue import AsDict, AsIter, AsSingleton
-from apache_beam.transforms.combiners import Count
+from apache_beam.pvalue import AsIter
 
 from beam_job.decoding import Decoding
 from beam_job.handler import CaptionHandler
-from beam_job.images import FAILURES, FetchAndDecode
+from beam_job.history import ReadCaptioned, TakeNew
+from beam_job.images import FAILURES, FetchAndDecode, Loading
 from beam_job.model_directory import DEFAULT_MODEL, read_manifest
 from beam_job.records import CaptionRecord, Failure
 from beam_job.run import Run
-from beam_job.shards import WriteShards
+from beam_job.shards import ShardLimits, WriteShards
 from beam_job.uris import ReadUris
 
 
@@ -25,13 +25,15 @@ class Captioned(NamedTuple):
 
 
 class CaptionImages(beam.PTransform):
-    """Captions images: ``PCollection[str]`` of URIs to ``Captioned``.
+    """Captions images: URIs to ``Captioned``.
+
+    Takes a ``PCollection[str]``, or pairs of a URI and the fields (a dictionary or ``None``) that its record carries.
 
     Args:
       model: an exported model directory; ``None`` takes the one in this package.
       decoding: how to decode.
       batch_size: images that the model takes at a time.
-      fetch_threads: images that each worker process fetches and decodes at a time.
+      loading: how images are fetched and decoded.
 
     Raises:
       ModelError: the model cannot be used.
@@ -42,15 +44,15 @@ class CaptionImages(beam.PTransform):
         model: str | None = None,
         decoding: Decoding = Decoding(),
         batch_size: int = 32,
-        fetch_threads: int = 8,
+        loading: Loading = Loading(),
     ) -> None:
         super().__init__()
         manifest = read_manifest(model or DEFAULT_MODEL)
         decoding.longest(manifest.max_caption_length)
-        self._load = FetchAndDecode(manifest.image.height, manifest.image.width, fetch_threads)
+        self._load = FetchAndDecode(manifest.image.height, manifest.image.width, loading, ahead=batch_size)
         self._handler = CaptionHandler(model, manifest.fingerprint, decoding, batch_size)
 
-    def expand(self, uris: beam.PCollection[str]) -> Any:  # Captioned, which Beam's type hints don't know
+    def expand(self, uris: beam.PCollection) -> Any:  # Captioned, which Beam's type hints don't know
         loaded = (
             uris
             | "ReshuffleUris" >> beam.Reshuffle()
@@ -64,26 +66,25 @@ class CaptionImages(beam.PTransform):
         return Captioned(inferred[0], (loaded[FAILURES], inferred[1]) | "AllFailures" >> beam.Flatten())
 
 
-def build(pipeline: beam.Pipeline, run: Run, images: list[str], lists: list[str], caption_images: CaptionImages) -> None:
+def build(
+    pipeline: beam.Pipeline,
+    run: Run,
+    read_uris: ReadUris,
+    read_captioned: ReadCaptioned,
+    caption_images: CaptionImages,
+    limits: ShardLimits = ShardLimits(),
+) -> None:
     """Puts a whole run into ``pipeline``; the manifest is written when all else is."""
-    listed = pipeline | "ReadUris" >> ReadUris(images, lists)
-    unique = listed | "DropDuplicates" >> beam.Distinct()
-    captions, failures = unique | "CaptionImages" >> caption_images
-    caption_files = captions | "WriteCaptions" >> beam.ParDo(WriteShards(run.directory, "captions"))
-    failure_files = failures | "WriteFailures" >> beam.ParDo(WriteShards(run.directory, "failures"))
-    codes = failures | "Codes" >> beam.Map(lambda failure: f"{failure.stage}/{failure.error}")
-    devices = captions | "Devices" >> beam.Map(lambda record: record.device)
+    listed = pipeline | "ReadUris" >> read_uris
+    captioned = pipeline | "ReadCaptioned" >> read_captioned
+    new, known = (listed.uris, captioned) | "TakeNew" >> TakeNew()
+    captions, failures = new | "CaptionImages" >> caption_images
+    failures = (failures, listed.bad) | "FailuresAndBadRows" >> beam.Flatten()
+    caption_files = captions | "WriteCaptions" >> beam.ParDo(WriteShards(run.directory, "captions", limits))
+    failure_files = failures | "WriteFailures" >> beam.ParDo(WriteShards(run.directory, "failures", limits))
     (
         pipeline
         | "Run" >> beam.Create([run])
         | "WriteManifest"
-        >> beam.Map(
-            Run.finish,
-            AsSingleton(listed | "CountListed" >> Count.Globally()),
-            AsSingleton(unique | "CountUnique" >> Count.Globally()),
-            AsIter(caption_files),
-            AsIter(failure_files),
-            AsDict(codes | "CountByCode" >> Count.PerElement()),
-            AsIter(devices | "DistinctDevices" >> beam.Distinct()),
-        )
+        >> beam.Map(Run.finish, AsIter(listed.read), AsIter(known), AsIter(caption_files), AsIter(failure_files))
     )

@@ -1,23 +1,30 @@
 """The records of a run: what flows through the pipeline, and the JSON lines it leaves."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+FIELDS = {"uri", "caption", "score", "captions", "width", "height", "model", "stage", "error", "message"}
+"""The names of the records' own fields; none of them can be carried from a list."""
 
 _DECIMALS = 4  # of scores in JSON: more than they mean, few enough to read
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """An image at model size: ``pixels`` uint8 [height, width, 3]; ``width`` and ``height`` are the source's own."""
+    """An image at model size: ``pixels`` uint8 [height, width, 3]; ``width`` and ``height`` are the source's own.
+
+    ``carried`` holds fields of the list that are to stand on its record, by name.
+    """
 
     uri: str
     width: int
     height: int
     pixels: np.ndarray
+    carried: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,11 @@ class CaptionRecord:
     model: str
     device: str
     captions: Sequence[Caption]
+    carried: Mapping[str, Any] | None = None
+
+    @property
+    def tally(self) -> str:
+        return self.device
 
     def to_json(self) -> str:
         captions = [caption.fields() for caption in self.captions]
@@ -83,6 +95,7 @@ class CaptionRecord:
                 "width": self.width,
                 "height": self.height,
                 "model": self.model,
+                **(self.carried or {}),
             },
             ensure_ascii=False,
         )
@@ -90,15 +103,21 @@ class CaptionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The dead letter of one image: the stage that failed (fetch, decode or infer), a stable code, and a sentence."""
+    """The dead letter of one image: the stage that failed (list, fetch, decode, infer), a stable code, and a sentence."""
 
     uri: str
     stage: str
     error: str
     message: str
+    carried: Mapping[str, Any] | None = None
+
+    @property
+    def tally(self) -> str:
+        return f"{self.stage}/{self.error}"
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False)
+        own = {"uri": self.uri, "stage": self.stage, "error": self.error, "message": self.message}
+        return json.dumps({**own, **(self.carried or {})}, ensure_ascii=False)
 
 
 def _rounded(value: float) -> float:

@@ -3,16 +3,17 @@
 import json
 import platform
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job import __version__
-from beam_job.shards import Shard, write_whole
+from beam_job.shards import Shard, delete_strays, write_whole
 
 STARTED = "run.json"
 MANIFEST = "manifest.json"
@@ -20,6 +21,35 @@ MANIFEST = "manifest.json"
 
 class UnbalancedError(RuntimeError):
     """The counts of a run do not add up: something was lost or written twice."""
+
+
+class TooManyFailuresError(RuntimeError):
+    """The run ended, with more failures than its operator accepts."""
+
+
+@dataclass(frozen=True)
+class MaxFailures:
+    """How many images may fail: a number of them, or a share of those that were tried."""
+
+    limit: float
+    is_share: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "MaxFailures":
+        """Reads ``100`` (images), ``0.05`` or ``5%`` (of the images); raises ``ValueError``."""
+        try:
+            share = float(text[:-1]) / 100 if text.endswith("%") else float(text) if "." in text else None
+            if share is None and int(text) >= 0:
+                return cls(int(text), False)
+            if share is not None and 0 <= share <= 1:
+                return cls(share, True)
+        except ValueError:
+            pass
+        raise ValueError(f"--max_failures {text}: choose a number of images (100) or a share of them (5% or 0.05).")
+
+    def of(self, tried: int) -> float:
+        """The number of failures that are accepted among ``tried`` images."""
+        return self.limit * tried if self.is_share else self.limit
 
 
 @dataclass(frozen=True)
@@ -55,59 +85,75 @@ class Run:
 
     def finish(
         self,
-        listed: int,
-        unique: int,
+        read: Iterable[int],
+        known: Iterable[tuple[int, int]],
         captions: Iterable[Shard],
         failures: Iterable[Shard],
-        failures_by_code: Mapping[str, int],
-        devices: Iterable[str],
     ) -> dict[str, Any]:
-        """Checks that the counts add up and writes the manifest, the last file of a run.
+        """Closes the books: checks that the counts add up, writes the manifest, and deletes what it does not name.
 
         Args:
-          listed: URIs read, duplicates included.
-          unique: URIs without duplicates.
+          read: numbers of rows read, duplicates included.
+          known: numbers of (duplicates, URIs that earlier runs have captioned).
           captions, failures: the shards of records that were written.
-          failures_by_code: failures under ``stage/error``.
-          devices: what the model ran on.
 
         Raises:
-          UnbalancedError: input is not captioned + failed + duplicates.
+          UnbalancedError: input is not captioned + failed + skipped + duplicates; no manifest is written.
+          TooManyFailuresError: more failed than ``max_failures`` allows; the manifest is written nevertheless.
         """
         captions, failures = (sorted(shards, key=lambda shard: shard.name) for shards in (captions, failures))
+        duplicates, skipped = (sum(counts) for counts in zip((0, 0), *known, strict=True))
         counts = {
-            "input": listed,
+            "input": sum(read),
             "captioned": sum(shard.records for shard in captions),
             "failed": sum(shard.records for shard in failures),
-            "duplicates": listed - unique,
+            "skipped": skipped,
+            "duplicates": duplicates,
         }
-        if unique != counts["captioned"] + counts["failed"] or counts["failed"] != sum(failures_by_code.values()):
+        if counts["input"] != sum(counts.values()) - counts["input"]:
             raise UnbalancedError(
-                f"The books of run {self.id} do not balance: {counts}, failures by code {dict(failures_by_code)}. "
-                f"Its records are in {self.directory}; run the job again."
+                f"The books of run {self.id} do not balance: {counts}. What it captioned is safe in {self.directory}; "
+                "run the job again."
             )
+        by_code: Counter[str] = sum((Counter(shard.tally) for shard in failures), Counter())
         finished = _now()
         manifest = {
             **asdict(self),
             "finished": finished.isoformat(timespec="seconds"),
             "seconds": round((finished - datetime.fromisoformat(self.started)).total_seconds(), 1),
             "counts": counts,
-            "failures_by_code": dict(sorted(failures_by_code.items())),
-            "devices": sorted(devices),
+            "failures_by_code": dict(sorted(by_code.items())),
+            "devices": sorted({device for shard in captions for device in shard.tally}),
             "versions": {
                 "python": platform.python_version(),
                 "beam_job": __version__,
                 **{name: version(name) for name in ("apache-beam", "tensorflow", "pillow")},
             },
-            "captions": [asdict(shard) for shard in captions],
-            "failures": [asdict(shard) for shard in failures],
+            "captions": [_entry(shard) for shard in captions],
+            "failures": [_entry(shard) for shard in failures],
         }
         write_whole(FileSystems.join(self.directory, MANIFEST), _json(manifest))
+        for prefix, shards in (("captions", captions), ("failures", failures)):
+            delete_strays(self.directory, prefix, {shard.name for shard in shards})
+        self.check_failures(counts)
         return manifest
+
+    def check_failures(self, counts: Mapping[str, int]) -> None:
+        """Raises ``TooManyFailuresError`` where more images failed than ``max_failures`` allows."""
+        text = self.options.get("max_failures")
+        tried = counts["captioned"] + counts["failed"]
+        if text is not None and counts["failed"] > MaxFailures.parse(text).of(tried):
+            raise TooManyFailuresError(
+                f"{counts['failed']} of {tried} images failed, more than --max_failures {text} allows."
+            )
+
+
+def _entry(shard: Shard) -> dict[str, Any]:
+    return {"name": shard.name, "records": shard.records, "sha256": shard.sha256}
 
 
 def _now() -> datetime:
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

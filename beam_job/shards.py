@@ -2,9 +2,12 @@
 
 import hashlib
 import os
+import re
+import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +18,56 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-MAX_RECORDS = 10_000
+
+@dataclass(frozen=True)
+class ShardLimits:
+    """When a file is closed: at so many records, or with the first record after so many seconds.
+
+    What a killed job loses is what no closed file holds yet. Each file costs one write, and on Cloud Storage one
+    object: a minute of work in a file is far from both limits.
+    """
+
+    records: int = 10_000
+    seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A finished file: its name within the run, the records in it, and its SHA-256."""
+    """A finished file: its name within the run, the records in it, and its SHA-256.
+
+    ``tally`` counts the records by what they say for the run's books (their ``tally``).
+    """
 
     name: str
     records: int
     sha256: str
+    tally: Mapping[str, int] = field(default_factory=dict)
 
 
 class WriteShards(beam.DoFn):
-    """Writes records, anything with ``to_json``, to ``<directory>/<prefix>-<unique>.jsonl``; returns each ``Shard``.
+    """Writes records, which have ``to_json`` and ``tally``, to ``<directory>/<prefix>-<unique>.jsonl``.
 
-    A bundle's records are on the disk before the bundle is done, and no step in between shuffles them: what a run has
-    captioned survives its end. Where a bundle is tried again, its earlier files are not among the shards returned.
+    Returns each ``Shard``. A bundle's records are on the disk before the bundle is done, and no step in between
+    shuffles them: what a run has captioned survives its end. Where a bundle is tried again, its earlier files are not
+    among the shards returned, and the end of the run deletes them.
     """
 
-    def __init__(self, directory: str, prefix: str, max_records: int = MAX_RECORDS) -> None:
+    def __init__(self, directory: str, prefix: str, limits: ShardLimits = ShardLimits()) -> None:
         self._directory = directory
         self._prefix = prefix
-        self._max_records = max_records
+        self._limits = limits
 
     def start_bundle(self) -> None:
         self._lines: list[str] = []
+        self._tally: Counter[str] = Counter()
+        self._opened = 0.0
 
     def process(self, record: Any) -> Iterator[Shard]:
+        if not self._lines:
+            self._opened = time.monotonic()
         self._lines.append(record.to_json())
-        if len(self._lines) >= self._max_records:
+        self._tally[record.tally] += 1
+        if len(self._lines) >= self._limits.records or time.monotonic() - self._opened >= self._limits.seconds:
             yield self._write()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -54,10 +77,24 @@ class WriteShards(beam.DoFn):
     def _write(self) -> Shard:
         name = f"{self._prefix}-{uuid.uuid4().hex}.jsonl"
         data = "".join(f"{line}\n" for line in self._lines).encode("utf-8", "backslashreplace")
-        shard = Shard(name, len(self._lines), hashlib.sha256(data).hexdigest())
+        shard = Shard(name, len(self._lines), hashlib.sha256(data).hexdigest(), dict(self._tally))
         write_whole(FileSystems.join(self._directory, name), data)
-        self._lines = []
+        self.start_bundle()
         return shard
+
+
+def delete_strays(directory: str, prefix: str, named: set[str]) -> None:
+    """Deletes the files of bundles that were tried again: those of a run that ``named`` does not hold."""
+    found = files_in(directory, f"{prefix}-*")
+    strays = [path for path in found if FileSystems.split(path)[1] not in named]
+    if strays:
+        FileSystems.delete(strays)
+
+
+def files_in(directory: str, *pattern: str) -> list[str]:
+    """Paths of the files in ``directory``, taken as it is written, that match a pattern of one or more parts."""
+    literal = re.sub(r"([*?[])", r"[\1]", directory)
+    return sorted(found.path for found in FileSystems.match([FileSystems.join(literal, *pattern)])[0].metadata_list)
 
 
 def write_whole(path: str, data: bytes) -> None:

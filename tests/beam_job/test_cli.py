@@ -101,7 +101,7 @@ def test_a_folder_with_20_photos_and_5_broken_files(capsys, tmp_path, model):
     broken_files(folder)
     output = tmp_path / "out"
     assert main(["--images", f"{folder}/*.jpg", "--output", str(output), "--model", model, "--runner", "DirectRunner"]) == 0
-    assert "25 images: 20 captioned, 5 failed, 0 duplicates" in capsys.readouterr().err
+    assert "25 images: 20 captioned, 5 failed, 0 skipped, 0 duplicates" in capsys.readouterr().err
 
     (run,) = output.iterdir()
     manifest = json.loads((run / "manifest.json").read_text())
