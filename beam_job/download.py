@@ -142,7 +142,7 @@ def anonymous_session() -> requests.Session:
     """A session that sends no credentials to anyone, whatever ~/.netrc holds, and keeps no cookies."""
     session = requests.Session()
     session.auth = lambda request: request
-    session.cookies.set_policy(requests.cookies.cookielib.DefaultCookiePolicy(allowed_domains=[]))  # type: ignore[attr-defined]
+    session.cookies.set_policy(requests.cookies.cookielib.DefaultCookiePolicy(allowed_domains=[]))
     return session
 
 

@@ -103,7 +103,7 @@ class CaptionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The dead letter of one image: the stage that failed (list, fetch, decode, infer), a stable code, and a sentence."""
+    """The dead letter of one image: the stage that failed (list, fetch, decode, infer), a stable code, a sentence."""
 
     uri: str
     stage: str
