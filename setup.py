@@ -11,7 +11,7 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "beam_job" / "__init__.py
 # Lower bounds are the versions that the tests ran with. Beam and TensorFlow bound the others from above.
 EVALUATE = ["pycocoevalcap>=1.2"]  # needs Java for its tokenizer and METEOR
 HEIC = ["pillow-heif>=1.8"]
-TEST = ["gcp-storage-emulator>=2026.7", "hypothesis>=6.170", "mypy>=2.4", "pytest>=9.2", "ruff>=0.17"]
+TEST = ["gcp-storage-emulator>=2026.7", "hypothesis>=6.170", "mypy>=2.4", "pytest>=9.2", "ruff>=0.17", "selenium>=4.51"]
 
 setup(
     name="beam-captioner",
@@ -22,7 +22,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["beam_job", "beam_job.*", "train", "train.*"]),
-    package_data={"beam_job": ["py.typed", "default_model/**"], "train": ["py.typed"]},
+    package_data={"beam_job": ["py.typed", "default_model/**", "report/assets/*"], "train": ["py.typed"]},
     python_requires=">=3.11,<3.14",  # TensorFlow has no build for later ones
     install_requires=[
         "apache-beam[gcp]>=2.77",
@@ -34,7 +34,12 @@ setup(
     ],
     extras_require={"evaluate": EVALUATE, "heic": HEIC, "test": TEST + EVALUATE + HEIC},
     entry_points={
-        "console_scripts": ["caption-images = beam_job.cli:main", "train-captioner = train.cli:main"],
+        "console_scripts": [
+            "caption-images = beam_job.cli:main",
+            "caption-report = beam_job.report.command:main",
+            "caption-inspect = beam_job.inspect:main",
+            "train-captioner = train.cli:main",
+        ],
     },
     classifiers=[
         "Intended Audience :: Developers",

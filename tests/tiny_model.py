@@ -1,7 +1,8 @@
 """A model directory made in a second: random weights, a few words, nothing of `train`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -74,6 +75,8 @@ def write_tiny_model(
     seed: int = 0,
     sharpness: float = 2.0,
     dtype: tf.DType = tf.float16,
+    training: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Exports a tiny model; the same seed gives the same weights."""
     vocabulary = tiny_vocabulary(words)
@@ -88,7 +91,7 @@ def write_tiny_model(
         image_width=size,
         encoder="tiny",
         max_caption_length=max_caption_length,
-        training={},
-        metrics={},
+        training=training or {},
+        metrics=metrics or {},
         licence="none",
     )

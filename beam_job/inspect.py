@@ -1,0 +1,107 @@
+"""What a model directory is, for people: ``python -m beam_job.inspect MODEL``.
+
+(Within the package alone: ``import inspect`` is the standard library's wherever this package is imported as one.)
+"""
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+
+from beam_job.model_directory import DEFAULT_MODEL, Manifest, ModelError, OpenModel, open_model, read_manifest
+from beam_job.vocabulary import SPECIAL
+
+EXIT_TORN = 1
+EXIT_NO_MODEL = 2
+_INDENT = 20
+_WIDTH = 110
+_EXAMPLES = """examples:
+  python -m beam_job.inspect
+  python -m beam_job.inspect gs://bucket/models/archive-2026
+
+exit status: 0 the model is intact, 1 its files are not what its manifest says, 2 there is no model
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints what a model directory is; returns 0, or 1 where it is torn, or 2 where there is no model."""
+    parser = argparse.ArgumentParser(
+        prog="python -m beam_job.inspect",
+        description="Says what a model directory is, and checks every file of it.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", default=str(DEFAULT_MODEL), help="default: the model in this package"
+    )
+    model = parser.parse_args(argv).model
+    try:
+        manifest = read_manifest(model)
+    except ModelError as error:
+        print(f"beam_job.inspect: {error}", file=sys.stderr)
+        return EXIT_NO_MODEL
+    opened: OpenModel | None = None
+    problem = ""
+    try:
+        opened = open_model(model)
+    except ModelError as error:
+        problem = str(error)
+    print(describe(model, manifest, opened))
+    if problem:
+        print(f"beam_job.inspect: {problem}", file=sys.stderr)
+        return EXIT_TORN
+    return 0
+
+
+def describe(model: str, manifest: Manifest, opened: OpenModel | None) -> str:
+    """The text: one fact a line; ``opened`` is ``None`` where the files are not what the manifest says."""
+    image = manifest.image
+    facts = {
+        "model": model,
+        "state": "intact: every file has its digest" if opened else "NOT INTACT: see below; the job refuses it",
+        "fingerprint": manifest.fingerprint,
+        "format version": manifest.format_version,
+        "encoder": manifest.encoder,
+        "images": f"{image.width} x {image.height} pixels (width x height), brought to size by {image.resize}",
+        "captions": f"at most {manifest.max_caption_length} tokens, the end included",
+        "files": f"{len(manifest.files)}, {_megabytes(model, manifest)}",
+    }
+    if opened:
+        words = [token for token in opened.vocabulary.tokens if token not in SPECIAL]
+        facts["vocabulary"] = f"{len(words):,} words: {', '.join(words[:12])}, …"
+    facts.update(_flat("training", manifest.training))
+    facts.update(_flat("metrics", manifest.metrics))
+    facts["licence"] = manifest.licence
+    return "\n".join(_line(name, str(value)) for name, value in facts.items() if str(value))
+
+
+def _line(name: str, value: str) -> str:
+    indent = " " * _INDENT
+    head = f"{name:{_INDENT}}" if len(name) < _INDENT else f"{name}\n{indent}"
+    return head + textwrap.fill(value, _WIDTH - _INDENT, subsequent_indent=indent, break_long_words=False)
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f"{prefix} {name}", value)
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+            yield f"{prefix} {name}".replace("_", " "), text
+
+
+def _megabytes(model: str, manifest: Manifest) -> str:
+    total = 0
+    for name in manifest.files:
+        try:
+            total += FileSystems.match([FileSystems.join(model, *name.split("/"))])[0].metadata_list[0].size_in_bytes
+        except Exception:  # a missing file is named by the check of the digests
+            return "not all of them there"
+    return f"{total / 1e6:.1f} MB"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""The command line of the report."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from beam_job.report.run_records import ReportError
+from beam_job.report.write import REPORT, SAMPLE, write_report
+
+_EXAMPLES = """examples:
+  python -m beam_job.report captions
+  python -m beam_job.report captions/run=20260102T030405Z-a1b2c3 --to monday.html
+  python -m beam_job.report captions/run=20260102T030405Z-a1b2c3 --compare captions/run=20260109T030405Z-d4e5f6
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes a report and prints its path; returns 0, or 2 where there is nothing to report on."""
+    parser = argparse.ArgumentParser(
+        prog="python -m beam_job.report",
+        description="Writes one HTML page about a run: what was captioned, what failed, which captions to check.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", metavar="DIR", help="a run=<id> folder, or the --output of the job: its latest run")
+    parser.add_argument("--compare", metavar="DIR", help="a second run, shown side by side with the first")
+    parser.add_argument("--to", metavar="FILE", help=f"the page to write (default: {REPORT} in the run's folder)")
+    parser.add_argument("--sample", type=int, default=SAMPLE, help="images on the page at most (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="chooses the sample of a large run (default: %(default)s)")
+    args = parser.parse_args(argv)
+    try:
+        print(write_report(args.run, compare=args.compare, to=args.to, sample=args.sample, seed=args.seed))
+    except ReportError as error:
+        print(f"beam_job.report: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,54 @@
+"""Which images of a run stand on the page: all of a small run, a sample of a large one."""
+
+import hashlib
+import heapq
+from typing import Any
+
+Entry = tuple[float, int, dict[str, Any]]
+
+
+class Sample:
+    """Keeps the records that come first by priority, and a random choice of the others, in memory for ``size`` records.
+
+    The choice depends on the seed and the URIs alone, neither on the order of the files nor on other records: a URI
+    with a smaller digest is always preferred.
+
+    Args:
+      size: records in all; a third of them are the first by priority, least number first.
+      seed: another seed gives another choice.
+    """
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.size = size
+        self.seed = seed
+        self._first: list[Entry] = []  # a heap with the last by priority on top
+        self._random: list[Entry] = []  # a heap with the greatest digest on top
+
+    def add(self, record: dict[str, Any], priority: float) -> None:
+        digest = int.from_bytes(
+            hashlib.blake2b(f"{self.seed} {record['uri']}".encode("utf-8", "replace"), digest_size=8).digest(), "big"
+        )
+        _keep(self._first, (-priority, -digest, record), -(-self.size // 3))
+        _keep(self._random, (-digest, 0, record), self.size)
+
+    def records(self) -> list[tuple[dict[str, Any], bool]]:
+        """The chosen records, first by priority first, and whether each was chosen for its priority."""
+        first = [entry[-1] for entry in sorted(self._first, key=lambda entry: entry[:2], reverse=True)]
+        uris = {record["uri"] for record in first}
+        others = [entry[-1] for entry in sorted(self._random, key=lambda entry: entry[:2], reverse=True)]
+        rest = [record for record in others if record["uri"] not in uris]
+        return [(record, True) for record in first] + [(record, False) for record in rest[: self.size - len(first)]]
+
+
+def _keep(heap: list[Entry], entry: Entry, most: int) -> None:
+    if len(heap) < most:
+        heapq.heappush(heap, _Entry(entry))
+    elif heap and entry[:2] > heap[0][:2]:
+        heapq.heapreplace(heap, _Entry(entry))
+
+
+class _Entry(tuple):
+    """Entries are ordered by their numbers; records cannot be compared."""
+
+    def __lt__(self, other: tuple[Any, ...]) -> bool:
+        return bool(self[:2] < other[:2])

@@ -1,0 +1,46 @@
+"""Small pictures of the images on the page, as data URIs."""
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from PIL import Image
+
+from beam_job.download import FetchError
+from beam_job.fetch import Fetcher, FetchLimits
+from beam_job.pixels import ImageError, decode
+
+_THREADS = 8
+_QUALITY = 62  # of WebP: a few kilobytes a picture
+
+
+def thumbnails(
+    images: Sequence[tuple[str, int, int]], longer_side: int, allow_https: bool = False
+) -> Iterator[tuple[str | None, str]]:
+    """Fetches images by their URIs and shrinks them, keeping their shape.
+
+    Args:
+      images: (URI, width, height) of each, as its record says.
+      longer_side: of the thumbnail, in pixels; small images are not made larger.
+      allow_https: whether https:// URIs are fetched, as in the job.
+
+    Yields:
+      For each image, in order, a data URI and "", or None and a sentence that says why there is none.
+    """
+    fetcher = Fetcher(FetchLimits(allow_https=allow_https), _THREADS)
+
+    def make(image: tuple[str, int, int]) -> tuple[str | None, str]:
+        uri, width, height = image
+        scale = min(1.0, longer_side / max(width, height, 1))
+        size = max(round(height * scale), 1), max(round(width * scale), 1)
+        try:
+            array = decode(fetcher.fetch(uri), *size).array
+        except (FetchError, ImageError) as error:
+            return None, error.message
+        buffer = io.BytesIO()
+        Image.fromarray(array).save(buffer, "WEBP", quality=_QUALITY, method=4)
+        return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode(), ""
+
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="thumbnail") as pool:
+        yield from pool.map(make, images)

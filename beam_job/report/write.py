@@ -1,0 +1,152 @@
+"""Reads a run, or two, and writes the page."""
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from apache_beam.io.filesystems import FileSystems
+
+from beam_job import download, handler, pixels, rows
+from beam_job.records import FIELDS
+from beam_job.report.compare import compare as compare_runs
+from beam_job.report.page import render
+from beam_job.report.run_records import ReportError, RunRecords, open_run
+from beam_job.report.sample import Sample
+from beam_job.report.summary import Summary, edges
+from beam_job.report.thumbnails import thumbnails
+from beam_job.shards import write_whole
+
+REPORT = "report.html"
+SAMPLE = 300
+_FEW = 60  # images whose thumbnails may be larger
+_SIDES = (512, 256)  # of thumbnails in pixels: for few images, for many; the page stays under a few megabytes
+
+# One entry of the gallery: an image with its record in each run, and whether it was chosen for its priority.
+Shown = tuple[list[dict[str, Any]], bool]
+
+
+def write_report(
+    run: str, *, compare: str | None = None, to: str | None = None, sample: int = SAMPLE, seed: int = 0
+) -> str:
+    """Writes the report of a run as one HTML file and returns its path.
+
+    Args:
+      run: the folder of a run, or of several, of which the latest is taken; on any file system that Beam reads.
+      compare: a second run, put side by side with the first.
+      to: the file to write; by default ``report.html`` in the folder of the run.
+      sample: images on the page at most: a third of them the least certain (in a comparison: the greatest changes),
+        the others chosen at random.
+      seed: of the random choice.
+
+    Raises:
+      ReportError: there is no run, or the page cannot be written.
+    """
+    if sample < 0:
+        raise ReportError(f"--sample {sample}: choose 0 or more images.")
+    first = open_run(run)
+    second = None if compare is None else open_run(compare)
+    html = render(_data(first, second, Sample(sample, seed)))
+    target = to or FileSystems.join((second or first).directory, REPORT)
+    try:
+        write_whole(target, html.encode())
+    except Exception as error:  # file systems raise what they like
+        raise ReportError(f"{target}: the report cannot be written ({error}).") from error
+    return target
+
+
+def _data(first: RunRecords, second: RunRecords | None, sample: Sample) -> dict[str, Any]:
+    runs = [first] if second is None else [first, second]
+    summaries = [Summary() for _ in runs]
+    changes: dict[str, Any] | None = None
+    shown: list[Shown]
+    if second is None:
+        for record in first.read("captions"):
+            summaries[0].add_caption(record)
+            sample.add(record, record["score"])
+        shown = [([record], least) for record, least in sample.records()]
+        shown_of = summaries[0].captioned
+    else:
+        found = compare_runs(first, second, sample, (summaries[0].add_caption, summaries[1].add_caption))
+        shown = [([before, after], most) for before, after, most in found.pairs]
+        shown_of = found.both
+        changes = {"both": found.both, "same": found.same, "only": found.only}
+    for run, summary in zip(runs, summaries, strict=True):
+        for record in run.read("failures"):
+            summary.add_failure(record)
+    bars = edges(summaries)
+    return {
+        "runs": [_run(run, summary, bars) for run, summary in zip(runs, summaries, strict=True)],
+        "edges": bars,
+        "changes": changes,
+        "sample": {"seed": sample.seed, "of": shown_of, "chosen": sum(first for _, first in shown)},
+        "meanings": {**rows.ERRORS, **download.ERRORS, **pixels.ERRORS, **handler.ERRORS},
+        "items": _items(shown, bool((first.about.get("options") or {}).get("allow_https"))),
+    }
+
+
+def _run(run: RunRecords, summary: Summary, bars: list[float]) -> dict[str, Any]:
+    about = run.about
+    counts = about.get("counts") or {"input": None, "captioned": summary.captioned, "failed": summary.failed}
+    return {
+        **{name: about.get(name) for name in ("id", "model", "started", "finished", "seconds", "devices", "versions")},
+        "directory": run.directory,
+        "complete": run.finished,
+        "counts": counts,
+        "options": dict(_flat(about.get("options") or {})),
+        **summary.to_json(),
+        "histogram": summary.histogram(bars),
+        "problems": run.problems[:20],
+    }
+
+
+def _flat(options: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found = []
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            found += _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, (list, tuple)):
+            found.append((prefix + name, ", ".join(map(str, value))))
+        else:
+            found.append((prefix + name, value))
+    return found
+
+
+def _items(shown: Sequence[Shown], allow_https: bool) -> list[dict[str, Any]]:
+    images = [(records[0]["uri"], _size(records[0], "width"), _size(records[0], "height")) for records, _ in shown]
+    made = thumbnails(images, _SIDES[0] if len(images) <= _FEW else _SIDES[1], allow_https)
+    return [
+        {
+            "uri": uri,
+            "width": width,
+            "height": height,
+            "image": picture,
+            "why": why,
+            "chosen": chosen,
+            "carried": {name: str(value) for name, value in records[-1].items() if name not in FIELDS},
+            "captions": [[_caption(caption) for caption in record.get("captions", [])] for record in records],
+        }
+        for (uri, width, height), (records, chosen), (picture, why) in zip(images, shown, made, strict=True)
+    ]
+
+
+def _size(record: Mapping[str, Any], name: str) -> int:
+    return max(int(record.get(name) or 0), 1)
+
+
+def _caption(caption: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: caption.get(name) for name in ("text", "tokens", "score", "min_log_prob", "ended", "log_probs")}
+    if caption.get("attention"):
+        found["attention"] = _attention(caption["attention"])
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _attention(weights: Sequence[Sequence[float]]) -> dict[str, Any] | None:
+    """Maps of one byte a position, base64; each is scaled to its own maximum, as only its shape is looked at."""
+    maps = np.asarray(weights, np.float32)
+    side = math.isqrt(maps.shape[-1]) if maps.ndim == 2 else 0
+    if side < 2 or side * side != maps.shape[1]:
+        return None
+    scaled = np.rint(255 * maps / np.maximum(maps.max(axis=1, keepdims=True), 1e-9)).astype(np.uint8)
+    return {"side": side, "maps": base64.b64encode(scaled.tobytes()).decode()}
