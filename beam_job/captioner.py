@@ -1,7 +1,7 @@
 """Pixels in, captions out: an exported model and the decoder loop, compiled once for batches of one size.
 
-    captioner = Captioner(open_model(), Decoding("beam"), batch_size=32)
-    captioner.caption([pixels], ["gs://bucket/cat.jpg"])[0][0].text
+captioner = Captioner(open_model(), Decoding("beam"), batch_size=32)
+captioner.caption([pixels], ["gs://bucket/cat.jpg"])[0][0].text
 """
 
 import hashlib
@@ -61,20 +61,15 @@ class Captioner:
         @tf.function(autograph=False)
         def encode_batch(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             made = encode(images=images)
-            more = self._rows - self._encoder_rows
-            features, state = tf.pad(made["features"], [[0, more], [0, 0], [0, 0]]), tf.pad(made["state"], [[0, more], [0, 0]])
-            return features, state
+            more = [0, self._rows - self._encoder_rows]
+            return tf.pad(made["features"], [more, [0, 0], [0, 0]]), tf.pad(made["state"], [more, [0, 0]])
 
-        def loop(
-            propose: Propose, features: tf.Tensor, state: tf.Tensor, in_use: tf.Tensor, width: int, length_penalty: float
-        ) -> Hypotheses:
+        def loop(propose: Propose, encoded: Sequence[tf.Tensor], width: int, length_penalty: float) -> Hypotheses:
             return search(
                 step,
                 propose,
                 ban,
-                features,
-                state,
-                in_use,
+                *encoded,
                 width=width,
                 max_length=self._max_length,
                 length_penalty=length_penalty,
@@ -88,13 +83,13 @@ class Captioner:
         def beam(features: tf.Tensor, state: tf.Tensor, in_use: tf.Tensor) -> Hypotheses:
             # Samples are ranked by their mean log-probability, and so are those that fill a gap among them.
             length_penalty = 1.0 if decoding.strategy == "sample" else decoding.length_penalty
-            return loop(likeliest(2 * decoding.width), features, state, in_use, decoding.width, length_penalty)
+            return loop(likeliest(2 * decoding.width), (features, state, in_use), decoding.width, length_penalty)
 
         @tf.function(autograph=False)
         def draw(features: tf.Tensor, state: tf.Tensor, in_use: tf.Tensor, uniforms: tf.Tensor) -> Hypotheses:
             propose = drawn(uniforms, temperature=decoding.temperature, top_k=decoding.top_k, top_p=decoding.top_p)
-            rows = (tf.repeat(tensor, decoding.num_captions, axis=0) for tensor in (features, state, in_use))
-            return loop(propose, *rows, width=1, length_penalty=1.0)
+            rows = [tf.repeat(tensor, decoding.num_captions, axis=0) for tensor in (features, state, in_use)]
+            return loop(propose, rows, width=1, length_penalty=1.0)
 
         self._encode = encode_batch
         self._beam = beam
@@ -143,8 +138,8 @@ class Captioner:
         wanted = self.decoding.num_captions
         found: list[dict[tuple[str, ...], tuple[float, Caption]]] = [{} for _ in pixels]
         # Where a model is so sure of itself that its samples repeat, the likeliest other captions fill the gap.
-        sampling = [self._sampled(turn, uris) for turn in range(_MAX_DRAWS)] if self.decoding.strategy == "sample" else []
-        for decode in [*sampling, self._beam]:
+        turns = range(_MAX_DRAWS if self.decoding.strategy == "sample" else 0)
+        for decode in [*(self._sampled(turn, uris) for turn in turns), self._beam]:
             missing = [len(captions) < wanted for captions in found]
             if not any(missing):
                 break

@@ -1,6 +1,8 @@
 """How captions are decoded: the options of greedy decoding, beam search and sampling."""
 
-from dataclasses import dataclass
+import argparse
+from dataclasses import dataclass, fields
+from typing import Any
 
 STRATEGIES = ("greedy", "beam", "sample")
 
@@ -59,7 +61,9 @@ class Decoding:
             "min_length",
             f"--max_length {self.max_length} leaves no room for so many words and the end",
         )
-        refuse(self.no_repeat_ngram < 0, "no_repeat_ngram", "choose the length of a run of words, or 0 to allow repeats")
+        refuse(
+            self.no_repeat_ngram < 0, "no_repeat_ngram", "choose the length of a run of words, or 0 to allow repeats"
+        )
         most = {"greedy": 1, "beam": self.beam_width}.get(self.strategy)
         refuse(
             most is not None and self.num_captions > most,
@@ -71,6 +75,39 @@ class Decoding:
             "num_captions",
             "with --top_k 1 every sample is the same caption",
         )
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Adds ``--decoding`` and an option for each other field to a command line."""
+        group = parser.add_argument_group("decoding")
+        group.add_argument(
+            "--decoding", choices=STRATEGIES, default=cls.strategy, help="How to decode (default: %(default)s)."
+        )
+
+        def add(name: str, kind: type, text: str) -> None:
+            group.add_argument(
+                f"--{name}", type=kind, default=getattr(cls, name), help=f"{text} (default: %(default)s)."
+            )
+
+        add("num_captions", int, "Distinct captions for each image, best first")
+        add("beam_width", int, "Hypotheses that beam search keeps")
+        add("length_penalty", float, "Beam search ranks by log-probability / tokens ** length_penalty")
+        add("temperature", float, "Divides the logits before sampling")
+        add("top_k", int, "Sample from the k likeliest tokens only; 0: from all")
+        add("top_p", float, "Sample from the fewest tokens whose probabilities reach p")
+        add("seed", int, "Decides every draw, together with the image's URI")
+        add("max_length", int, "Tokens of a caption at most; 0: the model's own limit")
+        add("min_length", int, "Words of a caption at least")
+        add("no_repeat_ngram", int, "Never repeat a run of that many words; 0: allow it")
+        group.add_argument(
+            "--attention", action="store_true", help="Record each word's log-probability and attention (large)."
+        )
+
+    @classmethod
+    def from_arguments(cls, arguments: Any) -> "Decoding":
+        """Reads the options that ``add_arguments`` added; raises ``ValueError`` where they make no sense."""
+        found = {field.name: getattr(arguments, field.name) for field in fields(cls) if field.name != "strategy"}
+        return cls(strategy=arguments.decoding, **found)
 
     def longest(self, model_limit: int) -> int:
         """Tokens of a caption at most, ``<end>`` included, for a model that was made for ``model_limit``."""

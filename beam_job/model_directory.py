@@ -90,7 +90,7 @@ class OpenModel:
 
 
 def read_manifest(model: str | os.PathLike[str]) -> Manifest:
-    """Reads and checks ``manifest.json`` alone; raises ``ModelError`` where it is missing, torn or of another version."""
+    """Reads and checks ``manifest.json`` alone; ``ModelError`` where it is missing, torn or of another version."""
     path = FileSystems.join(os.fspath(model), MANIFEST)
     try:
         with FileSystems.open(path) as file:
@@ -134,7 +134,7 @@ def read_manifest(model: str | os.PathLike[str]) -> Manifest:
 
 
 def open_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, fingerprint: str | None = None) -> OpenModel:
-    """Checks every file of a model directory against its manifest; a remote directory is copied to the local disk first.
+    """Checks every file of a model directory against its manifest; a remote one is copied to the local disk first.
 
     Args:
       model: the directory, on any file system that Beam reads.

@@ -2,19 +2,17 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_job.decoding import STRATEGIES, Decoding
+from beam_job.decoding import Decoding
 from beam_job.fetch import FetchLimits
 from beam_job.images import Loading
 from beam_job.records import FIELDS
 from beam_job.rows import Fields
 from beam_job.shards import ShardLimits
 
-_DEFAULTS = Decoding()
 _LOADING = Loading()
 _SHARDS = ShardLimits()
 
@@ -77,33 +75,12 @@ class CaptionOptions(PipelineOptions):
         )
         limits.add_argument("--allow_https", action="store_true", help="Fetch https:// URIs, too.")
 
-        decoding = parser.add_argument_group("decoding")
-        decoding.add_argument("--decoding", choices=STRATEGIES, default=_DEFAULTS.strategy, help="default: %(default)s")
-
-        def add(name: str, kind: type, text: str) -> None:
-            decoding.add_argument(
-                f"--{name}", type=kind, default=getattr(_DEFAULTS, name), help=f"{text} (default: %(default)s)."
-            )
-
-        add("num_captions", int, "Distinct captions for each image, best first")
-        add("beam_width", int, "Hypotheses that beam search keeps")
-        add("length_penalty", float, "Beam search ranks by log-probability / tokens ** length_penalty")
-        add("temperature", float, "Divides the logits before sampling")
-        add("top_k", int, "Sample from the k likeliest tokens only; 0: from all")
-        add("top_p", float, "Sample from the fewest tokens whose probabilities reach p")
-        add("seed", int, "Decides every draw, together with the image's URI")
-        add("max_length", int, "Tokens of a caption at most; 0: the model's own limit")
-        add("min_length", int, "Words of a caption at least")
-        add("no_repeat_ngram", int, "Never repeat a run of that many words; 0: allow it")
-        decoding.add_argument(
-            "--attention", action="store_true", help="Record each word's log-probability and attention (large)."
-        )
+        Decoding.add_arguments(parser)
 
     def to_decoding(self) -> Decoding:
         """The decoding options; raises ``OptionError``."""
-        found = {field.name: getattr(self, field.name, None) for field in fields(Decoding)}
         try:
-            return Decoding(**{**found, "strategy": self.decoding})
+            return Decoding.from_arguments(self)
         except ValueError as error:
             raise OptionError(str(error)) from error
 
@@ -166,5 +143,5 @@ def help_text() -> str:
     return parser.format_help()
 
 
-def _subclasses(options: type) -> list[Any]:
+def _subclasses(options: Any) -> list[Any]:
     return [found for child in options.__subclasses__() for found in (child, *_subclasses(child))]

@@ -7,7 +7,7 @@ the beam; a row is done when ``width`` hypotheses have finished. With width 1 th
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -76,10 +76,12 @@ def search(
     # The beam starts as one empty hypothesis; `rank` of the living ones is their log-probability.
     alive = none._replace(rank=tf.repeat([[0.0] + [-math.inf] * (width - 1)], rows, axis=0))
 
-    def unfinished(now, done, last, state, alive, finished):  # noqa: ANN001, ANN202
+    def unfinished(now: tf.Tensor, done: tf.Tensor, *_: Any) -> tf.Tensor:
         return (now < max_length) & ~tf.reduce_all(done)
 
-    def advance(now, done, last, state, alive, finished):  # noqa: ANN001, ANN202
+    def advance(
+        now: tf.Tensor, done: tf.Tensor, last: tf.Tensor, state: tf.Tensor, alive: Hypotheses, finished: Hypotheses
+    ) -> tuple[tf.Tensor | Hypotheses, ...]:
         logits, state, attention = step(tf.reshape(last, [-1]), state, features)
         values, ids = propose(ban(logits, tf.reshape(alive.tokens, [-1, max_length]), now), now)
         log_probs = values - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)

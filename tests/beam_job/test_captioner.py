@@ -35,7 +35,9 @@ def caption_all(captioner, pixels, size, order=None):
     found = {}
     for start in range(0, len(order), size):
         batch = order[start : start + size]
-        found.update(zip(batch, captioner.caption([pixels[i] for i in batch], [f"image {i}" for i in batch]), strict=True))
+        found.update(
+            zip(batch, captioner.caption([pixels[i] for i in batch], [f"image {i}" for i in batch]), strict=True)
+        )
     return [found[i] for i in range(len(pixels))]
 
 
@@ -90,7 +92,9 @@ def test_weights_stored_in_half_precision_caption_like_the_same_weights_stored_i
     half = open_model_of(tmp_path / "half", tf.float16)
     full = open_model_of(tmp_path / "full", tf.float32)
     found = [caption_all(Captioner(model, Decoding(), 8), pixels[:8], 8) for model in (half, full)]
-    assert [[c.text for c in captions] for captions in found[0]] == [[c.text for c in captions] for captions in found[1]]
+    assert [[c.text for c in captions] for captions in found[0]] == [
+        [c.text for c in captions] for captions in found[1]
+    ]
     for a, b in zip(*found, strict=True):
         assert a[0].score == pytest.approx(b[0].score, abs=0.02)
 
@@ -186,7 +190,7 @@ def test_nonsense_is_refused_by_name(options, word):
 
 
 def test_a_length_beyond_the_models_own_is_refused(model):
-    with pytest.raises(ValueError, match="^--max_length 13: the model was made for 12"):
+    with pytest.raises(ValueError, match=r"^--max_length 13: the model was made for 12"):
         Captioner(model, Decoding(max_length=13), 4)
-    with pytest.raises(ValueError, match="^--min_length 12"):
+    with pytest.raises(ValueError, match=r"^--min_length 12"):
         Captioner(model, Decoding(min_length=12), 4)

@@ -100,7 +100,10 @@ def test_a_folder_with_20_photos_and_5_broken_files(capsys, tmp_path, model):
     good = photos(folder, 20)
     broken_files(folder)
     output = tmp_path / "out"
-    assert main(["--images", f"{folder}/*.jpg", "--output", str(output), "--model", model, "--runner", "DirectRunner"]) == 0
+    assert (
+        main(["--images", f"{folder}/*.jpg", "--output", str(output), "--model", model, "--runner", "DirectRunner"])
+        == 0
+    )
     assert "25 images: 20 captioned, 5 failed, 0 skipped, 0 duplicates" in capsys.readouterr().err
 
     (run,) = output.iterdir()
@@ -109,10 +112,12 @@ def test_a_folder_with_20_photos_and_5_broken_files(capsys, tmp_path, model):
     assert sorted(record["uri"] for record in captions) == sorted(map(str, good))
     for record in captions:
         assert record["caption"] == record["captions"][0]["text"]
-        assert record["caption"][0].isupper() and record["caption"].endswith(".")
+        assert record["caption"][0].isupper()
+        assert record["caption"].endswith(".")
         assert record["score"] == record["captions"][0]["score"] <= 0
         assert record["model"] == manifest["model"]
-        assert record["width"] > 0 and record["height"] > 0
+        assert record["width"] > 0
+        assert record["height"] > 0
     assert {(record["uri"].rpartition("/")[2], record["stage"], record["error"]) for record in failures} == {
         ("empty.jpg", "decode", "empty"),
         ("page.jpg", "decode", "not_an_image"),

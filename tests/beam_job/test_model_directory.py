@@ -49,11 +49,13 @@ def test_metrics_may_be_added_without_a_new_fingerprint(model):
 
 
 def test_a_missing_directory(tmp_path):
-    with pytest.raises(ModelError, match="manifest.json cannot be read"):
+    with pytest.raises(ModelError, match=r"manifest\.json cannot be read"):
         open_model(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("name", ["vocabulary.txt", "saved_model/saved_model.pb", "saved_model/variables/variables.index"])
+@pytest.mark.parametrize(
+    "name", ["vocabulary.txt", "saved_model/saved_model.pb", "saved_model/variables/variables.index"]
+)
 def test_a_missing_file(model, name):
     (model / name).unlink()
     with pytest.raises(ModelError, match=f"{name} is missing"):
