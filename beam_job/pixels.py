@@ -44,8 +44,8 @@ RESIZE = "stretch-bilinear"
 bilinear, antialiased when the image shrinks."""
 
 MAX_PIXELS = 150_000_000
-"""Default limit on width x height. Pillow holds 4 bytes a pixel, and 8 while it converts one mode into another: 1.2 GB
-for the largest image that passes. JPEGs take less, as they are decoded at a reduced scale."""
+"""Default limit on width x height. Pillow holds 4 bytes a pixel, and up to 12 while it turns one mode into another:
+1.8 GB for the largest image that passes. JPEGs take far less, as they are decoded at a reduced scale."""
 
 ERRORS = {
     "empty": "The file holds no bytes.",
@@ -59,7 +59,7 @@ ERRORS = {
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF", "HEIF")
 _JPEG = ("JPEG", "MPO")  # MPO: several JPEGs in one file, as some telephones and stereo cameras write
-_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _OTHER_FORMATS = (  # worth naming, because people meet them in archives
     (b"\xff\x0a", "JPEG XL"),
     (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
@@ -116,8 +116,8 @@ def decode(
 
     EXIF orientation is applied and transparency is laid over white. Of an animated file the first frame is taken, of
     a TIFF the first page. 16-bit samples keep their high byte; grey images of wider or floating-point samples are
-    scaled by their range. Colour profiles are ignored. Large JPEGs are decoded at a half, a
-    quarter or an eighth, and never below twice the wanted size.
+    scaled by their range. Colour profiles are ignored. Large JPEGs are decoded at a half, a quarter or an eighth, and
+    never below twice the wanted size.
 
     Args:
       data: the whole file. JPEG, PNG, WebP, GIF, BMP, TIFF, JPEG 2000, AVIF; HEIC where pillow-heif is installed.
@@ -270,12 +270,17 @@ def _wide_grey(image: Image.Image) -> Image.Image:
         if "transparency" in image.info:
             grey[values == image.info["transparency"]] = 255
         return Image.fromarray(grey)
-    values = np.where(np.isfinite(values), values, 0)
-    least, greatest = values.min(), values.max()
+    values = values.astype(np.float32)
+    values[~np.isfinite(values)] = 0
+    low, high = float(values.min()), float(values.max())
     tops = (1, 255, 65535) if image.mode == "F" else (255, 65535)
-    top = next((top for top in tops if least >= 0 and greatest <= top), None)
-    span = (0, top) if top else (least, greatest)
-    return Image.fromarray(np.rint(np.interp(values, span, (0, 255))).astype(np.uint8))
+    top = next((top for top in tops if low >= 0 and high <= top), None)
+    if top is not None:
+        low, high = 0, top
+    scale = 255 / (high - low) if high > low else 0
+    values *= scale
+    values -= low * scale
+    return Image.fromarray(np.rint(values, out=values).astype(np.uint8))
 
 
 def _over_white(image: Image.Image) -> npt.NDArray[np.uint8]:

@@ -98,6 +98,7 @@ def test_orientation_that_does_not_exist_is_ignored(orientation: int) -> None:
     assert_colours(decode(images.with_orientation(images.picture(), orientation), 32, 32), COLOURS, 8)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_broken_exif_is_no_reason_to_refuse() -> None:
     for exif in (b"Exif\x00\x00", b"Exif\x00\x00MM\x00*\xff\xff\xff\xff", b"Exif\x00\x00" + bytes(range(64))):
         assert_colours(decode(images.encode(images.picture(), "JPEG", exif=exif), 32, 32), COLOURS, 8)
