@@ -1,6 +1,8 @@
 """Teacher forcing: the decoder sees the words of a caption so far and learns the next one.
 
-losses = fit(decoder, recipe, batches, pad_id=vocabulary.pad_id, report=print_progress)
+    losses = fit(decoder, recipe, batches, pad_id=vocabulary.pad_id, report=print_progress)
+
+The encoder has done its part already: ``batches`` holds its features.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,11 @@
-"""How far a long piece of work is, on standard error: a bar on a terminal, a line now and then in a file."""
+"""How far a long piece of work is, on standard error: a bar on a terminal, a line now and then in a file.
+
+    progress = Progress("features", "images", total=6000)
+    progress(32)
+    progress(64, "3 broken")
+
+Every long step of training reports through it.
+"""
 
 import sys
 import time
@@ -8,12 +15,7 @@ _BAR = 30
 
 
 class Progress:
-    """Called with what is done after every step; shows the share, the rate and the remaining time.
-
-    progress = Progress("features", "images", total=6000)
-    progress(32)
-    progress(64, "3 broken")
-    """
+    """Called with what is done after every step; shows the share, the rate and the remaining time."""
 
     def __init__(self, name: str, unit: str, total: int, done: int = 0):
         """``done`` was done before this start: it counts for the share and not for the rate."""

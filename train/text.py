@@ -1,7 +1,9 @@
-"""Captions to words, and words to a vocabulary. No image is touched.
+"""Captions to words, and words to a vocabulary.
 
-words("A dog 's ball, well-known !")  # ["a", "dog's", "ball", "well-known"]
-vocabulary = build_vocabulary(captions, size=20_000, least_frequency=4)
+    words("A dog 's ball, well-known !")  # ["a", "dog's", "ball", "well-known"]
+    vocabulary = build_vocabulary(captions, size=20_000, least_frequency=4)
+
+No image is touched.
 """
 
 import re
