@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,10 +11,13 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import SetupOptions, StandardOptions, TypeOptions
 
+from beam_job.console import console
 from beam_job.history import ReadCaptioned
 from beam_job.model_directory import DEFAULT_MODEL, open_model
 from beam_job.options import CaptionOptions, OptionError, help_text, parse
 from beam_job.pipeline import CaptionImages, build
+from beam_job.progress import progress
+from beam_job.report import ReportError, write_report
 from beam_job.run import MANIFEST, MaxFailures, Run, TooManyFailuresError
 from beam_job.shards import ShardLimits
 from beam_job.uris import ReadUris, check_images, check_list
@@ -35,8 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if {"-h", "--help"} & set(argv):
         print(help_text())
         return 0
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with console(verbose="--verbose" in argv) as terminal:
+        return _caption(argv, terminal)
+
+
+def _caption(argv: list[str], terminal: bool) -> int:
     try:
         options = parse(argv)
         job = check(options)
@@ -47,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         pipeline = beam.Pipeline(options=_for_beam(options))
         build(pipeline, *job)
-        pipeline.run().wait_until_finish()
+        with progress(job.run.directory, terminal=terminal):
+            pipeline.run().wait_until_finish()
     except Exception as error:  # the runner raises what it likes
         logging.debug("The pipeline failed", exc_info=True)
         failure = error
@@ -60,6 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             job.run.check_failures(manifest["counts"])
         except TooManyFailuresError as error:
             return _say(error, EXIT_TOO_MANY_FAILURES)
+        finally:
+            if options.report:
+                _report(job.run)
     if failure is not None or manifest is None:
         return _say(f"the run {job.run.directory} failed: {failure}", EXIT_FAILED)
     return 0
@@ -143,6 +152,13 @@ def _summary(run: Run, manifest: dict[str, Any]) -> str:
     lines = [f"{counts['input']} images: {found} in {manifest['seconds']} s. See {run.directory}."]
     lines += [f"  {count} failed: {code}" for code, count in manifest["failures_by_code"].items()]
     return "\n".join(lines)
+
+
+def _report(run: Run) -> None:
+    try:
+        print(f"The report is {write_report(run.directory)}", file=sys.stderr)
+    except ReportError as error:  # the captions are written, and the report can be written later
+        print(f"beam_job: {error}", file=sys.stderr)
 
 
 def _say(message: object, code: int) -> int:

@@ -17,6 +17,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
+from beam_job.counters import TO_CAPTION, count
 from beam_job.decoding import Decoding
 from beam_job.run import MANIFEST, STARTED, Run
 from beam_job.shards import files_in
@@ -86,6 +87,7 @@ class _Take(beam.DoFn):
         if done:
             self._skipped += 1
         else:
+            count(TO_CAPTION)
             yield uri, carried
 
     def finish_bundle(self) -> Iterator[Any]:

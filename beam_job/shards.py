@@ -18,6 +18,8 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
+from beam_job.counters import count
+
 
 @dataclass(frozen=True)
 class ShardLimits:
@@ -67,6 +69,7 @@ class WriteShards(beam.DoFn):
             self._opened = time.monotonic()
         self._lines.append(record.to_json())
         self._tally[record.tally] += 1
+        count(self._prefix)
         if len(self._lines) >= self._limits.records or time.monotonic() - self._opened >= self._limits.seconds:
             yield self._write()
 

@@ -1,0 +1,58 @@
+"""Standard error without the lines that TensorFlow's C++ parts print at every start: a filter in a process of its own.
+
+Those lines come before TensorFlow has read its log level, straight to the file descriptor, and Python sees nothing of
+them. This program reads what would have gone to standard error and passes all of it on but for lines that are known to
+say nothing. As a process of its own it also passes on the last words of a job that crashes.
+"""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+
+_SAYS_NOTHING = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR"
+    rb"|I0000 [0-9:. ]+\S+\] "  # absl's level "information"; warnings and errors start with W and E
+    rb"|\d{4}-\d\d-\d\d [0-9:.]+: I "  # the same level in TensorFlow's own format
+    rb"|To enable the following instructions: .* rebuild TensorFlow with the appropriate compiler flags"
+    # There is no NVIDIA driver: no error on a machine without a GPU, and --require_gpu says it where one is needed.
+    rb"|E0000 [0-9:. ]+\S*cuda_platform\.cc:\d+\] failed call to cuInit: INTERNAL: CUDA error: .*\(303\)"
+)
+_CLEAR = b"\r\x1b[K"
+_STANDARD_ERROR = 2
+
+
+def keep(line: bytes) -> bool:
+    """Whether a line is for people."""
+    return _SAYS_NOTHING.match(line) is None
+
+
+def filtered(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """What to pass on of the bytes that arrive.
+
+    A piece that starts with a carriage return is a live line: passed on at once, and cleared before the next line.
+    """
+    rest = b""
+    drawn = False
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if keep(line):
+                yield (_CLEAR if drawn and not line.startswith(b"\r") else b"") + line + b"\n"
+                drawn = False
+        if rest.startswith(b"\r"):
+            yield rest
+            rest, drawn = b"", True
+    if rest and keep(rest):
+        yield rest
+
+
+def _arriving() -> Iterator[bytes]:
+    while chunk := os.read(0, 1 << 16):
+        yield chunk
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what an interrupted job still has to say is passed on
+    for passed in filtered(_arriving()):
+        os.write(_STANDARD_ERROR, passed)
