@@ -1,0 +1,171 @@
+"""Fetching: from disks and from a Cloud Storage with faults; which codes, how many requests, how long at most."""
+
+import os
+import threading
+import time
+
+import pytest
+
+from beam_job.download import ERRORS, Effort, FetchError
+from beam_job.fetch import Fetcher, FetchLimits
+from tests.storage import Storage
+
+DATA = bytes(range(256)) * 400
+
+
+@pytest.fixture(scope="module")
+def storage():
+    with Storage() as storage:
+        storage.bucket("photos")
+        yield storage
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr("beam_job.download._FIRST_WAIT", 0.02)
+
+
+def code(fetcher, uri):
+    with pytest.raises(FetchError) as raised:
+        fetcher.fetch(uri)
+    assert raised.value.code in ERRORS
+    assert raised.value.message.endswith((".", ")."))
+    return raised.value.code
+
+
+def test_an_object_is_one_request(storage):
+    storage.put("photos", "one.jpg", DATA)
+    effort = Effort()
+    assert Fetcher(FetchLimits()).fetch("gs://photos/one.jpg", effort) == DATA
+    assert storage.requests["one.jpg"] == 1
+    assert effort == Effort(0, 0.0)
+
+
+@pytest.mark.parametrize("fault", [408, 429, 500, 502, 503, 504, "reset", "short", "damaged", "cut"])
+def test_what_falters_is_tried_again(storage, fault):
+    name = f"{fault}.jpg"
+    storage.put("photos", name, DATA)
+    storage.faults[name] = [fault, fault]
+    effort = Effort()
+    assert Fetcher(FetchLimits()).fetch(f"gs://photos/{name}", effort) == DATA
+    assert storage.requests[name] == 3
+    assert effort.retries == 2
+    assert effort.waited > 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        (404, "not_found"),
+        (410, "not_found"),
+        (401, "permission_denied"),
+        (403, "permission_denied"),
+        (400, "refused"),
+        (302, "refused"),
+    ],
+)
+def test_what_does_not_get_better_is_asked_for_once(storage, fault, found):
+    name = f"{fault}-always.jpg"
+    storage.put("photos", name, DATA)
+    storage.faults[name] = [fault] * 9
+    assert code(Fetcher(FetchLimits()), f"gs://photos/{name}") == found
+    assert storage.requests[name] == (1 if fault != 401 else storage.requests[name])  # the session asks for new tokens
+
+
+@pytest.mark.parametrize("fault", [503, "reset", "short", "damaged", "trickle", "silent"])
+def test_the_deadline_holds(storage, fault):
+    name = f"{fault}-forever.jpg"
+    storage.put("photos", name, DATA)
+    storage.faults[name] = [fault] * 99
+    started = time.monotonic()
+    found = code(Fetcher(FetchLimits(seconds=1.0)), f"gs://photos/{name}")
+    assert time.monotonic() - started < 2.5
+    assert found == ("deadline_exceeded" if fault in ("trickle", "silent") else "unavailable")
+
+
+def test_a_missing_object_and_a_missing_bucket(storage):
+    fetcher = Fetcher(FetchLimits())
+    assert code(fetcher, "gs://photos/none.jpg") == "not_found"
+    assert code(fetcher, "gs://no-such-bucket/none.jpg") == "not_found"
+
+
+def test_too_many_bytes_are_refused_before_they_are_read(storage):
+    storage.put("photos", "large.jpg", DATA)
+    storage.faults["large.jpg"] = ["trickle"]
+    started = time.monotonic()
+    assert code(Fetcher(FetchLimits(max_bytes=len(DATA) - 1)), "gs://photos/large.jpg") == "too_large"
+    assert time.monotonic() - started < 1
+    assert Fetcher(FetchLimits(max_bytes=len(DATA))).fetch("gs://photos/large.jpg") == DATA
+
+
+def test_listing_page_by_page(storage):
+    storage.bucket("listed")
+    for number in range(7):
+        storage.put("listed", f"a/{number}.jpg", b"x")
+    storage.put("listed", "b.jpg", b"x")
+    found = list(Fetcher(FetchLimits()).objects("listed", "a/"))
+    assert found == [f"a/{number}.jpg" for number in range(7)]
+
+
+def test_many_threads_share_the_connections(storage):
+    storage.put("photos", "shared.jpg", DATA)
+    fetcher = Fetcher(FetchLimits(), threads=4)
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(fetcher.fetch("gs://photos/shared.jpg"))) for _ in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [DATA] * 16
+
+
+@pytest.mark.parametrize("uri", ["gs://bucket", "gs://bucket/", "gs:///name", "", "a\0b", "file://host/a.jpg"])
+def test_bad_uris(uri):
+    assert code(Fetcher(FetchLimits()), uri) == "bad_uri"
+
+
+@pytest.mark.parametrize("uri", ["https://example.com/a.jpg", "http://localhost/a.jpg", "s3://a/b", "data://x", "ftp://x"])
+def test_schemes_that_are_not_on_the_list(uri):
+    assert code(Fetcher(FetchLimits()), uri) == "scheme_not_allowed"
+
+
+def test_https_takes_no_passwords_and_only_https():
+    fetcher = Fetcher(FetchLimits(allow_https=True, seconds=0.5))
+    assert code(fetcher, "https://user:secret@example.com/a.jpg") == "bad_uri"
+    assert code(fetcher, "http://127.0.0.1/a.jpg") == "scheme_not_allowed"
+    assert code(fetcher, "https://[::1/a.jpg") == "bad_uri"
+
+
+def test_messages_hold_no_secrets():
+    fetcher = Fetcher(FetchLimits(allow_https=True, seconds=0.3))
+    with pytest.raises(FetchError) as raised:
+        fetcher.fetch("https://127.0.0.1:9/a.jpg?X-Goog-Signature=secret")
+    assert raised.value.code == "unavailable"
+    assert "secret" not in raised.value.message
+
+
+def test_local_files(tmp_path):
+    (tmp_path / "ein bild%20.jpg").write_bytes(DATA)
+    fetcher = Fetcher(FetchLimits(max_bytes=len(DATA)))
+    assert fetcher.fetch(f"{tmp_path}/ein bild%20.jpg") == DATA
+    assert fetcher.fetch(f"file://{tmp_path}/ein%20bild%2520.jpg") == DATA
+    assert code(fetcher, f"{tmp_path}/none.jpg") == "not_found"
+    assert code(fetcher, f"{tmp_path}") == "not_found"
+    assert code(fetcher, f"{tmp_path}/ein bild%20.jpg/x") == "not_found"
+    assert code(fetcher, "x" * 5000) == "not_found"
+    assert code(Fetcher(FetchLimits(max_bytes=len(DATA) - 1)), f"{tmp_path}/ein bild%20.jpg") == "too_large"
+
+
+def test_special_files_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert code(Fetcher(FetchLimits()), f"{tmp_path}/pipe.jpg") == "not_found"
+    assert code(Fetcher(FetchLimits()), "/dev/zero") == "not_found"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(DATA)
+    (tmp_path / "a.jpg").chmod(0)
+    assert code(Fetcher(FetchLimits()), f"{tmp_path}/a.jpg") == "permission_denied"

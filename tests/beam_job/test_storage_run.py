@@ -1,0 +1,89 @@
+"""A run over a Cloud Storage that fails as the real one does: lists, images and output all lie on gs://."""
+
+import json
+
+from apache_beam.io.filesystems import FileSystems
+
+from beam_job.cli import main
+from tests.photos import photos
+from tests.storage import Storage
+from tests.tiny_model import write_tiny_model
+
+PASSING = [429, 503, 500, 408, "reset", "short", "damaged", "cut", [503, "reset", 429], "slow"]
+LASTING = {
+    "missing": (None, "fetch", "not_found"),
+    "forbidden": (403, "fetch", "permission_denied"),
+    "down": (503, "fetch", "unavailable"),
+    "broken": ("reset", "fetch", "unavailable"),
+    "late": ("silent", "fetch", "deadline_exceeded"),
+    "document": (b"%PDF-1.7 ...", "decode", "unsupported_format"),
+    "page": (b"<html>404</html>", "decode", "not_an_image"),
+    "torn": ("torn", "decode", "truncated"),
+    "heavy": (b"\xff\xd8" + bytes(300_000), "fetch", "too_large"),
+    "gone": (410, "fetch", "not_found"),
+}
+
+
+def read_lines(pattern):
+    found = []
+    for match in FileSystems.match([pattern])[0].metadata_list:
+        with FileSystems.open(match.path) as file:
+            found += [json.loads(line) for line in file.read().splitlines()]
+    return found
+
+
+def test_500_objects_of_which_one_in_five_requests_falters(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("beam_job.download._FIRST_WAIT", 0.05)
+    write_tiny_model(tmp_path / "model")
+    pictures = [path.read_bytes() for path in photos(tmp_path / "photos", 24)]
+    with Storage() as storage:
+        storage.bucket("archive")
+        names = [f"{number:03}.jpg" for number in range(480)]
+        for number, name in enumerate(names):
+            storage.put("archive", name, pictures[number % len(pictures)])
+            if number % 5 == 0:
+                fault = PASSING[number // 5 % len(PASSING)]
+                storage.faults[name] = fault if isinstance(fault, list) else [fault]
+        broken = {}
+        for kind, (fault, stage, code) in LASTING.items():
+            for number in range(2):
+                name = f"{kind}-{number}.jpg"
+                broken[f"gs://archive/{name}"] = (stage, code)
+                if kind == "missing":
+                    continue
+                data = pictures[0][:4000] if fault == "torn" else fault if isinstance(fault, bytes) else pictures[0]
+                storage.put("archive", name, data)
+                storage.faults[name] = [] if isinstance(fault, bytes) or fault == "torn" else [fault] * 99
+        uris = [f"gs://archive/{name}" for name in names] + list(broken)
+        storage.put("archive", "list.txt", "\n".join([*uris, *uris[:30]]).encode())
+        argv = ["--uris", "gs://archive/list.txt", "--output", "gs://archive/out", "--model", str(tmp_path / "model")]
+        argv += ["--fetch_deadline", "4", "--max_bytes", "200000", "--shard_records", "100", "--max_failures", "5%"]
+        assert main(argv) == 0, capsys.readouterr().err
+
+        (manifest_path,) = (match.path for match in FileSystems.match(["gs://archive/out/run=*/manifest.json"])[0].metadata_list)
+        with FileSystems.open(manifest_path) as file:
+            manifest = json.load(file)
+        assert manifest["counts"] == {"input": 530, "captioned": 480, "failed": 20, "skipped": 0, "duplicates": 30}
+        captions = read_lines("gs://archive/out/run=*/captions-*.jsonl")
+        assert sorted(record["uri"] for record in captions) == sorted(uris[:480])
+        failures = read_lines("gs://archive/out/run=*/failures-*.jsonl")
+        assert {failure["uri"]: (failure["stage"], failure["error"]) for failure in failures} == broken
+        assert sum(manifest["failures_by_code"].values()) == 20
+        assert len(manifest["captions"]) >= 5
+        # One request an object, where nothing was in its way.
+        assert all(storage.requests[name] == 1 for number, name in enumerate(names) if number % 5)
+
+        # The failures file is a list itself. What was down is up again.
+        storage.faults.clear()
+        argv[1] = f"{manifest_path.rpartition('/')[0]}/failures-*.jsonl"
+        argv[argv.index("5%")] = "9"
+        assert main(argv) == 3
+        assert "10 of 20 images failed, more than --max_failures 9 allows" in capsys.readouterr().err
+
+        # The whole bucket by a glob: everything good is captioned by now.
+        argv[:2] = ["--images", "gs://archive/*[0-9].jpg"]
+        argv[argv.index("9")] = "100%"
+        assert main(argv) == 0
+        assert "498 images: 0 captioned, 8 failed, 490 skipped, 0 duplicates" in capsys.readouterr().err
+
+

@@ -1,0 +1,153 @@
+"""A Cloud Storage of the tests' own: the emulator over HTTP, behind a proxy that can fail like the real one.
+
+    with Storage() as storage:             # STORAGE_EMULATOR_HOST points at it
+        storage.put("photos", "cat.jpg", data)
+        storage.faults["cat.jpg"] = [503, "reset"]   # for the first requests; None would be a good answer
+        ...
+        storage.requests["cat.jpg"]        # how often it was asked for
+"""
+
+import os
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
+
+from apache_beam.internal.gcp import auth
+from gcp_storage_emulator.server import create_server
+
+HOST = "127.0.0.1"
+
+
+class Storage:
+    """An emulator with faults by object name: HTTP statuses, or
+
+    ``reset``: the connection breaks in the middle of the body. ``short``: it is closed there. ``damaged``: one byte is
+    another. ``cut``: half a body that says it is whole, but for its digest. ``slow``: two seconds before the answer.
+    ``trickle``: a byte now and then. ``silent``: no answer for a minute.
+    """
+
+    def __init__(self):
+        self.faults = {}
+        self.requests = Counter()
+
+    def __enter__(self):
+        self._emulator = create_server(HOST, 0, in_memory=True)
+        self._emulator.start()
+        self._port = self._emulator._api._httpd.server_address[1]
+        self._stopped = threading.Event()
+        self._proxy = ThreadingHTTPServer((HOST, 0), type("Handler", (_Handler,), {"storage": self}))
+        self._proxy.daemon_threads = True
+        threading.Thread(target=self._proxy.serve_forever, daemon=True).start()
+        self._before = os.environ.get("STORAGE_EMULATOR_HOST")
+        os.environ["STORAGE_EMULATOR_HOST"] = self.url
+        auth._Credentials._credentials_init = True  # Beam would look for credentials for 20 s
+        return self
+
+    def __exit__(self, *_):
+        self._stopped.set()
+        self._proxy.shutdown()
+        self._proxy.server_close()
+        self._emulator.stop()
+        if self._before is None:
+            del os.environ["STORAGE_EMULATOR_HOST"]
+        else:
+            os.environ["STORAGE_EMULATOR_HOST"] = self._before
+
+    @property
+    def url(self):
+        return f"http://{HOST}:{self._proxy.server_address[1]}"
+
+    def bucket(self, name):
+        self.ask("POST", "/storage/v1/b?project=p", f'{{"name": "{name}"}}'.encode(), "application/json")
+
+    def put(self, bucket, name, data):
+        self.ask("POST", f"/upload/storage/v1/b/{bucket}/o?uploadType=media&name={name}", data, "image/jpeg")
+
+    def ask(self, method, path, body, content_type):
+        headers = {"Content-Type": content_type, "Host": self.url.removeprefix("http://")}  # the emulator makes links of it
+        status, _, answer = self.forward(method, path, body, headers)
+        assert status == 200, (status, answer)
+
+    def forward(self, method, path, body, headers):
+        connection = HTTPConnection(HOST, self._port)
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.getheaders(), response.read()
+        finally:
+            connection.close()
+
+    def pause(self, seconds):
+        """Waits, but not beyond the test's end."""
+        self._stopped.wait(seconds)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    storage: Storage
+
+    def _serve(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        fault = None
+        if self.command == "GET" and "alt=media" in self.path:
+            name = unquote(self.path.partition("/o/")[2].partition("?")[0])
+            faults = self.storage.faults.get(name, [])
+            asked = self.storage.requests[name]
+            self.storage.requests[name] += 1
+            fault = faults[asked] if asked < len(faults) else None
+        if isinstance(fault, int):
+            self._answer(fault, [("Retry-After", "0")], b"no")
+            return
+        if fault in ("slow", "silent"):
+            self.storage.pause(2 if fault == "slow" else 60)
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
+        status, found, data = self.storage.forward(self.command, self.path, body, headers)
+        found = [(name, value) for name, value in found if name.lower() in ("x-goog-hash", "content-type", "location")]
+        half = len(data) // 2
+        if fault == "damaged":
+            data = data[:half] + bytes([data[half] ^ 1]) + data[half + 1 :]
+        if fault == "cut":
+            data = data[:half]
+        if fault in ("reset", "short", "trickle"):
+            self._answer(status, found, data, send=0)
+            self._break_off(fault, data, half)
+            return
+        self._answer(status, found, data)
+
+    def _answer(self, status, headers, data, send=None):
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[:send])
+
+    def _break_off(self, fault, data, half):
+        self.close_connection = True
+        if fault == "trickle":
+            for byte in data:
+                self.wfile.write(bytes([byte]))
+                self.storage.pause(0.2)
+            return
+        self.wfile.write(data[:half])
+        self.wfile.flush()
+        time.sleep(0.02)
+        if fault == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _serve  # noqa: N815
+
+    def log_message(self, *_):
+        pass
+
+    def handle(self):
+        try:
+            super().handle()
+        except (ConnectionError, ValueError):  # the client or the fault closed the connection
+            pass
