@@ -1,10 +1,10 @@
 """A Cloud Storage of the tests' own: the emulator over HTTP, behind a proxy that can fail like the real one.
 
-    with Storage() as storage:             # STORAGE_EMULATOR_HOST points at it
-        storage.put("photos", "cat.jpg", data)
-        storage.faults["cat.jpg"] = [503, "reset"]   # for the first requests; None would be a good answer
-        ...
-        storage.requests["cat.jpg"]        # how often it was asked for
+with Storage() as storage:             # STORAGE_EMULATOR_HOST points at it
+    storage.put("photos", "cat.jpg", data)
+    storage.faults["cat.jpg"] = [503, "reset"]   # for the first requests; None would be a good answer
+    ...
+    storage.requests["cat.jpg"]        # how often it was asked for
 """
 
 import os
@@ -69,7 +69,10 @@ class Storage:
         self.ask("POST", f"/upload/storage/v1/b/{bucket}/o?uploadType=media&name={name}", data, "image/jpeg")
 
     def ask(self, method, path, body, content_type):
-        headers = {"Content-Type": content_type, "Host": self.url.removeprefix("http://")}  # the emulator makes links of it
+        headers = {
+            "Content-Type": content_type,
+            "Host": self.url.removeprefix("http://"),
+        }  # the emulator makes links of it
         status, _, answer = self.forward(method, path, body, headers)
         assert status == 200, (status, answer)
 

@@ -126,7 +126,9 @@ def test_bad_uris(uri):
     assert code(Fetcher(FetchLimits()), uri) == "bad_uri"
 
 
-@pytest.mark.parametrize("uri", ["https://example.com/a.jpg", "http://localhost/a.jpg", "s3://a/b", "data://x", "ftp://x"])
+@pytest.mark.parametrize(
+    "uri", ["https://example.com/a.jpg", "http://localhost/a.jpg", "s3://a/b", "data://x", "ftp://x"]
+)
 def test_schemes_that_are_not_on_the_list(uri):
     assert code(Fetcher(FetchLimits()), uri) == "scheme_not_allowed"
 

@@ -60,7 +60,9 @@ def test_500_objects_of_which_one_in_five_requests_falters(tmp_path, capsys, mon
         argv += ["--fetch_deadline", "4", "--max_bytes", "200000", "--shard_records", "100", "--max_failures", "5%"]
         assert main(argv) == 0, capsys.readouterr().err
 
-        (manifest_path,) = (match.path for match in FileSystems.match(["gs://archive/out/run=*/manifest.json"])[0].metadata_list)
+        (manifest_path,) = (
+            match.path for match in FileSystems.match(["gs://archive/out/run=*/manifest.json"])[0].metadata_list
+        )
         with FileSystems.open(manifest_path) as file:
             manifest = json.load(file)
         assert manifest["counts"] == {"input": 530, "captioned": 480, "failed": 20, "skipped": 0, "duplicates": 30}
@@ -85,5 +87,3 @@ def test_500_objects_of_which_one_in_five_requests_falters(tmp_path, capsys, mon
         argv[argv.index("9")] = "100%"
         assert main(argv) == 0
         assert "498 images: 0 captioned, 8 failed, 490 skipped, 0 duplicates" in capsys.readouterr().err
-
-
