@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +30,11 @@ def kill_loop(tmp_path, kills, images, seconds_per_image):
     """Kills a job ``kills`` times, then lets it end. Returns the times that each image was captioned."""
     dice = random.Random(kills)
     write_tiny_model(tmp_path / "model")
-    uris = {str(path) for path in photos(tmp_path / "photos", images)}
+    uris = set()
+    made = photos(tmp_path / "made", 20)
+    (tmp_path / "photos").mkdir()
+    for number in range(images):
+        uris.add(shutil.copy(made[number % len(made)], f"{tmp_path}/photos/{number:03}.jpg"))
     output, log = tmp_path / "out", tmp_path / "log"
     argv = ["--images", f"{tmp_path}/photos/*.jpg", "--output", str(output), "--model", str(tmp_path / "model")]
     argv += ["--batch_size", str(BATCH), "--shard_records", str(SHARD), "--shard_seconds", "1"]

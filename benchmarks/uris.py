@@ -1,0 +1,72 @@
+"""Time and memory of URIs that are listed again, or captioned already, on DirectRunner.
+
+    python -m benchmarks.uris                 # 1,000,000 URIs: half of them duplicates, half captioned before, 100 new
+    python -m benchmarks.uris --uris 100000
+
+Prints seconds of CPU, peak memory, and bytes and microseconds for each URI. No image is decoded: the new URIs name nothing.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from beam_job.decoding import Decoding
+from beam_job.model_directory import read_manifest
+
+NEW = 100
+PER_FILE = 10_000
+
+
+def main() -> None:
+    """Makes an archive that is nearly all captioned, and runs the job over it in a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--uris", type=int, default=1_000_000)
+    parser.add_argument("--model", required=True, help="An exported model; none of it runs.")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        idle = _run(Path(folder) / "idle", NEW, options.model)
+        full = _run(Path(folder) / "full", options.uris, options.model)
+    for name, (seconds, megabytes, counts) in (("idle", idle), ("full", full)):
+        print(f"{name}: {seconds:.1f} s of CPU, {megabytes:,.0f} MiB at most, {counts}")
+    more = options.uris - NEW
+    print(f"each URI: {(full[0] - idle[0]) / more * 1e6:.1f} µs, {(full[1] - idle[1]) * 2**20 / more:,.0f} bytes")
+
+
+def _run(folder: Path, uris: int, model: str) -> tuple[float, float, dict[str, int]]:
+    folder.mkdir()
+    captioned = (uris - NEW) // 2
+    names = [f"/nowhere/a-photo-archive/of-{uris}/{number:012}.jpg" for number in range(captioned + NEW)]
+    _pretend_captioned(folder / "out" / "run=before", names[:captioned], model)
+    with (folder / "list.txt").open("w") as file:
+        file.writelines(f"{name}\n" for name in [*names, *names[:captioned]])
+    argv = ["--uris", folder / "list.txt", "--output", folder / "out", "--model", model, "--runner", "DirectRunner"]
+    code = "import resource, sys; from beam_job.cli import main; code = main(sys.argv[1:]); "
+    code += "used = resource.getrusage(resource.RUSAGE_SELF); "
+    code += "print(used.ru_utime + used.ru_stime, used.ru_maxrss); sys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", code, *map(str, argv)], check=True, stdout=subprocess.PIPE, text=True)
+    seconds, kilobytes = map(float, done.stdout.split()[-2:])
+    (manifest,) = (folder / "out").glob("run=*/manifest.json")
+    counts = json.loads(manifest.read_text())["counts"]
+    return seconds, kilobytes / 1024, counts
+
+
+def _pretend_captioned(folder: Path, names: list[str], model: str) -> None:
+    """Files as a killed run leaves them, with records of the usual size."""
+    folder.mkdir(parents=True)
+    fingerprint = read_manifest(model).fingerprint
+    started = {"model": fingerprint, "options": {"decoding": asdict(Decoding())}}
+    (folder / "run.json").write_text(json.dumps(started))
+    text = "A brown dog runs through the tall grass with a red ball."
+    rest = {"caption": text, "score": -0.9, "captions": [{"text": text, "tokens": text.lower()[:-1].split()}]}
+    rest |= {"width": 640, "height": 480, "model": fingerprint}
+    for start in range(0, len(names), PER_FILE):
+        with (folder / f"captions-{start}.jsonl").open("w") as file:
+            file.writelines(json.dumps({"uri": name, **rest}) + "\n" for name in names[start : start + PER_FILE])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Running out of memory: the batch shrinks, the size that worked stays, and only an image that fails alone fails."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from beam_job.decoding import Decoding
+from beam_job.fitting import FittingCaptioner, is_out_of_memory
+from beam_job.handler import CaptionHandler
+from beam_job.model_directory import open_model
+from beam_job.records import Caption, DecodedImage, Failure
+from tests.tiny_model import write_tiny_model
+
+PIXELS = np.zeros([16, 16, 3], np.uint8)
+
+
+class Device:
+    """Has room for so many images; makes captioners, and writes down what they were asked for."""
+
+    def __init__(self, room, error=None, poison=()):
+        self.room = room
+        self.error = error or tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        self.poison = poison
+        self.made, self.asked = [], []
+
+    def make(self, batch_size):
+        self.made.append(batch_size)
+        return StandIn(self, batch_size)
+
+
+class StandIn:
+    fingerprint, device = "f", "CPU"
+
+    def __init__(self, owner, batch_size):
+        self.owner = owner
+        self.batch_size = batch_size
+
+    def caption(self, pixels, uris):
+        assert len(pixels) <= self.batch_size
+        self.owner.asked.append(len(uris))
+        if self.batch_size > self.owner.room:
+            raise self.owner.error
+        if set(uris) & set(self.owner.poison):
+            raise ValueError("poison")
+        return [[Caption(uri, [], -1.0, -1.0, True)] for uri in uris]
+
+
+def images(*names):
+    return [DecodedImage(name, 1, 1, PIXELS) for name in names]
+
+
+def test_the_size_that_works_is_found_and_kept():
+    device = Device(room=10)
+    captioner = FittingCaptioner(device.make, 32)
+    assert device.made == []  # nothing is loaded before there is something to caption
+    names = [str(number) for number in range(32)]
+    assert [found[0].text for found in captioner.caption([PIXELS] * 32, names)] == names
+    assert device.made == [32, 16, 8]
+    assert captioner.batch_size == 8
+    captioner.caption([PIXELS] * 32, names)
+    assert device.made == [32, 16, 8]
+    assert device.asked == [32, 16, *[8] * 8]
+    assert (captioner.fingerprint, captioner.device) == ("f", "CPU")
+
+
+def test_a_model_that_does_not_even_load_at_that_size():
+    device = Device(room=99)
+
+    def make(batch_size):
+        if batch_size > 4:
+            raise MemoryError
+        return device.make(batch_size)
+
+    captioner = FittingCaptioner(make, 16)
+    assert len(captioner.caption([PIXELS] * 7, list("abcdefg"))) == 7
+    assert captioner.batch_size == 4
+
+
+def test_no_room_for_a_single_image():
+    handler = CaptionHandler(None, "f", Decoding(), 4)
+    found = handler.run_inference(images("a", "b", "c"), FittingCaptioner(Device(room=0).make, 4))
+    assert [(failure.uri, failure.stage, failure.error) for failure in found] == [
+        (uri, "infer", "out_of_memory") for uri in "abc"
+    ]
+
+
+def test_one_poisonous_image_takes_no_neighbour_with_it():
+    handler = CaptionHandler(None, "f", Decoding(), 8)
+    device = Device(room=8, poison=["d"])
+    found = handler.run_inference(images(*"abcdefgh"), FittingCaptioner(device.make, 8))
+    assert [record.uri for record in found] == list("abcdefgh")
+    (failure,) = (record for record in found if isinstance(record, Failure))
+    assert (failure.uri, failure.error, failure.message) == ("d", "inference_failed", "ValueError: poison")
+    assert device.made == [8]  # memory was not the matter
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (tf.errors.ResourceExhaustedError(None, None, "OOM"), True),
+        (tf.errors.InternalError(None, None, "CUDA_ERROR_OUT_OF_MEMORY: out of memory"), True),
+        (tf.errors.InternalError(None, None, "no kernel image"), False),
+        (MemoryError(), True),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_what_counts_as_out_of_memory(error, expected):
+    assert is_out_of_memory(error) is expected
+
+
+def test_captions_of_a_real_model_do_not_change_with_its_batch(tmp_path, monkeypatch):
+    from beam_job.captioner import Captioner
+
+    write_tiny_model(tmp_path / "model")
+    model = open_model(tmp_path / "model")
+    handler = CaptionHandler(str(tmp_path / "model"), model.fingerprint, Decoding(), 8)
+    noise = np.random.default_rng(0).integers(0, 256, [8, 16, 16, 3], np.uint8)
+    batch = [DecodedImage(str(number), 1, 1, pixels) for number, pixels in enumerate(noise)]
+    expected = [record.to_json() for record in handler.run_inference(batch, handler.load_model())]
+
+    run = Captioner.caption
+
+    def crowded(self, pixels, uris):
+        if len(uris) > 3:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return run(self, pixels, uris)
+
+    monkeypatch.setattr(Captioner, "caption", crowded)
+    loaded = handler.load_model()
+    assert [record.to_json() for record in handler.run_inference(batch, loaded)] == expected
+    assert loaded.batch_size == 2

@@ -1,0 +1,126 @@
+"""The books of a run, its files, and what its options make of them."""
+
+import json
+
+import pytest
+
+from beam_job.cli import main
+from beam_job.records import Failure
+from beam_job.run import MaxFailures, Run, TooManyFailuresError, UnbalancedError
+from beam_job.shards import Shard, ShardLimits, WriteShards
+from tests.photos import photos
+from tests.tiny_model import write_tiny_model
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = Run(str(tmp_path), "m", {"decoding": {}, "max_failures": "2"})
+    run.start()
+    return run
+
+
+CAPTIONS = [Shard("captions-b.jsonl", 3, "2", {"CPU": 3}), Shard("captions-a.jsonl", 4, "1", {"T4": 4})]
+FAILURES = [Shard("failures-a.jsonl", 2, "3", {"fetch/not_found": 1, "decode/empty": 1})]
+
+
+def test_the_books_balance(run, tmp_path):
+    manifest = run.finish([10, 6], [(2, 0), (1, 4)], CAPTIONS, FAILURES)
+    assert manifest["counts"] == {"input": 16, "captioned": 7, "failed": 2, "skipped": 4, "duplicates": 3}
+    assert manifest["failures_by_code"] == {"decode/empty": 1, "fetch/not_found": 1}
+    assert manifest["devices"] == ["CPU", "T4"]
+    assert manifest["captions"][0] == {"name": "captions-a.jsonl", "records": 4, "sha256": "1"}
+    assert json.loads((tmp_path / f"run={run.id}" / "manifest.json").read_text()) == manifest
+
+
+@pytest.mark.parametrize("read", [15, 17])
+def test_what_does_not_add_up_leaves_no_manifest(run, tmp_path, read):
+    with pytest.raises(UnbalancedError, match="do not balance"):
+        run.finish([read], [(3, 4)], CAPTIONS, FAILURES)
+    assert not (tmp_path / f"run={run.id}" / "manifest.json").exists()
+
+
+def test_files_of_bundles_that_were_tried_again_are_deleted(run, tmp_path):
+    folder = tmp_path / f"run={run.id}"
+    for name in (
+        "captions-a.jsonl",
+        "captions-b.jsonl",
+        "captions-c.jsonl",
+        "failures-a.jsonl",
+        "captions-d.jsonl.tmp",
+    ):
+        (folder / name).write_text("")
+    run.finish([9], [], CAPTIONS, FAILURES)
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == ["captions-a.jsonl", "captions-b.jsonl", "failures-a.jsonl", "manifest.json", "run.json"]
+
+
+def test_too_many_failures_still_close_the_books(run, tmp_path):
+    more = [*FAILURES, Shard("failures-b.jsonl", 1, "4", {"fetch/not_found": 1})]
+    with pytest.raises(TooManyFailuresError, match="3 of 10 images failed, more than --max_failures 2"):
+        run.finish([10], [], CAPTIONS, more)
+    assert (tmp_path / f"run={run.id}" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(("text", "tried", "limit"), [("7", 1, 7), ("0", 9, 0), ("5%", 200, 10), ("0.05", 200, 10)])
+def test_max_failures(text, tried, limit):
+    assert MaxFailures.parse(text).of(tried) == pytest.approx(limit)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "101%", "1.5", "many", "%", "nan", "0.x"])
+def test_max_failures_that_make_no_sense(text):
+    with pytest.raises(ValueError, match=f"^--max_failures {text}: choose"):
+        MaxFailures.parse(text)
+
+
+def test_files_are_closed_by_number_and_by_time(tmp_path, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("beam_job.shards.time.monotonic", lambda: now)
+    writer = WriteShards(str(tmp_path), "failures", ShardLimits(records=3, seconds=10))
+    writer.start_bundle()
+    failure = Failure("x", "fetch", "not_found", "gone")
+    assert [len(list(writer.process(failure))) for _ in range(7)] == [0, 0, 1, 0, 0, 1, 0]
+    now = 9.9
+    assert list(writer.process(failure)) == []
+    now = 10.0
+    (shard,) = writer.process(failure)
+    assert (shard.records, shard.tally) == (3, {"fetch/not_found": 3})
+    assert list(writer.finish_bundle()) == []
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_fields_are_carried_to_captions_and_failures(tmp_path, capsys):
+    write_tiny_model(tmp_path / "model")
+    (good,) = photos(tmp_path / "photos", 1)
+    (tmp_path / "list.csv").write_text(f"id,url,album,x\n7,{good},pets,-\n8,{tmp_path}/none.jpg,cars,-\n9,,,\n")
+    (tmp_path / "list.jsonl").write_text(f'{{"url": "{good}", "id": 7}}\n')
+    argv = ["--uris", str(tmp_path / "list.csv"), "--uri_field", "url", "--output", str(tmp_path / "out")]
+    argv += ["--model", str(tmp_path / "model"), "--carry", "id,album", "--max_failures", "0.5"]
+    assert main(argv) == 3
+    assert "2 of 3 images failed, more than --max_failures 0.5 allows." in capsys.readouterr().err
+    (folder,) = (tmp_path / "out").iterdir()
+    caption, missing, bad = (
+        json.loads(line)
+        for kind in ("captions", "failures")
+        for path in folder.glob(f"{kind}-*")
+        for line in sorted(path.read_text().splitlines(), key=lambda line: "bad_row" in line)
+    )
+    assert (caption["uri"], caption["id"], caption["album"]) == (str(good), "7", "pets")
+    assert (missing["error"], missing["id"], missing["album"]) == ("not_found", "8", "cars")
+    assert (bad["stage"], bad["error"], bad["uri"]) == ("list", "bad_row", f"{tmp_path}/list.csv#4")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--carry", "id,caption"], "--carry caption: the records have a field of their own by that name"),
+        (["--max_failures", "1.5"], "--max_failures 1.5: choose"),
+        (["--shard_records", "0"], "--shard_records 0: choose 1 or more"),
+        (["--shard_seconds", "0"], "--shard_seconds 0.0: choose a number above 0"),
+        (["--fetch_deadline", "-1"], "--fetch_deadline -1.0: choose a number above 0"),
+        (["--max_bytes", "0"], "--max_bytes 0: choose 1 or more"),
+        (["--max_pixels", "0"], "--max_pixels 0: choose 1 or more"),
+    ],
+)
+def test_options_that_make_no_sense(tmp_path, capsys, argv, message):
+    assert main(["--images", "x", "--output", str(tmp_path / "out"), *argv]) == 2
+    assert message in capsys.readouterr().err
