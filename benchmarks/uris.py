@@ -3,7 +3,8 @@
     python -m benchmarks.uris                 # 1,000,000 URIs: half of them duplicates, half captioned before, 100 new
     python -m benchmarks.uris --uris 100000
 
-Prints seconds of CPU, peak memory, and bytes and microseconds for each URI. No image is decoded: the new URIs name nothing.
+Prints seconds of CPU, peak memory, and bytes and microseconds for each URI. No image is decoded: the new URIs name
+nothing.
 """
 
 import argparse

@@ -13,6 +13,7 @@ import struct
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
@@ -150,7 +151,5 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def handle(self):
-        try:
+        with suppress(ConnectionError, ValueError):  # the client or the fault closed the connection
             super().handle()
-        except (ConnectionError, ValueError):  # the client or the fault closed the connection
-            pass
