@@ -36,6 +36,10 @@ class FittingCaptioner:
         self.batch_size = batch_size
         self.fingerprint, self.device = "", ""  # known when the first images are captioned
 
+    def load(self) -> None:
+        """Loads the model where that has not happened yet; raises what keeps it from being loaded."""
+        self._ready()
+
     def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption]]:
         """Captions any number of images, as ``Captioner.caption`` does.
 

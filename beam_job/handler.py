@@ -58,7 +58,11 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
         model: FittingCaptioner,
         inference_args: Mapping[str, Any] | None = None,
     ) -> list[Inferred]:
-        """Captions a batch. Where that fails, its halves are tried: only an image that fails alone is a failure."""
+        """Captions a batch. Where that fails, its halves are tried: only an image that fails alone is a failure.
+
+        Raises whatever keeps the model from being loaded: that is no fault of the images.
+        """
+        model.load()
         try:
             captions = model.caption([image.pixels for image in batch], [image.uri for image in batch])
         except Exception as error:

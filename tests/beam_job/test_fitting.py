@@ -7,7 +7,7 @@ import tensorflow as tf
 from beam_job.decoding import Decoding
 from beam_job.fitting import FittingCaptioner, is_out_of_memory
 from beam_job.handler import CaptionHandler
-from beam_job.model_directory import open_model
+from beam_job.model_directory import ModelError, open_model
 from beam_job.records import Caption, DecodedImage, Failure
 from tests.tiny_model import write_tiny_model
 
@@ -82,6 +82,15 @@ def test_no_room_for_a_single_image():
     assert [(failure.uri, failure.stage, failure.error) for failure in found] == [
         (uri, "infer", "out_of_memory") for uri in "abc"
     ]
+
+
+def test_a_model_that_cannot_be_loaded_is_no_fault_of_the_images():
+    def make(batch_size):
+        raise ModelError("the directory was replaced meanwhile")
+
+    handler = CaptionHandler(None, "f", Decoding(), 4)
+    with pytest.raises(ModelError, match="replaced meanwhile"):
+        handler.run_inference(images("a", "b"), FittingCaptioner(make, 4))
 
 
 def test_one_poisonous_image_takes_no_neighbour_with_it():
