@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from beam_job import devices
 from beam_job.decoding import Decoding
 from beam_job.frozen import freeze
 from beam_job.model_directory import SAVED_MODEL, OpenModel
@@ -34,9 +35,14 @@ class Captioner:
       model: the checked model directory.
       decoding: how to decode.
       batch_size: images at most in a call; smaller batches are padded to it, so that the graph is traced once.
+      full_precision: compute in float32 on GPUs that are made for float16, too.
+
+    Attributes:
+      device: what it computes on, such as ``CPU`` or ``Tesla T4, float16``.
     """
 
-    def __init__(self, model: OpenModel, decoding: Decoding, batch_size: int):
+    def __init__(self, model: OpenModel, decoding: Decoding, batch_size: int, *, full_precision: bool = False):
+        self.device = devices.prepare(full_precision=full_precision)
         vocabulary = model.vocabulary
         self.model = model
         self.decoding = decoding
@@ -104,12 +110,6 @@ class Captioner:
     def fingerprint(self) -> str:
         """The model's."""
         return self.model.fingerprint
-
-    @property
-    def device(self) -> str:
-        """What TensorFlow computes on: a GPU's name, or ``CPU``."""
-        gpus = tf.config.list_physical_devices("GPU")
-        return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")) if gpus else "CPU"
 
     def warm_up(self) -> None:
         """Traces and runs every graph that captioning may need, on a blank image."""

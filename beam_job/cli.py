@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import SetupOptions, StandardOptions, TypeOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, SetupOptions, StandardOptions, TypeOptions
 
+from beam_job import dataflow, devices
 from beam_job.console import console
 from beam_job.history import ReadCaptioned
 from beam_job.model_directory import DEFAULT_MODEL, open_model
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status.
 
     0: it ended well. 1: it failed. 2: it was refused before any work. 3: it ended, with more failures than
-    ``--max_failures`` allows.
+    ``--max_failures`` allows. On Dataflow 0 says that the job was submitted.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     if {"-h", "--help"} & set(argv):
@@ -46,12 +47,14 @@ def _caption(argv: list[str], terminal: bool) -> int:
         options = parse(argv)
         job = check(options)
         job.run.start()
-    except ValueError as error:
+    except (ValueError, devices.NoGpuError) as error:
         return _say(error, EXIT_REFUSED)
     failure: Exception | None = None
     try:
         pipeline = beam.Pipeline(options=_for_beam(options))
         build(pipeline, *job)
+        if dataflow.is_dataflow(options):
+            return _submitted(options, pipeline.run(), job.run)
         with progress(job.run.directory, terminal=terminal):
             pipeline.run().wait_until_finish()
     except Exception as error:  # the runner raises what it likes
@@ -88,24 +91,40 @@ def check(options: CaptionOptions) -> Job:
     """Checks every option before any work starts; raises ``ValueError`` with one sentence."""
     decoding, fields = options.to_decoding(), options.to_fields()
     loading, limits = options.to_loading(), options.to_shard_limits()
-    options.check_positive("batch_size")
+    if options.batch_size is not None:
+        options.check_positive("batch_size")
     if options.max_failures is not None:
         MaxFailures.parse(options.max_failures)
     if not options.output:
         raise OptionError("--output is missing: name the folder for the captions.")
     if not options.images and not options.uris:
         raise OptionError("There is nothing to caption: give --images GLOB or --uris LIST.")
+    if dataflow.is_dataflow(options):
+        dataflow.prepare(options)
+    elif options.accelerator or options.share_gpu:
+        raise OptionError("--accelerator and --share_gpu are for Dataflow; elsewhere the GPUs that are there are used.")
+    elif options.require_gpu and _is_local(options):
+        devices.require_gpu()
     model = open_model(options.model or DEFAULT_MODEL)
     for glob in options.images:
         check_images(glob)
     for glob in options.uris:
         check_list(glob, fields)
+    if options.batch_size is None:
+        options.batch_size = _batch_size(options)
     run = Run(options.output, model.fingerprint, {**_asked(options), "decoding": asdict(decoding)})
     return Job(
         run,
         ReadUris(options.images, options.uris, fields),
         ReadCaptioned(run, options.recaption),
-        CaptionImages(options.model, decoding, options.batch_size, loading),
+        CaptionImages(
+            options.model,
+            decoding,
+            options.batch_size,
+            loading,
+            require_gpu=bool(options.require_gpu),
+            full_precision=options.full_precision,
+        ),
         limits,
     )
 
@@ -113,7 +132,7 @@ def check(options: CaptionOptions) -> Job:
 def _asked(options: CaptionOptions) -> dict[str, Any]:
     names = (
         "images uris uri_field carry model batch_size fetch_threads recaption max_failures max_bytes max_pixels "
-        "fetch_deadline accept_truncated allow_https shard_records shard_seconds"
+        "fetch_deadline accept_truncated allow_https shard_records shard_seconds accelerator require_gpu full_precision"
     )
     return {name: getattr(options, name) for name in names.split()}
 
@@ -126,6 +145,30 @@ def _for_beam(options: CaptionOptions) -> CaptionOptions:
         # run a job that failed there a second time.
         options.view_as(TypeOptions).allow_unsafe_triggers = True
     return options
+
+
+def _batch_size(options: CaptionOptions) -> int:
+    """The default: what a GPU likes where there is one, or will be."""
+    there = options.require_gpu or dataflow.wants_gpu(options) or (_is_local(options) and devices.gpus())
+    return devices.GPU_BATCH_SIZE if there else devices.BATCH_SIZE
+
+
+def _is_local(options: CaptionOptions) -> bool:
+    """Whether the job computes on this machine; other runners' workers look at their own devices."""
+    return options.view_as(StandardOptions).runner in (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner")
+
+
+def _submitted(options: CaptionOptions, result: Any, run: Run) -> int:
+    """Dataflow takes it from here. A template's launcher, which has no job yet, must not wait, and nobody needs to."""
+    cloud = options.view_as(GoogleCloudOptions)
+    if cloud.template_location:
+        print(f"The job was written to {cloud.template_location}; its run is {run.directory}.", file=sys.stderr)
+        return 0
+    job = result.job_id()
+    url = f"https://console.cloud.google.com/dataflow/jobs/{cloud.region}/{job}?project={cloud.project}"
+    print(f"{job}")
+    print(f"Submitted as {job}, {url}. Its captions go to {run.directory}.", file=sys.stderr)
+    return 0
 
 
 def _manifest(run: Run) -> dict[str, Any] | None:

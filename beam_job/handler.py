@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler
 
+from beam_job import devices
 from beam_job.decoding import Decoding
 from beam_job.fitting import FittingCaptioner, is_out_of_memory
 from beam_job.images import METRICS, count_failure
@@ -30,23 +31,38 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
       fingerprint: the fingerprint that the model must have on the worker, too.
       decoding: how to decode.
       batch_size: images in a batch; a smaller one, the last of a bundle, is padded.
+      require_gpu: fail where TensorFlow sees no GPU.
+      full_precision: compute in float32 on GPUs that are made for float16, too.
     """
 
-    def __init__(self, model: str | None, fingerprint: str, decoding: Decoding, batch_size: int) -> None:
+    def __init__(
+        self,
+        model: str | None,
+        fingerprint: str,
+        decoding: Decoding,
+        batch_size: int,
+        *,
+        require_gpu: bool = False,
+        full_precision: bool = False,
+    ) -> None:
         super().__init__(min_batch_size=batch_size, max_batch_size=batch_size)
         self._model = model
         self._fingerprint = fingerprint
         self._decoding = decoding
         self._batch_size = batch_size
+        self._require_gpu = require_gpu
+        self._full_precision = full_precision
 
     def load_model(self) -> FittingCaptioner:
         """What loads the model, with the first batch, and captions a blank batch to have the graph traced once."""
         from beam_job.captioner import Captioner
 
+        if self._require_gpu:
+            devices.require_gpu()
         model = open_model(self._model or DEFAULT_MODEL, fingerprint=self._fingerprint)
 
         def make(batch_size: int) -> Captioner:
-            captioner = Captioner(model, self._decoding, batch_size)
+            captioner = Captioner(model, self._decoding, batch_size, full_precision=self._full_precision)
             captioner.warm_up()
             return captioner
 

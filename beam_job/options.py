@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_job.decoding import Decoding
+from beam_job.devices import BATCH_SIZE, GPU_BATCH_SIZE
 from beam_job.fetch import FetchLimits
 from beam_job.images import Loading
 from beam_job.records import FIELDS
@@ -43,7 +44,9 @@ class CaptionOptions(PipelineOptions):
         )
         job.add_argument("--output", metavar="DIR", help="Collects runs: this one writes to DIR/run=<id>/.")
         job.add_argument("--model", metavar="DIR", help="An exported model (default: the one in this package).")
-        job.add_argument("--batch_size", type=int, default=32, help="Images in a batch (default: %(default)s).")
+        job.add_argument(
+            "--batch_size", type=int, help=f"Images in a batch (default: {BATCH_SIZE}, with a GPU {GPU_BATCH_SIZE})."
+        )
         job.add_argument(
             "--fetch_threads",
             type=int,
@@ -61,6 +64,28 @@ class CaptionOptions(PipelineOptions):
         job.add_argument("--print_captions", action="store_true", help="Print the captions when the run has ended.")
         job.add_argument("--report", action="store_true", help="Write the run's report.html when it has ended.")
         job.add_argument("--verbose", action="store_true", help="Show what Beam and TensorFlow log.")
+
+        gpus = parser.add_argument_group("GPUs")
+        gpus.add_argument(
+            "--accelerator",
+            metavar="TYPE[:N]",
+            help="GPUs of each Dataflow worker: nvidia-tesla-t4, nvidia-l4:2, ...; machine, disk and driver follow.",
+        )
+        gpus.add_argument(
+            "--share_gpu", action="store_true", help="Dataflow: a process for each vCPU on the GPU, not one in all."
+        )
+        gpus.add_argument(
+            "--require_gpu",
+            action="store_true",
+            default=None,
+            help="Fail at once where TensorFlow sees no GPU (default on Dataflow when GPUs are asked for).",
+        )
+        gpus.add_argument(
+            "--no_require_gpu", dest="require_gpu", action="store_false", default=None, help="Make do with the CPU."
+        )
+        gpus.add_argument(
+            "--full_precision", action="store_true", help="Compute in float32 on GPUs that are made for float16, too."
+        )
 
         limits = parser.add_argument_group("limits")
 
@@ -122,15 +147,32 @@ class _Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str]) -> CaptionOptions:
     """Parses the command line, with Beam's own options; raises ``OptionError``.
 
-    Beam itself drops what it does not know with a warning; a mistyped option must not start a job.
+    Beam itself drops what it does not know with a warning; a mistyped option must not start a job. A switch may be
+    written ``--recaption=true`` or ``=false``, too: that is how a Flex Template passes it.
     """
     parser = _Parser(prog="python -m beam_job", allow_abbrev=False, conflict_handler="resolve", add_help=False)
     for options in _subclasses(PipelineOptions):
         options._add_argparse_args(parser)  # noqa: SLF001
+    argv = _plain_switches(argv, [action for action in parser._actions if action.nargs == 0])  # noqa: SLF001
     _, unknown = parser.parse_known_args(argv)
     if unknown:
         raise OptionError(f"{' '.join(unknown)}: there is no such option. See --help.")
     return PipelineOptions(list(argv)).view_as(CaptionOptions)
+
+
+def _plain_switches(argv: Sequence[str], switches: Sequence[argparse.Action]) -> list[str]:
+    """Writes ``--switch=true`` as ``--switch`` and leaves ``--switch=false`` out."""
+    names = {name for switch in switches for name in switch.option_strings}
+    plain = []
+    for arg in argv:
+        name, _, value = arg.partition("=")
+        if name not in names or not value:
+            plain.append(arg)
+        elif value.lower() == "true":
+            plain.append(name)
+        elif value.lower() != "false":
+            raise OptionError(f"{arg}: this is a switch; write {name}, {name}=true or {name}=false.")
+    return plain
 
 
 def help_text() -> str:

@@ -7,6 +7,7 @@ from apache_beam.ml.inference.base import RunInference
 from apache_beam.pvalue import AsIter
 
 from beam_job.decoding import Decoding
+from beam_job.devices import BATCH_SIZE
 from beam_job.handler import CaptionHandler
 from beam_job.history import ReadCaptioned, TakeNew
 from beam_job.images import FAILURES, FetchAndDecode, Loading
@@ -34,6 +35,8 @@ class CaptionImages(beam.PTransform):
       decoding: how to decode.
       batch_size: images that the model takes at a time.
       loading: how images are fetched and decoded.
+      require_gpu: fail on a worker where TensorFlow sees no GPU.
+      full_precision: compute in float32 on GPUs that are made for float16, too.
 
     Raises:
       ModelError: the model cannot be used.
@@ -43,14 +46,19 @@ class CaptionImages(beam.PTransform):
         self,
         model: str | None = None,
         decoding: Decoding = Decoding(),
-        batch_size: int = 32,
+        batch_size: int = BATCH_SIZE,
         loading: Loading = Loading(),
+        *,
+        require_gpu: bool = False,
+        full_precision: bool = False,
     ) -> None:
         super().__init__()
         manifest = read_manifest(model or DEFAULT_MODEL)
         decoding.longest(manifest.max_caption_length)
         self._load = FetchAndDecode(manifest.image.height, manifest.image.width, loading, ahead=batch_size)
-        self._handler = CaptionHandler(model, manifest.fingerprint, decoding, batch_size)
+        self._handler = CaptionHandler(
+            model, manifest.fingerprint, decoding, batch_size, require_gpu=require_gpu, full_precision=full_precision
+        )
 
     def expand(self, uris: beam.PCollection) -> Any:  # Captioned, which Beam's type hints don't know
         loaded = (

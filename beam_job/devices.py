@@ -1,0 +1,65 @@
+"""What TensorFlow computes on: a GPU, perhaps shared with other processes, or the CPU.
+
+print(prepare())   # "Tesla T4, float16" or "CPU"
+"""
+
+from typing import Any
+
+# Images in a batch where none are asked for. A CPU gains nothing from more; a GPU needs them to be busy all over. Where
+# they do not fit, batches are halved.
+BATCH_SIZE = 32
+GPU_BATCH_SIZE = 128
+
+# From this compute capability on GPUs have tensor cores (Volta, 2017): float16 is several times faster there, and
+# slower than float32 on what came before.
+HALF_PRECISION_FROM = (7, 0)
+
+
+class NoGpuError(RuntimeError):
+    """A GPU was asked for and TensorFlow sees none; the message is one sentence that says what to do."""
+
+
+def gpus() -> list[Any]:
+    """The GPUs that TensorFlow can use."""
+    import tensorflow as tf
+
+    return tf.config.list_physical_devices("GPU")
+
+
+def require_gpu() -> None:
+    """Raises ``NoGpuError`` where TensorFlow sees no GPU, rather than let the CPU do the work at GPU prices."""
+    if not gpus():
+        raise NoGpuError(
+            "--require_gpu: TensorFlow sees no GPU here. Look at `nvidia-smi`: if it lists none, add a GPU and its "
+            "driver (on Dataflow by --accelerator); if it lists one, install TensorFlow with its CUDA libraries, "
+            '`pip install "tensorflow[and-cuda]"`. To caption on the CPU, drop --require_gpu or pass --no_require_gpu.'
+        )
+
+
+def prepare(*, full_precision: bool = False) -> str:
+    """Makes TensorFlow take GPU memory as it needs it, and compute in half precision on GPUs that are made for it.
+
+    Without the first, one process takes all of a GPU's memory and the next one finds none. For the second TensorFlow
+    rewrites its graphs: convolutions and matrix products in float16, what needs the range (softmax, sums) in float32.
+    Both hold for the whole process, and only before its first computation.
+
+    Args:
+      full_precision: compute in float32 everywhere.
+
+    Returns:
+      The device's name and, on a GPU, its precision: ``CPU``, or such as ``Tesla T4, float16``.
+    """
+    import tensorflow as tf
+
+    found = gpus()
+    if not found:
+        return "CPU"
+    for gpu in found:
+        try:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError:  # this process has used the GPU before, in its own way
+            break
+    details = tf.config.experimental.get_device_details(found[0])
+    half = not full_precision and details.get("compute_capability", (0, 0)) >= HALF_PRECISION_FROM
+    tf.config.optimizer.set_experimental_options({"auto_mixed_precision": half})
+    return f"{details.get('device_name', 'GPU')}, {'float16' if half else 'float32'}"
