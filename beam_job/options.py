@@ -161,17 +161,18 @@ def parse(argv: Sequence[str]) -> CaptionOptions:
 
 
 def _plain_switches(argv: Sequence[str], switches: Sequence[argparse.Action]) -> list[str]:
-    """Writes ``--switch=true`` as ``--switch`` and leaves ``--switch=false`` out."""
+    """Writes ``--switch=true`` as ``--switch``, and ``--switch=false`` as ``--no_switch`` or not at all."""
     names = {name for switch in switches for name in switch.option_strings}
     plain = []
     for arg in argv:
         name, _, value = arg.partition("=")
         if name not in names or not value:
             plain.append(arg)
-        elif value.lower() == "true":
-            plain.append(name)
-        elif value.lower() != "false":
+        elif value.lower() not in ("true", "false"):
             raise OptionError(f"{arg}: this is a switch; write {name}, {name}=true or {name}=false.")
+        else:
+            meant = name if value.lower() == "true" else name.replace("--", "--no_", 1)
+            plain += [meant] if meant in names else []
     return plain
 
 
