@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from apache_beam.metrics import Metrics
 
-from beam_job.images import METRICS
+from beam_job.metrics import METRICS
 from beam_job.records import Caption
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and only the workers need it.

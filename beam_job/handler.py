@@ -1,8 +1,9 @@
 """The ``ModelHandler`` that ``RunInference`` drives: decoded images in, caption records and failures out."""
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler
@@ -10,9 +11,12 @@ from apache_beam.ml.inference.base import ModelHandler
 from beam_job import devices
 from beam_job.decoding import Decoding
 from beam_job.fitting import FittingCaptioner, is_out_of_memory
-from beam_job.images import METRICS, count_failure
-from beam_job.model_directory import DEFAULT_MODEL, open_model
+from beam_job.metrics import METRICS, count_failure
+from beam_job.model_directory import DEFAULT_MODEL, OpenModel, open_model
 from beam_job.records import Caption, CaptionRecord, DecodedImage, Failure
+
+if TYPE_CHECKING:
+    from beam_job.captioner import Captioner
 
 ERRORS = {
     "out_of_memory": "The model ran out of memory on this image alone.",
@@ -55,14 +59,18 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
 
     def load_model(self) -> FittingCaptioner:
         """What loads the model, with the first batch, and captions a blank batch to have the graph traced once."""
-        from beam_job.captioner import Captioner
 
         if self._require_gpu:
             devices.require_gpu()
-        model = open_model(self._model or DEFAULT_MODEL, fingerprint=self._fingerprint)
 
-        def make(batch_size: int) -> Captioner:
-            captioner = Captioner(model, self._decoding, batch_size, full_precision=self._full_precision)
+        @functools.cache
+        def opened() -> OpenModel:
+            return open_model(self._model or DEFAULT_MODEL, fingerprint=self._fingerprint)
+
+        def make(batch_size: int) -> "Captioner":
+            from beam_job.captioner import Captioner  # TensorFlow, which takes seconds to import
+
+            captioner = Captioner(opened(), self._decoding, batch_size, full_precision=self._full_precision)
             captioner.warm_up()
             return captioner
 

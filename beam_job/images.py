@@ -15,12 +15,11 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_job.download import Effort, FetchError
 from beam_job.fetch import FetchLimits, shared_fetcher
+from beam_job.metrics import METRICS, count_failure
 from beam_job.pixels import MAX_PIXELS, ImageError, decode
 from beam_job.records import DecodedImage, Failure
 
 FAILURES = "failures"
-METRICS = "CaptionImages"
-"""The namespace of the job's counters and distributions."""
 
 
 @dataclass(frozen=True)
@@ -142,11 +141,6 @@ class FetchAndDecode(beam.DoFn):
             count_failure(loaded.outcome)
             return TaggedOutput(FAILURES, found)
         return found
-
-
-def count_failure(failure: Failure) -> None:
-    """Counts a failure under its stage and code."""
-    Metrics.counter(METRICS, f"failed_{failure.stage}_{failure.error}").inc()
 
 
 @functools.cache

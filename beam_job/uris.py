@@ -13,6 +13,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_job.fetch import FetchLimits, shared_fetcher
+from beam_job.metrics import count_failure
 from beam_job.records import Failure
 from beam_job.rows import BadRow, Fields, Piece, check_unicode, pieces, rows
 
@@ -79,7 +80,9 @@ class _Read(beam.DoFn):
         for row in self._rows(source):
             self._count += 1
             if isinstance(row, BadRow):
-                yield TaggedOutput(_BAD, Failure(row.place, "list", "bad_row", row.message))
+                failure = Failure(row.place, "list", "bad_row", row.message)
+                count_failure(failure)
+                yield TaggedOutput(_BAD, failure)
             else:
                 yield row
 
