@@ -1,0 +1,137 @@
+"""Fetching and decoding ahead of the model: what comes out for any file, in which order, and what is counted."""
+
+import random
+import time
+
+import apache_beam as beam
+import pytest
+from apache_beam.metrics.metric import MetricsFilter
+from apache_beam.testing.util import assert_that, equal_to
+
+from beam_job import download, pixels
+from beam_job.fetch import FetchLimits
+from beam_job.history import TakeNew
+from beam_job.images import FAILURES, FetchAndDecode, Loading
+from beam_job.metrics import METRICS
+from beam_job.records import DecodedImage, Failure
+from tests.images import bomb, heic, kinds
+from tests.photos import photos
+
+
+def load(uris, loading=Loading(), ahead=0, size=16):
+    """Runs the DoFn as Beam does; returns what comes out, in order."""
+    fn = FetchAndDecode(size, size, loading, ahead)
+    fn.setup()
+    fn.start_bundle()
+    found = [out for uri in uris for out in fn.process(uri, 0, None)]
+    found += fn.finish_bundle()
+    return [(out.value if isinstance(out, beam.pvalue.TaggedOutput) else out).value for out in found]
+
+
+def test_each_uri_comes_out_once_and_carries_its_fields(tmp_path):
+    made = [str(path) for path in photos(tmp_path, 20)]
+    found = load([*((uri, {"id": uri}) for uri in made), f"{tmp_path}/none.jpg"], Loading(threads=3), ahead=4)
+    assert sorted(outcome.uri for outcome in found) == sorted([*made, f"{tmp_path}/none.jpg"])
+    for outcome in found:
+        if isinstance(outcome, DecodedImage):
+            assert outcome.pixels.shape == (16, 16, 3)
+            assert outcome.carried == {"id": outcome.uri}
+        else:
+            assert (outcome.stage, outcome.error, outcome.carried) == ("fetch", "not_found", None)
+
+
+def test_a_slow_image_holds_up_no_other(monkeypatch, tmp_path):
+    made = [str(path) for path in photos(tmp_path, 12)]
+    fetch = FetchAndDecode._load
+
+    def slowly(self, uri, carried, place):
+        time.sleep(1 if uri == made[0] else 0.01)
+        return fetch(self, uri, carried, place)
+
+    monkeypatch.setattr(FetchAndDecode, "_load", slowly)
+    assert [image.uri for image in load(made, Loading(threads=4), ahead=8)].index(made[0]) == 11
+
+
+def test_limits_reach_the_decoder(tmp_path):
+    (tmp_path / "bomb.png").write_bytes(bomb())
+    (tmp_path / "cut.jpg").write_bytes(photos(tmp_path, 1)[0].read_bytes()[:20_000])
+    uris = [f"{tmp_path}/bomb.png", f"{tmp_path}/cut.jpg"]
+
+    def codes(loading):
+        return {getattr(outcome, "error", "fine") for outcome in load(uris, loading)}
+
+    load(uris)  # starts the threads
+    started = time.perf_counter()
+    assert codes(Loading()) == {"too_many_pixels", "truncated"}
+    assert time.perf_counter() - started < 0.5
+    assert codes(Loading(accept_truncated=True)) == {"too_many_pixels", "fine"}
+    assert codes(Loading(max_pixels=100)) == {"too_many_pixels"}
+    assert codes(Loading(fetch=FetchLimits(max_bytes=100))) == {"too_large"}
+
+
+def test_what_is_counted(tmp_path):
+    made = [str(path) for path in photos(tmp_path, 5)]
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    uris = [*made, f"{tmp_path}/empty.jpg", f"{tmp_path}/none.jpg"]
+    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+        loaded = pipeline | beam.Create(uris) | beam.ParDo(FetchAndDecode(16, 16)).with_outputs(FAILURES, main="images")
+        codes = loaded[FAILURES] | "Codes" >> beam.Map(lambda failure: failure.error)
+        assert_that(codes, equal_to(["empty", "not_found"]))
+    metrics = pipeline.result.metrics().query(MetricsFilter().with_namespace(METRICS))
+    counters = {counter.key.metric.name: counter.committed for counter in metrics["counters"]}
+    assert counters["fetched"] == 6
+    assert counters["failed_fetch_not_found"] == counters["failed_decode_empty"] == 1
+    counts = {found.key.metric.name: found.committed.count for found in metrics["distributions"]}
+    assert (counts["image_bytes"], counts["fetch_ms"], counts["decode_ms"]) == (6, 7, 6)
+
+
+def test_new_uris_are_taken_once():
+    listed = [("a", None), ("b", {"id": 1}), ("a", None), ("c", None), ("b", {"id": 1}), ("a", None)]
+    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+        captioned = pipeline | "Captioned" >> beam.Create([("c", True), ("d", True), ("c", True)])
+        new, known = (pipeline | "Listed" >> beam.Create(listed), captioned) | TakeNew()
+        assert_that(new, equal_to([("a", None), ("b", {"id": 1})]), label="new")
+        sums = known | beam.CombineGlobally(lambda counts: tuple(map(sum, zip((0, 0), *counts, strict=True))))
+        assert_that(sums, equal_to([(3, 1)]), label="known")
+
+
+def mutated(dice, files):
+    """A real file with flipped bits, changed or missing bytes, or with a part of another real file in it."""
+    data = bytearray(dice.choice(files))
+    for _ in range(dice.randint(1, 4)):
+        place = dice.randrange(len(data) + 1)
+        match dice.choice(("flip", "byte", "cut", "end", "splice")):
+            case "flip" if place < len(data):
+                data[place] ^= 1 << dice.randrange(8)
+            case "byte" if place < len(data):
+                data[place] = dice.choice((0, 1, 127, 128, 254, 255))
+            case "cut":
+                del data[place : place + dice.randint(1, 64)]
+            case "end":
+                del data[place:]
+            case "splice":
+                other = dice.choice(files)
+                start = dice.randrange(len(other))
+                data[place:place] = other[start : start + dice.randint(1, 256)]
+    return bytes(data)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("count", [300, pytest.param(5_000, marks=pytest.mark.slow)])
+def test_mutated_files_give_an_image_or_a_documented_failure_each(tmp_path, count):
+    dice = random.Random(count)
+    files = [kind.data for kind in (*kinds().values(), heic())] + [path.read_bytes() for path in photos(tmp_path, 8)]
+    uris = []
+    for number in range(count):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(mutated(dice, files))
+        uris.append(str(path))
+    started = time.monotonic()
+    found = load(uris, Loading(threads=2, max_pixels=20_000_000))
+    assert time.monotonic() - started < 0.2 * count  # seconds: none hangs
+    assert sorted(outcome.uri for outcome in found) == sorted(uris)
+    failures = [outcome for outcome in found if isinstance(outcome, Failure)]
+    assert {failure.error for failure in failures} <= {*pixels.ERRORS, *download.ERRORS}
+    assert all(failure.stage == "decode" and failure.message for failure in failures)
+    assert all(image.pixels.shape == (16, 16, 3) for image in found if isinstance(image, DecodedImage))
+    assert 0.1 < len(failures) / count < 0.95
