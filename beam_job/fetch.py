@@ -61,8 +61,6 @@ class Fetcher:
         self._lock = Lock()
         self._storage: Downloader | None = None
         self._web = Downloader(anonymous_session(), threads, redirects=True)
-        emulator = os.environ.get("STORAGE_EMULATOR_HOST", "")
-        self._endpoint = emulator if "://" in emulator or not emulator else f"http://{emulator}"
 
     def fetch(self, uri: str, effort: Effort | None = None) -> bytes:
         """Returns the whole content of ``uri``; adds to ``effort`` what it took; raises ``FetchError``."""
@@ -108,13 +106,15 @@ class Fetcher:
         with self._lock:
             if self._storage is None:
                 self._storage = Downloader(AuthorizedSession(self._credentials()), self._threads)
-        endpoint = self._endpoint or "https://storage.googleapis.com"
         return self._storage.get(
-            endpoint + path, max_bytes=max_bytes or self._limits.max_bytes, seconds=self._limits.seconds, effort=effort
+            (_emulator() or "https://storage.googleapis.com") + path,
+            max_bytes=max_bytes or self._limits.max_bytes,
+            seconds=self._limits.seconds,
+            effort=effort,
         )
 
     def _credentials(self) -> google.auth.credentials.Credentials:
-        if self._endpoint:
+        if _emulator():
             return AnonymousCredentials()
         try:
             return google.auth.default(scopes=[_SCOPE])[0]
@@ -141,6 +141,12 @@ class Fetcher:
         except OSError as error:
             code = "not_found" if error.errno in _NO_FILE else "unavailable"
             raise FetchError(code, f"The file cannot be read ({error.strerror or error}).") from error
+
+
+def _emulator() -> str:
+    """Where an emulator of Cloud Storage listens; empty where there is none."""
+    host = os.environ.get("STORAGE_EMULATOR_HOST", "")
+    return host if "://" in host or not host else f"http://{host}"
 
 
 def _quoted(name: str) -> str:

@@ -1,10 +1,20 @@
 """Fetching: from disks and from a Cloud Storage with faults; which codes, how many requests, how long at most."""
 
+import gzip
 import os
+import ssl
 import threading
 import time
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from typing import ClassVar
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from beam_job.download import ERRORS, Effort, FetchError
 from beam_job.fetch import Fetcher, FetchLimits
@@ -138,6 +148,72 @@ def test_https_takes_no_passwords_and_only_https():
     assert code(fetcher, "https://user:secret@example.com/a.jpg") == "bad_uri"
     assert code(fetcher, "http://127.0.0.1/a.jpg") == "scheme_not_allowed"
     assert code(fetcher, "https://[::1/a.jpg") == "bad_uri"
+
+
+class Web(BaseHTTPRequestHandler):
+    """Answers /a.jpg; redirects /to?<url>; keeps what it was sent."""
+
+    heard: ClassVar[list[dict[str, str]]] = []
+
+    def do_GET(self):
+        self.heard.append(dict(self.headers))
+        path, _, query = self.path.partition("?")
+        body = gzip.compress(DATA) if path == "/packed.jpg" else DATA
+        self.send_response(302 if path == "/to" else 200)
+        self.send_header("Set-Cookie", "id=1")
+        self.send_header("Location", query)
+        if path == "/packed.jpg":
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def web(tmp_path, monkeypatch):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(
+            name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(hours=1)
+        )
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "server.pem"
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    pem.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(serialization.Encoding.PEM, *form)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    Web.heard.clear()
+    yield f"https://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_https(web):
+    fetcher = Fetcher(FetchLimits(allow_https=True, seconds=5))
+    assert fetcher.fetch(f"{web}/a.jpg") == DATA
+    assert fetcher.fetch(f"{web}/to?{web}/a.jpg") == DATA
+    assert fetcher.fetch(f"{web}/packed.jpg") == DATA
+    assert code(fetcher, f"{web}/to?http://127.0.0.1/a.jpg") == "scheme_not_allowed"
+    assert code(fetcher, f"{web}/to?file:///etc/passwd") == "scheme_not_allowed"
+    assert code(fetcher, f"{web}/to?/to?/to?/to?/to?/to?/to?/a.jpg") == "refused"
+    assert not any({"Authorization", "Cookie"} & set(headers) for headers in Web.heard)
+    small = Fetcher(FetchLimits(max_bytes=len(DATA) - 1, allow_https=True))
+    assert code(small, f"{web}/packed.jpg") == "too_large"
 
 
 def test_messages_hold_no_secrets():
