@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from beam_job.decoding import Decoding
 from train.recipe import RECIPES, with_settings
 
 EXIT_REFUSED = 2
@@ -67,11 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(command=_evaluate)
     evaluate.add_argument("--model", metavar="DIR", help="An exported model; the one in beam_job if left out.")
     evaluate.add_argument("--captions", required=True, metavar="FILE", help="A JSONL file, as for fit.")
-    evaluate.add_argument("--decoding", default="greedy", choices=["greedy", "beam"], help="How to decode.")
-    evaluate.add_argument("--beam_width", type=int, default=3, help="Hypotheses that beam search keeps.")
     evaluate.add_argument("--batch_size", type=int, default=32, help="Images in a batch.")
     evaluate.add_argument("--output", metavar="FILE", help="Where the scores and every caption go, as JSON.")
     evaluate.add_argument("--record", metavar="NAME", help="Keep the scores in the model's manifest under that name.")
+    Decoding.add_arguments(evaluate)
     return parser
 
 
@@ -101,13 +101,12 @@ def _fit(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from beam_job.captioner import Captioner
-    from beam_job.decoding import Decoding
     from beam_job.model_directory import DEFAULT_MODEL, open_model
     from train.captions import read_captions
     from train.evaluate import caption_images, health, record, score
     from train.progress import Progress
 
-    decoding = Decoding(options.decoding, beam_width=options.beam_width)
+    decoding = Decoding.from_arguments(options)
     examples = read_captions(Path(options.captions))
     captioner = Captioner(open_model(options.model or DEFAULT_MODEL), decoding, options.batch_size)
     progress = Progress("captions", "images", len(examples))
