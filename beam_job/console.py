@@ -41,8 +41,8 @@ def _matters(record: logging.LogRecord) -> bool:
 @contextmanager
 def _filtered_standard_error() -> Iterator[None]:
     """Sends what this process, its C++ parts and its children write to standard error through ``chatter``."""
-    own = sys.stderr
-    if own is None or own is not sys.__stderr__:  # somebody else has taken hold of it: a test, a notebook
+    own, original = sys.stderr, sys.__stderr__
+    if own is None or original is None or own is not original:  # somebody else has taken hold of it: a test, a notebook
         yield
         return
     command = [sys.executable, "-I", "-S", chatter.__file__]

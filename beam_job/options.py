@@ -14,6 +14,17 @@ from beam_job.records import FIELDS
 from beam_job.rows import Fields
 from beam_job.shards import ShardLimits
 
+_EXAMPLES = """examples:
+  python -m beam_job --images 'photos/*.jpg' --output captions --report
+  python -m beam_job --uris archive.csv --uri_field path --carry id,album --output captions --max_failures 1%
+  python -m beam_job --images 'photos/*.jpg' --output captions --decoding sample --num_captions 3 --seed 7
+  python -m beam_job --uris gs://bucket/list.txt --output gs://bucket/captions --runner DataflowRunner \\
+      --project my-project --region europe-west4 --temp_location gs://bucket/tmp
+
+Beam's own options (--runner, --project, --temp_location, ...) are passed on to it.
+Run the same command again to go on after an interruption, or to caption what is new: what is captioned is skipped.
+Exit status: 0 done, 1 failed, 2 refused before any work, 3 done with more failures than --max_failures.
+"""
 _LOADING = Loading()
 _SHARDS = ShardLimits()
 
@@ -180,8 +191,10 @@ def help_text() -> str:
     """What ``--help`` prints: the job's own options; Beam's are in its documentation."""
     parser = argparse.ArgumentParser(
         prog="python -m beam_job",
-        description="Captions images: reads URIs, writes JSON lines.",
-        epilog="Beam's own options (--runner, --project, --temp_location, ...) are passed on to it.",
+        usage="python -m beam_job (--images GLOB ... | --uris LIST ...) --output DIR [options] [Beam's own options]",
+        description="Captions images: reads URIs; writes captions, failures and a manifest that adds up.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
     )
     CaptionOptions._add_argparse_args(parser)  # noqa: SLF001
