@@ -1,0 +1,134 @@
+"""The documents: every command in them runs, and what they list is all there is."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from beam_job import download, handler, pixels, rows
+from beam_job.cli import main
+from beam_job.records import FIELDS, Caption, CaptionRecord, Failure
+from tests.tiny_model import write_tiny_model
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PENDING = {"training.md", "operations.md", "durability.md", "model_card.md"}
+# Commands that are not installed here, or must not do what they do.
+STAND_INS = (
+    "python python3 caption-images caption-report caption-inspect train-captioner make pip gcloud gsutil bq docker "
+    "crontab git airflow sudo apt-get"
+)
+
+
+def commands(document):
+    """The commands of a document: its blocks that are marked `sh`, in order; they share one folder."""
+    return re.findall(r"^```sh\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a model and a run of the job, for documents that look at what others made."""
+    folder = tmp_path_factory.mktemp("docs")
+    write_tiny_model(folder / "model")
+    images = ["--images", f"{ROOT}/samples/*.jpg", "--output", f"{folder}/captions", "--model", f"{folder}/model"]
+    assert main([*images, "--runner=DirectRunner"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("dry", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["dry", "real"])
+@pytest.mark.parametrize("document", [doc for doc in DOCUMENTS if commands(doc)], ids=lambda document: document.stem)
+def test_every_command_of_a_document_runs(document, dry, made, tmp_path):
+    places = [tmp_path / "bin", tmp_path / ".venv" / "bin"]
+    for place in places:
+        place.mkdir(parents=True)
+        for name in STAND_INS.split():
+            script = place / name
+            script.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT}/tests/stand_in.py {name} "$@"\n')
+            script.chmod(0o755)
+    for name in ("docs", "examples"):
+        if (ROOT / name).exists():
+            (tmp_path / name).symlink_to(ROOT / name)
+    for script in ROOT.glob("*.sh"):
+        shutil.copy(script, tmp_path)
+    for folder in ("samples", "photos"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(ROOT / "samples" / "cat.jpg", tmp_path / folder)
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no image")
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/photos/cat.jpg\n")
+    shutil.copytree(made / "captions", tmp_path / "captions")
+    (tmp_path / "model").symlink_to(made / "model")
+    environment = {
+        **os.environ,
+        "PATH": f"{places[0]}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "DOCS_ROOT": str(ROOT),
+        "DOCS_MODEL": str(made / "model"),
+        "DOCS_DRY": "yes" if dry else "",
+    }
+    script = "\n".join(commands(document))
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-x", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+def test_links_lead_somewhere(document):
+    targets = re.findall(r"\]\(([^)#\s]+)", re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL))
+    missing = [t for t in targets if "://" not in t and not (document.parent / t).exists()]
+    assert not [target for target in missing if Path(target).name not in PENDING]
+
+
+def fields_of(text, heading):
+    """Names in the first column of the table under a heading."""
+    section = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_every_field_of_a_record_is_documented_and_in_the_schema():
+    text = (ROOT / "docs" / "records.md").read_text()
+    caption = Caption("A dog.", ["a", "dog"], -1.0, -2.0, True, [-1.0], [[1.0]])
+    record = json.loads(CaptionRecord("a.jpg", 1, 1, "f", "CPU", [caption]).to_json())
+    named = set(record) | {f"captions[].{name}" for name in record["captions"][0]}
+    assert fields_of(text, "Captions") == named
+    failure = json.loads(Failure("a.jpg", "fetch", "not_found", "Gone.").to_json())
+    assert fields_of(text, "Failures") == set(failure)
+    assert set(record) | set(failure) == FIELDS
+    schema = json.loads((ROOT / "docs" / "bigquery_captions.json").read_text())
+    columns = {column["name"]: column for column in schema}
+    assert set(columns) == set(record)
+    nested = {column["name"] for column in columns["captions"]["fields"]}
+    assert nested == set(record["captions"][0]) - {"log_probs", "attention"}
+
+
+def test_every_failure_code_is_documented():
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    stages = {"list": rows.ERRORS, "fetch": download.ERRORS, "decode": pixels.ERRORS, "infer": handler.ERRORS}
+    codes = {f"{stage}/{code}" for stage, errors in stages.items() for code in errors}
+    assert set(re.findall(r"`((?:list|fetch|decode|infer)/\w+)`", text)) == codes
+
+
+@pytest.mark.parametrize("package", ["beam_job", "train"])
+def test_every_module_is_in_the_architecture(package):
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    section = text.split(f"\n## `{package}`\n")[1].split("\n## ")[0]
+    named = {
+        name.rstrip("/") for name in re.findall(r"`(\w+/?)`", "\n".join(re.findall(r"^\| (.*?) \|", section, re.M)))
+    }
+    modules = {path.stem for path in (ROOT / package).glob("*.py")} - {"__init__"}
+    packages = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert named == modules | packages
