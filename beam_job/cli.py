@@ -149,7 +149,8 @@ def _for_beam(options: CaptionOptions) -> CaptionOptions:
 
 def _batch_size(options: CaptionOptions) -> int:
     """The default: what a GPU likes where there is one, or will be."""
-    there = options.require_gpu or dataflow.wants_gpu(options) or (_is_local(options) and devices.gpus())
+    here = _is_local(options) and devices.may_have_gpu() and devices.gpus()
+    there = options.require_gpu or dataflow.wants_gpu(options) or here
     return devices.GPU_BATCH_SIZE if there else devices.BATCH_SIZE
 
 

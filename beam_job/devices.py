@@ -3,6 +3,8 @@
 print(prepare())   # "Tesla T4, float16" or "CPU"
 """
 
+import sys
+from pathlib import Path
 from typing import Any
 
 # Images in a batch where none are asked for. A CPU gains nothing from more; a GPU needs them to be busy all over. Where
@@ -17,6 +19,12 @@ HALF_PRECISION_FROM = (7, 0)
 
 class NoGpuError(RuntimeError):
     """A GPU was asked for and TensorFlow sees none; the message is one sentence that says what to do."""
+
+
+def may_have_gpu() -> bool:
+    """Whether this machine has a driver for GPUs; told at once, while TensorFlow takes seconds to import."""
+    drivers = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA's, WSL's, AMD's
+    return sys.platform == "darwin" or any(Path(driver).exists() for driver in drivers)
 
 
 def gpus() -> list[Any]:
