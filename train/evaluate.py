@@ -65,26 +65,45 @@ def score(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> dic
     Raises:
       EvaluationError: pycocoevalcap or Java is missing.
     """
-    try:
+    with _quietly():
+        truth, found = _tokenized(candidates, references)
         from pycocoevalcap.bleu.bleu import Bleu
         from pycocoevalcap.cider.cider import Cider
         from pycocoevalcap.meteor.meteor import Meteor
         from pycocoevalcap.rouge.rouge import Rouge
-        from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
-    except ImportError as error:
-        raise EvaluationError("Evaluation needs pycocoevalcap: pip install '.[evaluate]'.") from error
-    if shutil.which("java") is None:
-        raise EvaluationError("Evaluation needs Java (17, say) on the PATH, for the PTB tokenizer and METEOR.")
 
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocoevalcap prints as it goes
-        tokenizer = PTBTokenizer()
-        truth = tokenizer.tokenize({i: [{"caption": text} for text in texts] for i, texts in enumerate(references)})
-        found = tokenizer.tokenize({i: [{"caption": text}] for i, text in enumerate(candidates)})
         bleu, _ = Bleu(4).compute_score(truth, found)
         scores = dict(zip(("bleu_1", "bleu_2", "bleu_3", "bleu_4"), bleu, strict=True))
         for name, scorer in (("meteor", Meteor()), ("rouge_l", Rouge()), ("cider", Cider())):
             scores[name], _ = scorer.compute_score(truth, found)
     return {name: round(100 * float(value), 2) for name, value in scores.items()}
+
+
+def cider_of_each(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+    """CIDEr of each image's caption, times 100; their mean is the CIDEr that ``score`` gives. Same errors."""
+    with _quietly():
+        truth, found = _tokenized(candidates, references)
+        from pycocoevalcap.cider.cider import Cider
+
+        _, each = Cider().compute_score(truth, found)
+    return [100 * float(value) for value in each]
+
+
+def _tokenized(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[dict, dict]:
+    """References and candidates as pycocoevalcap's scorers take them, by image."""
+    try:
+        from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+    except ImportError as error:
+        raise EvaluationError("Evaluation needs pycocoevalcap: pip install '.[evaluate]'.") from error
+    if shutil.which("java") is None:
+        raise EvaluationError("Evaluation needs Java (17, say) on the PATH, for the PTB tokenizer and METEOR.")
+    tokenizer = PTBTokenizer()
+    truth = tokenizer.tokenize({i: [{"caption": text} for text in texts] for i, texts in enumerate(references)})
+    return truth, tokenizer.tokenize({i: [{"caption": text}] for i, text in enumerate(candidates)})
+
+
+def _quietly() -> contextlib.AbstractContextManager[object]:
+    return contextlib.redirect_stdout(io.StringIO())  # pycocoevalcap prints as it goes
 
 
 def record(model: str | os.PathLike[str], name: str, metrics: Mapping[str, float]) -> None:
