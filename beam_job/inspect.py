@@ -16,8 +16,8 @@ from beam_job.vocabulary import SPECIAL
 
 EXIT_TORN = 1
 EXIT_NO_MODEL = 2
-_INDENT = 20
-_WIDTH = 110
+_INDENT = 38
+_WIDTH = 118
 _EXAMPLES = """examples:
   python -m beam_job.inspect
   python -m beam_job.inspect gs://bucket/models/archive-2026
@@ -81,7 +81,7 @@ def describe(model: str, manifest: Manifest, opened: OpenModel | None) -> str:
 def _line(name: str, value: str) -> str:
     indent = " " * _INDENT
     head = f"{name:{_INDENT}}" if len(name) < _INDENT else f"{name}\n{indent}"
-    return head + textwrap.fill(value, _WIDTH - _INDENT, subsequent_indent=indent, break_long_words=False)
+    return head + f"\n{indent}".join(textwrap.wrap(value, _WIDTH - _INDENT, break_long_words=False))
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -89,8 +89,15 @@ def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         if isinstance(value, Mapping):
             yield from _flat(f"{prefix} {name}", value)
         else:
-            text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-            yield f"{prefix} {name}".replace("_", " "), text
+            yield f"{prefix} {name}".replace("_", " "), _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "; ".join(map(_text, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _megabytes(model: str, manifest: Manifest) -> str:
