@@ -15,7 +15,7 @@ sys.path.insert(0, ".")
 from beam_job.cli import main
 from tests.chromium import chromium
 
-WIDTH, HEIGHT = 1400, 1640
+WIDTH, HEIGHT = 1400, 1960
 
 with tempfile.TemporaryDirectory() as folder:
     argv = [
