@@ -93,7 +93,7 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
             if len(batch) > 1:
                 half = len(batch) // 2
                 return [*self.run_inference(batch[:half], model), *self.run_inference(batch[half:], model)]
-            logging.exception("No caption for %s", batch[0].uri)
+            logging.exception("No caption for %s", batch[0].uri.partition("?")[0])  # behind it a signature may stand
             code = "out_of_memory" if is_out_of_memory(error) else "inference_failed"
             failure = Failure(batch[0].uri, "infer", code, f"{type(error).__name__}: {error}", batch[0].carried)
             count_failure(failure)

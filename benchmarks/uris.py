@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from beam_job.decoding import Decoding
-from beam_job.model_directory import read_manifest
+from beam_job.model_directory import DEFAULT_MODEL, read_manifest
 
 NEW = 100
 PER_FILE = 10_000
@@ -26,7 +26,7 @@ def main() -> None:
     """Makes an archive that is nearly all captioned, and runs the job over it in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--uris", type=int, default=1_000_000)
-    parser.add_argument("--model", required=True, help="An exported model; none of it runs.")
+    parser.add_argument("--model", default=str(DEFAULT_MODEL), help="An exported model; none of it runs.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         idle = _run(Path(folder) / "idle", NEW, options.model)
