@@ -111,6 +111,9 @@ class FetchAndDecode(beam.DoFn):
             data = self._fetcher.fetch(uri, effort)
         except FetchError as error:
             return loaded(Failure(uri, "fetch", error.code, error.message, carried), None, time.perf_counter())
+        except MemoryError:
+            failure = Failure(uri, "fetch", "too_large", "Its bytes do not fit into memory.", carried)
+            return loaded(failure, None, time.perf_counter())
         fetched = time.perf_counter()
         try:
             pixels = decode(

@@ -1,10 +1,9 @@
-"""Time and memory of URIs that are listed again, or captioned already, on DirectRunner.
+"""Time and memory of URIs on DirectRunner, whatever their images cost.
 
-    python -m benchmarks.uris                 # 1,000,000 URIs: half of them duplicates, half captioned before, 100 new
-    python -m benchmarks.uris --uris 100000
+    python -m benchmarks.uris                            # 1,000,000: half captioned before, the rest listed twice
+    python -m benchmarks.uris --uris 100000 --new 100000 # all new: each goes through fetching, and becomes a failure
 
-Prints seconds of CPU, peak memory, and bytes and microseconds for each URI. No image is decoded: the new URIs name
-nothing.
+Prints seconds of CPU, peak memory, and microseconds and bytes for each URI. No image is decoded: new URIs name nothing.
 """
 
 import argparse
@@ -18,7 +17,7 @@ from pathlib import Path
 from beam_job.decoding import Decoding
 from beam_job.model_directory import DEFAULT_MODEL, read_manifest
 
-NEW = 100
+FEW = 100
 PER_FILE = 10_000
 
 
@@ -26,21 +25,22 @@ def main() -> None:
     """Makes an archive that is nearly all captioned, and runs the job over it in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--uris", type=int, default=1_000_000)
+    parser.add_argument("--new", type=int, default=FEW, help="How many of them were never listed nor captioned.")
     parser.add_argument("--model", default=str(DEFAULT_MODEL), help="An exported model; none of it runs.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        idle = _run(Path(folder) / "idle", NEW, options.model)
-        full = _run(Path(folder) / "full", options.uris, options.model)
+        idle = _run(Path(folder) / "idle", FEW, FEW, options.model)
+        full = _run(Path(folder) / "full", options.uris, options.new, options.model)
     for name, (seconds, megabytes, counts) in (("idle", idle), ("full", full)):
         print(f"{name}: {seconds:.1f} s of CPU, {megabytes:,.0f} MiB at most, {counts}")
-    more = options.uris - NEW
+    more = options.uris - FEW
     print(f"each URI: {(full[0] - idle[0]) / more * 1e6:.1f} µs, {(full[1] - idle[1]) * 2**20 / more:,.0f} bytes")
 
 
-def _run(folder: Path, uris: int, model: str) -> tuple[float, float, dict[str, int]]:
+def _run(folder: Path, uris: int, new: int, model: str) -> tuple[float, float, dict[str, int]]:
     folder.mkdir()
-    captioned = (uris - NEW) // 2
-    names = [f"/nowhere/a-photo-archive/of-{uris}/{number:012}.jpg" for number in range(captioned + NEW)]
+    captioned = (uris - new) // 2
+    names = [f"/nowhere/a-photo-archive/of-{uris}/{number:012}.jpg" for number in range(captioned + new)]
     _pretend_captioned(folder / "out" / "run=before", names[:captioned], model)
     with (folder / "list.txt").open("w") as file:
         file.writelines(f"{name}\n" for name in [*names, *names[:captioned]])

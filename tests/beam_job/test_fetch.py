@@ -15,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from beam_job.download import ERRORS, Effort, FetchError
 from beam_job.fetch import Fetcher, FetchLimits
@@ -141,6 +143,20 @@ def test_bad_uris(uri):
 )
 def test_schemes_that_are_not_on_the_list(uri):
     assert code(Fetcher(FetchLimits()), uri) == "scheme_not_allowed"
+
+
+@settings(max_examples=100, deadline=2_000, derandomize=True, database=None)
+@given(
+    st.sampled_from(
+        ["", "/", "gs://", "gs://b/", "file://", "file:///", "https://127.0.0.1:9/", "https://127.0.0.1:9?"]
+    ),
+    st.text(max_size=20),
+)
+def test_any_text_gives_a_documented_code(start, text):
+    fetcher = Fetcher(FetchLimits(seconds=0.001, allow_https=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:9")  # nobody listens there
+        code(fetcher, start + text)
 
 
 def test_https_takes_no_passwords_and_only_https():
