@@ -24,7 +24,7 @@ class Example(NamedTuple):
 
 
 class DataSet(NamedTuple):
-    """Examples and how often each one counts in an epoch."""
+    """Examples and how often each one counts in an epoch; named by its file and the folder that holds it."""
 
     name: str
     examples: tuple[Example, ...]
@@ -38,7 +38,8 @@ class DataSet(NamedTuple):
             file, weight = argument, "1"
         if int(weight) < 1:
             raise CaptionsError(f"{argument}: the weight after the colon is a whole number from 1.")
-        return cls(Path(file).name, tuple(read_captions(Path(file))), int(weight))
+        name = "/".join(Path(file).absolute().parts[-2:])
+        return cls(name, tuple(read_captions(Path(file))), int(weight))
 
 
 def read_captions(file: Path) -> list[Example]:

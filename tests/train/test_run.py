@@ -61,9 +61,9 @@ def run(captions: Path, encoder: Encoder, folder: Path, recipe: Recipe = TINY, s
     return open_model(folder / "model")
 
 
-def test_the_manifest_tells_how_it_was_made(model: OpenModel) -> None:
+def test_the_manifest_tells_how_it_was_made(model: OpenModel, captions: Path) -> None:
     training = model.manifest.training
-    assert training["data_sets"] == [{"name": "captions.jsonl", "images": 17, "weight": 2}]
+    assert training["data_sets"] == [{"name": f"{captions.parent.name}/captions.jsonl", "images": 17, "weight": 2}]
     assert training["images_left_out"] == 1
     assert training["captions_per_epoch"] == 64
     assert training["loss_by_epoch"][-1] < training["loss_by_epoch"][0]
