@@ -13,6 +13,7 @@ EVALUATE = ["pycocoevalcap>=1.2"]  # needs Java for its tokenizer and METEOR
 HEIC = ["pillow-heif>=1.8"]
 TEST = [
     "build>=1.3",
+    "cryptography>=50.0",
     "gcp-storage-emulator>=2026.7",
     "hypothesis>=6.170",
     "mypy>=2.4",
@@ -35,11 +36,14 @@ setup(
     python_requires=">=3.11,<3.14",  # TensorFlow has no build for later ones
     install_requires=[
         "apache-beam[gcp]>=2.77",
-        "google-cloud-storage>=3.17",
+        "google-auth>=2.62",
+        "google-crc32c>=1.9",
         "keras>=3.15",
         "numpy>=2.4",
         "pillow>=12.3",
+        "requests>=2.34",
         "tensorflow>=2.21",
+        "urllib3>=2.8",
     ],
     extras_require={"evaluate": EVALUATE, "heic": HEIC, "test": TEST + EVALUATE + HEIC},
     entry_points={
