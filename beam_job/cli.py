@@ -58,7 +58,7 @@ def _caption(argv: list[str], terminal: bool) -> int:
         with progress(job.run.directory, terminal=terminal):
             pipeline.run().wait_until_finish()
     except Exception as error:  # the runner raises what it likes
-        logging.debug("The pipeline failed", exc_info=True)
+        logging.info("The pipeline failed", exc_info=True)  # with --verbose
         failure = error
     manifest = _manifest(job.run)
     if manifest is not None:
@@ -100,6 +100,11 @@ def check(options: CaptionOptions) -> Job:
     if not options.images and not options.uris:
         raise OptionError("There is nothing to caption: give --images GLOB or --uris LIST.")
     if dataflow.is_dataflow(options):
+        if options.report or options.print_captions:
+            raise OptionError(
+                "--report and --print_captions: a Dataflow job is not waited for; when it has ended, write its report "
+                "with `python -m beam_job.report DIR`."
+            )
         dataflow.prepare(options)
     elif options.accelerator or options.share_gpu:
         raise OptionError("--accelerator and --share_gpu are for Dataflow; elsewhere the GPUs that are there are used.")

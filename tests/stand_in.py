@@ -38,7 +38,7 @@ def _python(name: str, arguments: list[str]) -> int:
 
         _parser().parse_args(arguments[2:])
         return 0
-    if arguments[:2] == ["-m", "venv"]:
+    if arguments[:2] in (["-m", "venv"], ["-m", "build"]):
         return 0
     if arguments[:2] == ["-m", "beam_job"]:
         arguments += [] if "--model" in arguments else ["--model", os.environ["DOCS_MODEL"]]

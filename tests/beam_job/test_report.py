@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from beam_job.cli import main
 from beam_job.records import Caption, CaptionRecord, Failure
 from beam_job.report import ReportError, write_report
 from beam_job.report.page import as_script_data
@@ -158,6 +159,14 @@ def test_what_cannot_be_reported_on_is_refused(tmp_path):
         write_report(str(tmp_path), sample=-1)
     with pytest.raises(ReportError, match="cannot be written"):
         write_report(str(tmp_path), to=str(tmp_path / "no" / "such" / "folder.html"))
+
+
+def test_a_dataflow_job_has_no_report_of_its_own(capsys, tmp_path):
+    (tmp_path / "list.txt").write_text("a.jpg\n")
+    argv = ["--uris", f"{tmp_path}/list.txt", "--output", str(tmp_path / "out"), "--report", "--runner=DataflowRunner"]
+    assert main(argv) == 2
+    assert "python -m beam_job.report DIR" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_sample_depends_on_seed_and_uris_alone():

@@ -35,9 +35,17 @@ def run(tmp_path_factory):
             images / name
         )
     (images / "<b>broken<b>.png").write_bytes(b"no image")
-    argv = ["--images", f"{images}/*", "--output", f"{folder}/out", "--model", f"{folder}/model", "--attention"]
+    argv = [
+        "--images",
+        f"{images}/*",
+        "--output",
+        f"{folder}/out",
+        "--model",
+        f"{folder}/model",
+        "--attention",
+        "--report",
+    ]
     assert main([*argv, "--decoding=beam", "--num_captions=2", "--batch_size=4", "--runner=DirectRunner"]) == 0
-    write_report(f"{folder}/out")
     return folder / "out"
 
 
