@@ -34,6 +34,10 @@ with tempfile.TemporaryDirectory() as folder:
     page.write_text(text)
     with chromium(WIDTH, HEIGHT) as browser:
         browser.get(page.as_uri())
+        browser.execute_async_script(
+            "Promise.all([...document.images].map((image) => { image.loading = 'eager'; return image.decode(); }))"
+            ".then(arguments[0])"
+        )
         png = browser.get_screenshot_as_png()
 
 Path("docs/images").mkdir(exist_ok=True)
