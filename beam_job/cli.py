@@ -52,8 +52,9 @@ def _caption(argv: list[str], terminal: bool) -> int:
     failure: Exception | None = None
     try:
         pipeline = beam.Pipeline(options=_for_beam(options))
-        build(pipeline, *job)
+        manifests = build(pipeline, *job)
         if dataflow.is_dataflow(options):
+            manifests | "CheckFailures" >> beam.Map(job.run.check_failures)  # nobody waits here to do it
             return _submitted(options, pipeline.run(), job.run)
         with progress(job.run.directory, terminal=terminal):
             pipeline.run().wait_until_finish()
@@ -66,7 +67,7 @@ def _caption(argv: list[str], terminal: bool) -> int:
             _print_captions(job.run, manifest)
         print(_summary(job.run, manifest), file=sys.stderr)
         try:
-            job.run.check_failures(manifest["counts"])
+            job.run.check_failures(manifest)
         except TooManyFailuresError as error:
             return _say(error, EXIT_TOO_MANY_FAILURES)
         finally:

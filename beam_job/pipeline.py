@@ -81,8 +81,8 @@ def build(
     read_captioned: ReadCaptioned,
     caption_images: CaptionImages,
     limits: ShardLimits = ShardLimits(),
-) -> None:
-    """Puts a whole run into ``pipeline``; the manifest is written when all else is."""
+) -> beam.PCollection[dict[str, Any]]:
+    """Puts a whole run into ``pipeline``; returns its manifest, which is written when all else is."""
     listed = pipeline | "ReadUris" >> read_uris
     captioned = pipeline | "ReadCaptioned" >> read_captioned
     new, known = (listed.uris, captioned) | "TakeNew" >> TakeNew()
@@ -90,7 +90,7 @@ def build(
     failures = (failures, listed.bad) | "FailuresAndBadRows" >> beam.Flatten()
     caption_files = captions | "WriteCaptions" >> beam.ParDo(WriteShards(run.directory, "captions", limits))
     failure_files = failures | "WriteFailures" >> beam.ParDo(WriteShards(run.directory, "failures", limits))
-    (
+    return (
         pipeline
         | "Run" >> beam.Create([run])
         | "WriteManifest"

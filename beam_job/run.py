@@ -99,7 +99,6 @@ class Run:
 
         Raises:
           UnbalancedError: input is not captioned + failed + skipped + duplicates; no manifest is written.
-          TooManyFailuresError: more failed than ``max_failures`` allows; the manifest is written nevertheless.
         """
         captions, failures = (sorted(shards, key=lambda shard: shard.name) for shards in (captions, failures))
         duplicates, skipped = (sum(counts) for counts in zip((0, 0), *known, strict=True))
@@ -135,11 +134,11 @@ class Run:
         write_whole(FileSystems.join(self.directory, MANIFEST), _json(manifest))
         for prefix, shards in (("captions", captions), ("failures", failures)):
             delete_strays(self.directory, prefix, {shard.name for shard in shards})
-        self.check_failures(counts)
         return manifest
 
-    def check_failures(self, counts: Mapping[str, int]) -> None:
+    def check_failures(self, manifest: Mapping[str, Any]) -> None:
         """Raises ``TooManyFailuresError`` where more images failed than ``max_failures`` allows."""
+        counts = manifest["counts"]
         text = self.options.get("max_failures")
         tried = counts["captioned"] + counts["failed"]
         if text is not None and counts["failed"] > MaxFailures.parse(text).of(tried):

@@ -54,11 +54,12 @@ def test_files_of_bundles_that_were_tried_again_are_deleted(run, tmp_path):
     assert left == ["captions-a.jsonl", "captions-b.jsonl", "failures-a.jsonl", "manifest.json", "run.json"]
 
 
-def test_too_many_failures_still_close_the_books(run, tmp_path):
+def test_too_many_failures(run):
     more = [*FAILURES, Shard("failures-b.jsonl", 1, "4", {"fetch/not_found": 1})]
+    run.check_failures(run.finish([9], [], CAPTIONS, FAILURES))
+    manifest = run.finish([10], [], CAPTIONS, more)
     with pytest.raises(TooManyFailuresError, match="3 of 10 images failed, more than --max_failures 2"):
-        run.finish([10], [], CAPTIONS, more)
-    assert (tmp_path / f"run={run.id}" / "manifest.json").exists()
+        run.check_failures(manifest)
 
 
 @pytest.mark.parametrize(("text", "tried", "limit"), [("7", 1, 7), ("0", 9, 0), ("5%", 200, 10), ("0.05", 200, 10)])
