@@ -123,7 +123,7 @@ def test_a_folder_with_20_photos_and_5_broken_files(capsys, tmp_path, model):
         ("page.jpg", "decode", "not_an_image"),
         ("cut.jpg", "decode", "truncated"),
         ("noise.jpg", "decode", "not_an_image"),
-        ("header.jpg", "decode", "truncated"),
+        ("header.jpg", "decode", "corrupt"),
     }
     assert all(record["message"] for record in failures)
     counts = manifest["counts"]
