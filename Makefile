@@ -3,6 +3,8 @@
 PYTHON ?= python3
 IMAGES ?= samples/*.jpg
 OUTPUT ?= captions
+# The samples are for looking at: captioned again each time. An archive of one's own: only what is new.
+AGAIN := $(if $(filter samples/%,$(IMAGES)),--recaption)
 export IMAGES OUTPUT # read by the shell rather than pasted into commands, so that spaces and quotes in them are safe
 
 VENV := .venv
@@ -19,7 +21,7 @@ help: ## Show this list
 	@echo "Settings: IMAGES='photos/*.jpg' OUTPUT=folder (caption), TESTS='tests/train -k text' (test), PYTHON=python3.12"
 
 caption: $(VENV)/installed ## Caption the photographs in samples/, or IMAGES='...' into OUTPUT=...
-	@$(BIN)/python -m beam_job --images "$$IMAGES" --output "$$OUTPUT" --runner DirectRunner --print_captions
+	@$(BIN)/python -m beam_job --images "$$IMAGES" --output "$$OUTPUT" --runner DirectRunner --print_captions $(AGAIN)
 
 test: $(VENV)/installed-test ## Run the tests
 	$(BIN)/python -m pytest $(TESTS)

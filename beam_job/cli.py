@@ -192,8 +192,8 @@ def _print_captions(run: Run, manifest: dict[str, Any]) -> None:
     for shard in manifest["captions"]:
         with FileSystems.open(FileSystems.join(run.directory, shard["name"])) as file:
             records += [json.loads(line) for line in file.read().splitlines()]
-    for record in sorted(records, key=lambda record: record["uri"]):
-        print(f"{record['uri']}\t{record['caption']}")
+    for record in sorted(records, key=lambda record: (-record["score"], record["uri"])):
+        print(f"{record['score']:.2f}\t{record['uri']}\t{record['caption']}")
 
 
 def _summary(run: Run, manifest: dict[str, Any]) -> str:

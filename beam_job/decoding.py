@@ -28,17 +28,17 @@ class Decoding:
       attention: also return each word's log-probability and its attention over the image.
     """
 
-    strategy: str = "greedy"
+    strategy: str = "beam"
     num_captions: int = 1
     beam_width: int = 3
-    length_penalty: float = 0.7
+    length_penalty: float = 1.0
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
     seed: int = 0
     max_length: int = 0
     min_length: int = 1
-    no_repeat_ngram: int = 0
+    no_repeat_ngram: int = 2
     attention: bool = False
 
     def __post_init__(self) -> None:

@@ -72,7 +72,11 @@ class CaptionOptions(PipelineOptions):
             metavar="N",
             help="Exit with status 3 when more images fail: a number (100), or a share of those tried (5%% or 0.05).",
         )
-        job.add_argument("--print_captions", action="store_true", help="Print the captions when the run has ended.")
+        job.add_argument(
+            "--print_captions",
+            action="store_true",
+            help="Print scores and captions when the run has ended, the surest first.",
+        )
         job.add_argument("--report", action="store_true", help="Write the run's report.html when it has ended.")
         job.add_argument("--verbose", action="store_true", help="Show what Beam and TensorFlow log.")
 

@@ -21,15 +21,14 @@ from train.captions import Example, read_captions
 from train.evaluate import caption_images, cider_of_each, health, score
 
 WAYS = {
+    "greedy, pairs may repeat": Decoding("greedy", no_repeat_ngram=0),
     "greedy": Decoding("greedy"),
-    "beam 3, by log-probability": Decoding("beam", beam_width=3, length_penalty=0.0),
-    "beam 3": Decoding("beam", beam_width=3),
-    "beam 3, by the mean": Decoding("beam", beam_width=3, length_penalty=1.0),
-    "beam 3, no word pair twice": Decoding("beam", beam_width=3, no_repeat_ngram=2),
-    "beam 5": Decoding("beam", beam_width=5),
-    "beam 5, no word pair twice": Decoding("beam", beam_width=5, no_repeat_ngram=2),
-    "sample, top 10 (the recipe)": Decoding("sample", top_k=10),
-    "sample, top 0.9": Decoding("sample", top_p=0.9),
+    "beam 3, pairs may repeat": Decoding(no_repeat_ngram=0),
+    "beam 3, by tokens ** 0.7": Decoding(length_penalty=0.7),
+    "beam 3 (the default)": Decoding(),
+    "beam 5": Decoding(beam_width=5),
+    "sample, top 10, pairs may repeat (the recipe)": Decoding("sample", top_k=10, no_repeat_ngram=0),
+    "sample, top p 0.9": Decoding("sample", top_p=0.9),
     "sample, temperature 0.5": Decoding("sample", temperature=0.5),
 }
 BATCH = 32

@@ -152,6 +152,7 @@ def test_captions_are_printed_on_request(capsys, tmp_path, model):
     argv = ["--images", photo, "--output", str(tmp_path / "out"), "--model", model, "--print_captions"]
     assert main(argv) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    uri, caption = line.split("\t")
+    score, uri, caption = line.split("\t")
+    assert float(score) <= 0
     assert uri == photo
     assert caption.endswith(".")
