@@ -28,7 +28,7 @@ class Storage:
     """An emulator with faults by object name: HTTP statuses, or
 
     ``reset``: the connection breaks in the middle of the body. ``short``: it is closed there. ``damaged``: one byte is
-    another. ``cut``: half a body that says it is whole, but for its digest. ``slow``: two seconds before the answer.
+    another. ``cut``: half a body that says it is whole, but for its digest. ``slow``: a second before the answer.
     ``trickle``: a byte now and then. ``silent``: no answer for a minute.
     """
 
@@ -93,6 +93,7 @@ class Storage:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits 40 ms for the client to acknowledge its header
     storage: Storage
 
     def _serve(self):
@@ -108,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(fault, [("Retry-After", "0")], b"no")
             return
         if fault in ("slow", "silent"):
-            self.storage.pause(2 if fault == "slow" else 60)
+            self.storage.pause(1 if fault == "slow" else 60)
         headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
         status, found, data = self.storage.forward(self.command, self.path, body, headers)
         found = [(name, value) for name, value in found if name.lower() in ("x-goog-hash", "content-type", "location")]

@@ -57,7 +57,7 @@ def test_500_objects_of_which_one_in_five_requests_falters(tmp_path, capsys, mon
         uris = [f"gs://archive/{name}" for name in names] + list(broken)
         storage.put("archive", "list.txt", "\n".join([*uris, *uris[:30]]).encode())
         argv = ["--uris", "gs://archive/list.txt", "--output", "gs://archive/out", "--model", str(tmp_path / "model")]
-        argv += ["--fetch_deadline", "4", "--max_bytes", "200000", "--shard_records", "100", "--max_failures", "5%"]
+        argv += ["--fetch_deadline", "10", "--max_bytes", "200000", "--shard_records", "100", "--max_failures", "5%"]
         assert main(argv) == 0, capsys.readouterr().err
 
         (manifest_path,) = (
