@@ -1,5 +1,6 @@
 """Google Cloud Dataflow: what a job needs there beyond its pipeline. Everything is checked before it is submitted."""
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ MACHINES = {
     "nvidia-h100-80gb": ("a3", "a3-highgpu-1g"),
 }
 DISK_GB = 100  # the image with its CUDA libraries takes about 15 GB unpacked; Dataflow's own 25 GB are soon full
+
+OWN_IMAGE = "CAPTION_IMAGE"  # set inside our image to its own name
 
 _ONE_PROCESS = "no_use_multiple_sdk_containers"
 
@@ -74,6 +77,8 @@ def prepare(options: CaptionOptions) -> None:
     """
     _refuse_local_paths(options)
     worker, setup = options.view_as(WorkerOptions), options.view_as(SetupOptions)
+    if not setup.setup_file:  # a Flex Template's launcher runs in the image that its workers need
+        worker.sdk_container_image = worker.sdk_container_image or os.environ.get(OWN_IMAGE)
     if not worker.sdk_container_image and not setup.setup_file:
         raise OptionError(
             "--sdk_container_image is missing: Dataflow's workers need an image that holds this package. Build it with "
@@ -95,6 +100,11 @@ def _add_gpus(options: CaptionOptions, accelerator: Accelerator) -> None:
         raise OptionError(
             f"--accelerator {options.accelerator}: Beam's own image has no CUDA libraries; build one with "
             "`./run_dataflow.sh build` and name it by --sdk_container_image."
+        )
+    if accelerator.count > 1 and not options.share_gpu:
+        raise OptionError(
+            f"--accelerator {options.accelerator}: a process uses one GPU, and each worker runs one; add --share_gpu, "
+            "or take more workers with a GPU each."
         )
     if cloud.flexrs_goal:
         raise OptionError(f"--flexrs_goal {cloud.flexrs_goal}: FlexRS has no GPUs; drop it or --accelerator.")

@@ -3,6 +3,8 @@
 print(prepare())   # "Tesla T4, float16" or "CPU"
 """
 
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -47,8 +49,9 @@ def require_gpu() -> None:
 def prepare(*, full_precision: bool = False) -> str:
     """Makes TensorFlow take GPU memory as it needs it, and compute in half precision on GPUs that are made for it.
 
-    Without the first, one process takes all of a GPU's memory and the next one finds none. For the second TensorFlow
-    rewrites its graphs: convolutions and matrix products in float16, what needs the range (softmax, sums) in float32.
+    Without the first, one process takes all of a GPU's memory and the next one finds none. A process uses one GPU; of
+    several on a machine, Beam's worker processes take one after the other by their numbers. For half precision
+    TensorFlow rewrites its graphs: products in float16, what needs the range (softmax, sums) in float32.
     Both hold for the whole process, and only before its first computation.
 
     Args:
@@ -62,12 +65,19 @@ def prepare(*, full_precision: bool = False) -> str:
     found = gpus()
     if not found:
         return "CPU"
-    for gpu in found:
-        try:
-            tf.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError:  # this process has used the GPU before, in its own way
-            break
-    details = tf.config.experimental.get_device_details(found[0])
+    own = found[_worker_number() % len(found)]
+    try:
+        tf.config.set_visible_devices(own, "GPU")
+        tf.config.experimental.set_memory_growth(own, True)
+    except RuntimeError:  # this process has used the GPU before, in its own way
+        pass
+    details = tf.config.experimental.get_device_details(own)
     half = not full_precision and details.get("compute_capability", (0, 0)) >= HALF_PRECISION_FROM
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision": half})
     return f"{details.get('device_name', 'GPU')}, {'float16' if half else 'float32'}"
+
+
+def _worker_number() -> int:
+    """Of this process among the worker processes of its machine: Beam names them such as ``sdk-0-3``."""
+    numbers = re.findall(r"[0-9]+", os.environ.get("WORKER_ID", ""))
+    return int(numbers[-1]) if numbers else 0

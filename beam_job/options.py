@@ -169,7 +169,11 @@ def parse(argv: Sequence[str]) -> CaptionOptions:
     for options in _subclasses(PipelineOptions):
         options._add_argparse_args(parser)  # noqa: SLF001
     argv = _plain_switches(argv, [action for action in parser._actions if action.nargs == 0])  # noqa: SLF001
-    _, unknown = parser.parse_known_args(argv)
+    known, unknown = parser.parse_known_args(argv)
+    if known.template_location:
+        # The launcher of a Flex Template adds options of its own, more with every year; the template's metadata has
+        # checked what came from people.
+        return PipelineOptions([arg for arg in argv if arg not in unknown]).view_as(CaptionOptions)
     if unknown:
         raise OptionError(f"{' '.join(unknown)}: there is no such option. See --help.")
     return PipelineOptions(list(argv)).view_as(CaptionOptions)

@@ -74,7 +74,7 @@ def test_a_gpu_job_as_dataflow_receives_it(bucket, service, capsys):
     environment = submit(
         service,
         "--job_name=caption-archive",
-        "--accelerator=nvidia-tesla-t4:2",
+        "--accelerator=nvidia-tesla-t4",
         "--max_num_workers=20",
         "--labels=team=archive",
         "--labels=nightly=yes",
@@ -90,7 +90,7 @@ def test_a_gpu_job_as_dataflow_receives_it(bucket, service, capsys):
     assert container["containerImage"] == pool["workerHarnessContainerImage"] == IMAGE
     assert environment["serviceOptions"] == [
         "enable_google_cloud_profiler",
-        "worker_accelerator=type:nvidia-tesla-t4;count:2;install-nvidia-driver",
+        "worker_accelerator=type:nvidia-tesla-t4;count:1;install-nvidia-driver",
     ]
     assert {"no_use_multiple_sdk_containers", "enable_recommendations", "use_runner_v2"} <= {
         *environment["experiments"]
@@ -131,10 +131,10 @@ def test_a_cpu_job_keeps_dataflows_defaults(bucket, service):
 
 
 def test_a_gpu_shared_by_one_process_for_each_vcpu(bucket, service):
-    environment = submit(service, "--accelerator=nvidia-l4", "--share_gpu", "--worker_machine_type=g2-standard-8")
-    assert environment["workerPools"][0]["machineType"] == "g2-standard-8"
+    environment = submit(service, "--accelerator=nvidia-l4:2", "--share_gpu", "--worker_machine_type=g2-standard-24")
+    assert environment["workerPools"][0]["machineType"] == "g2-standard-24"
     assert environment["serviceOptions"] == [
-        "worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver;use_nvidia_mps"
+        "worker_accelerator=type:nvidia-l4;count:2;install-nvidia-driver;use_nvidia_mps"
     ]
     assert "use_multiple_sdk_containers" in environment["experiments"]
 
@@ -168,6 +168,8 @@ def test_a_flex_templates_launcher_writes_the_job_and_ends(bucket, service, caps
         "--job_name=nightly",
         "--recaption=true",
         "--attention=false",
+        "--require_gpu=false",
+        "--an_option_of_the_launchers_own=1",
         "--accelerator=nvidia-l4",
         service=service,
     )
@@ -177,8 +179,14 @@ def test_a_flex_templates_launcher_writes_the_job_and_ends(bucket, service, caps
     job = json.loads(bucket.blob("staging/template_launches/1/job_object").download_as_bytes())
     assert job["name"] == "nightly"
     options = job["environment"]["sdkPipelineOptions"]["options"]
-    assert (options["recaption"], options["attention"]) == (True, False)
+    assert (options["recaption"], options["attention"], options["require_gpu"]) == (True, False, False)
     assert "worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver" in job["environment"]["serviceOptions"]
+
+
+def test_the_image_gives_its_workers_itself(bucket, service, monkeypatch):
+    monkeypatch.setenv("CAPTION_IMAGE", "europe-docker.pkg.dev/project/captioner/captioner:own")
+    (pool,) = submit(service, "--accelerator=nvidia-l4", image=None)["workerPools"]
+    assert pool["workerHarnessContainerImage"] == "europe-docker.pkg.dev/project/captioner/captioner:own"
 
 
 def test_a_service_that_refuses_the_job(bucket, service, capsys):
@@ -191,6 +199,7 @@ def test_a_service_that_refuses_the_job(bucket, service, capsys):
     ("more", "message"),
     [
         (["--accelerator=t4"], "--accelerator t4: write TYPE or TYPE:COUNT"),
+        (["--accelerator=nvidia-l4:2"], "--accelerator nvidia-l4:2: a process uses one GPU"),
         (["--accelerator=nvidia-l4:0"], "--accelerator nvidia-l4:0: write TYPE or TYPE:COUNT"),
         (
             ["--accelerator=nvidia-l4", "--worker_machine_type=n1-standard-4"],
