@@ -1,0 +1,158 @@
+"""How many workers, hours and how much money a number of images takes: an estimate from your own measurements.
+
+python -m beam_job.plan --images 5000000 --images_per_second 150 --deadline_hours 4 --worker_price 0.75
+python -m beam_job.plan --images 5000000 --manifest captions/run=.../manifest.json --measured_workers 2 --workers 20
+"""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from apache_beam.io.filesystems import FileSystems
+
+
+class PlanError(ValueError):
+    """Numbers that make no plan; the message is one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An estimate.
+
+    Attributes:
+      workers: machines at work at the same time.
+      hours: from the start of the job to its end, the workers' start included.
+      worker_hours: what is billed.
+      cost: in the currency of the price; ``None`` where no price is known.
+    """
+
+    workers: int
+    hours: float
+    worker_hours: float
+    cost: float | None
+
+
+def plan(
+    images: int,
+    images_per_second: float,
+    *,
+    workers: int = 0,
+    deadline_hours: float = 0.0,
+    startup_minutes: float = 10.0,
+    efficiency: float = 0.85,
+    worker_price: float | None = None,
+) -> Plan:
+    """Plans a run: give either the workers or the deadline.
+
+    Args:
+      images: to caption.
+      images_per_second: that one worker captioned, measured when it was busy.
+      workers: machines; the plan says how long they take.
+      deadline_hours: the plan says how many machines make it.
+      startup_minutes: until a worker captions its first image: machine, image, driver and model. It is billed.
+      efficiency: the share of that speed that many workers reach together; they neither start nor end at once.
+      worker_price: of one worker an hour, everything included: machine, GPU and disk.
+
+    Raises:
+      PlanError: the numbers make no plan.
+    """
+    for name, value in (("images", images), ("images_per_second", images_per_second), ("efficiency", efficiency)):
+        if not value > 0:
+            raise PlanError(f"--{name} {value}: choose a number above 0.")
+    if efficiency > 1:
+        raise PlanError(f"--efficiency {efficiency}: choose a share of at most 1.")
+    if startup_minutes < 0 or (worker_price or 0) < 0:
+        raise PlanError("--startup_minutes and --worker_price: choose 0 or more.")
+    if (workers > 0) == (deadline_hours > 0):
+        raise PlanError("Give either --workers or --deadline_hours, above 0.")
+    busy_hours = images / (images_per_second * efficiency) / 3600  # of all workers together
+    startup_hours = startup_minutes / 60
+    if deadline_hours:
+        if deadline_hours <= startup_hours:
+            raise PlanError(
+                f"--deadline_hours {deadline_hours:g}: workers take {startup_minutes:g} minutes to start; allow more."
+            )
+        workers = math.ceil(busy_hours / (deadline_hours - startup_hours))
+    hours = startup_hours + busy_hours / workers
+    worker_hours = hours * workers
+    return Plan(workers, hours, worker_hours, None if worker_price is None else worker_hours * worker_price)
+
+
+def measured(manifest: dict[str, Any], workers: int) -> float:
+    """Images a second of one worker, from a finished run's manifest; start-up included, to be safe."""
+    captioned, seconds = manifest["counts"]["captioned"], manifest["seconds"]
+    if not captioned or not seconds:
+        raise PlanError("--manifest: that run captioned nothing; take a run of at least some thousand images.")
+    return float(captioned / seconds / workers)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise PlanError(f"{message}. See --help.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints a plan; returns 0, or 2 where the numbers make none."""
+    parser = _Parser(prog="python -m beam_job.plan", description="Estimates workers, hours and cost of a run.")
+    parser.add_argument("--images", type=int, required=True, help="images to caption")
+    parser.add_argument("--images_per_second", type=float, help="of one worker, measured")
+    parser.add_argument("--manifest", metavar="FILE", help="measure from this run's manifest.json instead")
+    parser.add_argument("--measured_workers", type=int, default=1, help="workers of that run (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=0, help="how long do so many take?")
+    parser.add_argument("--deadline_hours", type=float, default=0.0, help="how many are done by then?")
+    parser.add_argument("--startup_minutes", type=float, default=10.0, help="of a worker (default: %(default)s)")
+    parser.add_argument("--efficiency", type=float, default=0.85, help="of many together (default: %(default)s)")
+    parser.add_argument("--worker_price", type=float, help="of one worker an hour: machine, GPU and disk")
+    parser.add_argument("--currency", default="USD", help="of the price (default: %(default)s)")
+    try:
+        options = parser.parse_args(argv)
+        rate = options.images_per_second
+        if (rate is None) == (options.manifest is None):
+            raise PlanError("Give either --images_per_second or --manifest.")
+        if options.manifest:
+            if options.measured_workers < 1:
+                raise PlanError(f"--measured_workers {options.measured_workers}: choose 1 or more.")
+            rate = measured(_read(options.manifest), options.measured_workers)
+        found = plan(
+            options.images,
+            rate,
+            workers=options.workers,
+            deadline_hours=options.deadline_hours,
+            startup_minutes=options.startup_minutes,
+            efficiency=options.efficiency,
+            worker_price=options.worker_price,
+        )
+    except ValueError as error:
+        print(f"beam_job.plan: {error}", file=sys.stderr)
+        return 2
+    print(
+        f"Estimate for {options.images:,} images at {rate:,.1f} images/s a worker, "
+        f"{options.efficiency:.0%} of it together:"
+    )
+    print(f"  workers       {found.workers:,}")
+    print(f"  hours         {found.hours:,.2f}")
+    print(f"  worker hours  {found.worker_hours:,.1f}")
+    if found.cost is not None:
+        each = found.cost / options.images * 1e6
+        print(f"  cost          {found.cost:,.2f} {options.currency}, {each:,.2f} a million images")
+    print(
+        "Prices and speeds are yours; network, storage and requests come on top. Measure on some thousand images first."
+    )
+    return 0
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        with FileSystems.open(path) as file:
+            manifest: dict[str, Any] = json.load(file)
+    except Exception as error:  # file systems raise what they like
+        raise PlanError(f"--manifest {path}: it cannot be read ({error}).") from error
+    return manifest
+
+
+if __name__ == "__main__":
+    sys.exit(main())
