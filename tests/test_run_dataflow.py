@@ -1,0 +1,387 @@
+"""run_dataflow.sh against a stand-in for gcloud that records what it is asked and answers what the test says."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flex_template.request import METADATA
+from tests.cloud import BUCKET, dataflow_service, storage_emulator
+from tests.tiny_model import write_tiny_model
+
+CHECKOUT = Path(__file__).parents[1]
+SCRIPT = CHECKOUT / "run_dataflow.sh"
+JOB = ["--", "--images", "gs://photos/a b/*.jpg", "--output=gs://photos/captions"]
+LAUNCH = "https://dataflow.googleapis.com/v1b3/projects/my-project/locations/europe-west4/flexTemplates:launch"
+
+STAND_IN = """#!/usr/bin/env -S python3 -I -S
+import json, os, sys
+from pathlib import Path
+name, words = Path(sys.argv[0]).name, sys.argv[1:]
+with open(os.environ["RECORD"], "a") as record:
+    record.write(json.dumps([name, *words]) + "\\n")
+answers = json.loads(Path(os.environ["ANSWERS"]).read_text())
+line = " ".join([name, *words])
+for beginning, (text, status) in sorted(answers.items(), key=lambda answer: -len(answer[0])):
+    if line.startswith(beginning):
+        print(text)
+        sys.exit(status)
+"""
+
+ANSWERS = {
+    "gcloud auth list": ("someone@example.com", 0),
+    "gcloud auth print-access-token": ("secret-token", 0),
+    "gcloud services list": (
+        "\n".join(
+            f"{name}.googleapis.com" for name in ("dataflow", "cloudbuild", "artifactregistry", "cloudscheduler")
+        ),
+        0,
+    ),
+    "gcloud storage buckets describe": ("EUROPE-WEST4", 0),
+    "gcloud compute regions describe": ("CPUS,500,10\nNVIDIA_T4_GPUS,16,4\nNVIDIA_L4_GPUS,0,0", 0),
+    "gcloud compute accelerator-types list": ("europe-west4-a", 0),
+    "gcloud scheduler jobs describe": ("", 1),
+    "python -c": ("beam2.77.0-tf2.21.0-py3.11", 0),
+}
+
+
+class Shell:
+    """Runs the script with the stand-ins on its path."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        for name in ("gcloud", "curl", "python"):
+            (folder / name).write_text(STAND_IN)
+            (folder / name).chmod(0o755)
+        self.answers = dict(ANSWERS)
+        self.settings = {
+            "CAPTION_PROJECT": "my-project",
+            "CAPTION_REGION": "europe-west4",
+            "CAPTION_BUCKET": "gs://my-bucket",
+            "CAPTION_PYTHON": str(folder / "python"),
+            "CAPTION_POLL_SECONDS": "0",
+        }
+        self.path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+    def __call__(self, *arguments, status=0):
+        (self._folder / "record").write_text("")
+        (self._folder / "answers").write_text(json.dumps(self.answers))
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("CAPTION_")}
+        files = {"RECORD": str(self._folder / "record"), "ANSWERS": str(self._folder / "answers"), "PATH": self.path}
+        done = subprocess.run(
+            ["bash", SCRIPT, *arguments],
+            env={**plain, **files, **self.settings},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        self.out, self.err = done.stdout, done.stderr
+        return self
+
+    @property
+    def asked(self):
+        """What the stand-ins were asked, in turn."""
+        return [json.loads(line) for line in (self._folder / "record").read_text().splitlines()]
+
+    @property
+    def last(self):
+        return self.asked[-1]
+
+    def refusal(self, *arguments):
+        """The one sentence of a refusal, and that nothing was changed."""
+        self(*arguments, status=2)
+        changing = {"submit", "build", "create", "update", "cancel"}
+        assert not [words for words in self.asked if changing & {*words[:5]} or "beam_job" in words]
+        return self.err.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def shell(tmp_path):
+    return Shell(tmp_path)
+
+
+def value(words, flag):
+    (found,) = [word.split("=", 1)[1] for word in words if word.startswith(f"{flag}=")]
+    return found
+
+
+def test_shellcheck():
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    done = subprocess.run([shellcheck, SCRIPT], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_help(shell):
+    shell("--help")
+    for name in ("build", "template", "run", "schedule", "status", "cancel", "--dry_run"):
+        assert f"  {name} " in shell.out
+    assert "run_dataflow.sh COMMAND" in shell(status=2).err
+
+
+def test_build(shell):
+    words = shell("build").last
+    assert words[:4] == ["gcloud", "builds", "submit", "."]
+    image, variant = value(words, "--substitutions").removeprefix("_IMAGE=").split(",_VARIANT=")
+    assert variant == "gpu"
+    name, tag = image.rsplit(":", 1)
+    assert name == "europe-west4-docker.pkg.dev/my-project/captioner/captioner"
+    assert tag.endswith("-beam2.77.0-tf2.21.0-py3.11-gpu")
+    assert value(words, "--config") == "cloudbuild.yaml"
+    words = shell("build", "--variant=cpu", "--repository", "mine").last
+    assert value(words, "--substitutions").endswith("py3.11-cpu,_VARIANT=cpu")
+    assert "/my-project/mine/captioner:" in value(words, "--substitutions")
+
+
+def test_template(shell):
+    words = shell("template").last
+    assert words[:4] == ["gcloud", "dataflow", "flex-template", "build"]
+    assert words[4] == "gs://my-bucket/templates/caption-images-gpu.json"
+    assert value(words, "--metadata-file") == str(METADATA.relative_to(CHECKOUT))
+    assert value(words, "--sdk-language") == "PYTHON"
+    assert value(words, "--image").endswith("-gpu")
+
+
+def test_run(shell):
+    words = shell("run", "--labels", "team=archive,cost=7", "--max_workers=12", "--subnetwork=s", *JOB).last
+    assert words[:3] == ["python", "-m", "beam_job"]
+    assert value(words, "--runner") == "DataflowRunner"
+    assert value(words, "--sdk_container_image").startswith("europe-west4-docker.pkg.dev/my-project/captioner/")
+    assert value(words, "--accelerator") == "nvidia-tesla-t4"
+    assert value(words, "--max_num_workers") == "12"
+    assert value(words, "--temp_location") == "gs://my-bucket/temp"
+    assert value(words, "--job_name").startswith("caption-images-20")
+    assert [word for word in words if word.startswith("--labels")] == ["--labels=team=archive", "--labels=cost=7"]
+    assert "--no_use_public_ips" in words
+    assert words[-3:] == JOB[1:]
+
+
+def test_run_on_cpus(shell):
+    words = shell("run", "--variant=cpu", "--machine_type=n2-standard-8", *JOB).last
+    assert not [word for word in words if word.startswith("--accelerator")]
+    assert value(words, "--worker_machine_type") == "n2-standard-8"
+
+
+def test_run_from_the_template(shell):
+    shell("run", "--from_template", "--service_account=w@my-project.iam.gserviceaccount.com", *JOB)
+    (words,) = [words for words in shell.asked if words[0] == "curl"]
+    assert words[-1] == LAUNCH
+    launch = json.loads(words[words.index("--data") + 1])["launchParameter"]
+    assert launch["containerSpecGcsPath"] == "gs://my-bucket/templates/caption-images-gpu.json"
+    assert launch["parameters"] == {
+        "accelerator": "nvidia-tesla-t4",
+        "images": "gs://photos/a b/*.jpg",
+        "output": "gs://photos/captions",
+    }
+    assert launch["environment"] == {
+        "tempLocation": "gs://my-bucket/temp",
+        "stagingLocation": "gs://my-bucket/staging",
+        "maxWorkers": 10,
+        "serviceAccountEmail": "w@my-project.iam.gserviceaccount.com",
+    }
+    assert "secret-token" not in " ".join(sum(shell.asked, [])) + shell.out + shell.err  # noqa: RUF017
+
+
+NIGHTLY = ["--cron", "0 2 * * *", "--time_zone=Europe/Zurich", "--scheduler_account=nightly@p.iam.gserviceaccount.com"]
+
+
+def test_schedule_creates_then_updates(shell):
+    words = shell("schedule", "--job=nightly", *NIGHTLY, *JOB, "--decoding=beam").last
+    assert words[:6] == ["gcloud", "scheduler", "jobs", "create", "http", "nightly"]
+    assert value(words, "--schedule") == "0 2 * * *"
+    assert value(words, "--time-zone") == "Europe/Zurich"
+    assert value(words, "--uri") == LAUNCH
+    assert value(words, "--oauth-service-account-email") == "nightly@p.iam.gserviceaccount.com"
+    assert value(words, "--headers") == "Content-Type=application/json"
+    launch = json.loads(value(words, "--message-body"))["launchParameter"]
+    assert launch["jobName"] == "nightly"  # always the same: Dataflow starts no second one while it runs
+    assert launch["parameters"]["decoding"] == "beam"
+
+    shell.answers["gcloud scheduler jobs describe"] = ("name: nightly", 0)
+    words = shell("schedule", "--job=nightly", *NIGHTLY, *JOB).last
+    assert words[:6] == ["gcloud", "scheduler", "jobs", "update", "http", "nightly"]
+    assert value(words, "--update-headers") == "Content-Type=application/json"
+
+
+def test_status_and_cancel(shell):
+    words = shell("status").last
+    assert words[:4] == ["gcloud", "dataflow", "jobs", "list"]
+    assert value(words, "--filter") == "name:caption-images"
+    for state, status in (("DONE", 0), ("RUNNING", 0), ("FAILED", 1), ("CANCELLED", 1)):
+        shell.answers["gcloud dataflow jobs describe"] = (f"JOB_STATE_{state}", 0)
+        shell("status", "2026-1", status=status)
+        assert shell.out.strip() == f"JOB_STATE_{state}"
+        assert shell.last[:5] == ["gcloud", "dataflow", "jobs", "describe", "2026-1"]
+    assert shell("cancel", "2026-1").last[:5] == ["gcloud", "dataflow", "jobs", "cancel", "2026-1"]
+
+
+def test_status_waits_for_the_end(shell, tmp_path):
+    """Running twice, then failed: a cron job sees the exit status."""
+    (tmp_path / "gcloud").write_text(
+        "#!/usr/bin/env bash\n"
+        f'echo x >>"{tmp_path}/count"\n'
+        f'if [ "$(wc -l <"{tmp_path}/count")" -lt 4 ]; then echo JOB_STATE_RUNNING; else echo JOB_STATE_FAILED; fi\n'
+    )
+    shell.settings["CAPTION_SKIP"] = "1"
+    shell("status", "2026-1", "--wait", "--skip_preflight", status=1)
+    assert shell.out == "JOB_STATE_FAILED\n"
+    assert len((tmp_path / "count").read_text().split()) == 4
+
+
+def test_a_dry_run_prints_the_very_commands_and_asks_for_nothing(shell):
+    for arguments in (
+        ["build"],
+        ["template"],
+        ["run", *JOB],
+        ["schedule", *NIGHTLY, *JOB],
+        ["status"],
+        ["cancel", "1"],
+    ):
+        shell(*arguments[:1], "--dry_run", *arguments[1:])
+        assert [words for words in shell.asked if words[:2] != ["python", "-c"]] == []
+        (printed,) = shell.out.strip().splitlines()
+        shell(*arguments)
+        done = [Path(word).name if place == 0 else word for place, word in enumerate(shlex.split(printed))]
+        same = [word for word in done if not word.startswith("--job_name")]  # which holds the time
+        assert same == [word for word in shell.last if not word.startswith("--job_name")]
+
+
+def test_a_dry_run_needs_no_gcloud(shell, tmp_path):
+    (tmp_path / "gcloud").unlink()
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "sed", "git", "dirname", "date", "python3", "env"):
+        (tools / name).symlink_to(shutil.which(name))
+    shell.path = str(tools)
+    assert "--runner=DataflowRunner" in shell("run", "--dry_run", "--python", sys.executable, *JOB).out
+    assert "gcloud is not installed" in shell.refusal("build")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["launch"], "launch: there is no such command"),
+        (["build", "--colour=blue"], "--colour=blue: there is no such setting"),
+        (["build", "--variant=tpu"], "--variant tpu: choose gpu or cpu"),
+        (["build", "--region=Europe"], "--region Europe: this is no region"),
+        (["build", "--region"], "--region: its value is missing"),
+        (["build", *JOB], "build: it takes no options of the job"),
+        (["build", "extra"], "extra: settings begin with --"),
+        (["template", "--bucket=my-bucket"], "--bucket 'my-bucket': give gs://BUCKET"),
+        (["run"], "run: the job's options are missing"),
+        (["run", "--variant=cpu", "--accelerator=nvidia-l4", *JOB], "the cpu image has no CUDA libraries"),
+        (["run", "--max_workers=many", *JOB], "--max_workers many: choose 1 or more"),
+        (["run", "--job=My_Job", *JOB], "--job My_Job: use small letters"),
+        (["run", "--image=x/y:beam2.76.0-tf2.21.0-py3.11", *JOB], "launcher and image differ"),
+        (["run", "--from_template", "--", "--images", "gs://b/*.jpg"], "do not fit the template"),
+        (["schedule", *JOB], "--cron is missing"),
+        (["schedule", "--cron=nightly", *JOB], "--cron 'nightly': give five fields"),
+        (["schedule", "--cron=0 2 * * *", *JOB], "--scheduler_account is missing"),
+        (["schedule", *NIGHTLY, *JOB, "--colour=blue"], "do not fit the template"),
+        (["status", "--wait"], "status --wait: name the JOB_ID"),
+        (["status", "1", "2"], "2: one job at a time"),
+        (["cancel"], "cancel: name the JOB_ID"),
+    ],
+)
+def test_refusals(shell, arguments, message):
+    assert message in shell.refusal(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "question", "answer", "message"),
+    [
+        (["build"], "gcloud auth list", ("", 0), "nobody is logged in"),
+        (["build"], "gcloud projects describe", ("", 1), "--project my-project: it is not there"),
+        (["build"], "gcloud services list", ("dataflow.googleapis.com", 0), "cloudbuild.googleapis.com is off"),
+        (
+            ["build"],
+            "gcloud artifacts repositories describe",
+            ("", 1),
+            "the repository captioner is not there: run 'gcloud",
+        ),
+        (["template"], "gcloud storage buckets describe", ("", 1), "--bucket gs://my-bucket: it is not there"),
+        (
+            ["template"],
+            "gcloud artifacts docker images describe",
+            ("", 1),
+            "is not there: run './run_dataflow.sh build'",
+        ),
+        (["run", *JOB], "gcloud artifacts docker images describe", ("", 1), "run './run_dataflow.sh build'"),
+        (["run", *JOB], "gcloud compute accelerator-types list", ("", 0), "there is none in europe-west4"),
+        (["run", "--accelerator=nvidia-l4", *JOB], "-", ("", 0), "no nvidia-l4 is left in europe-west4"),
+        (["run", *JOB], "python -c", ("beam2.76.0-tf2.21.0-py3.11", 0), "launcher and image differ"),
+        (["run", *JOB], "python -c", ("", 1), "it lacks Beam or this package"),
+        (["schedule", *NIGHTLY, *JOB], "gcloud storage objects describe", ("", 1), "run './run_dataflow.sh template'"),
+        (["run", "--from_template", *JOB], "gcloud storage objects describe", ("", 1), "the template"),
+    ],
+)
+def test_preflight_refusals(shell, arguments, question, answer, message):
+    shell.answers[question] = answer
+    assert message in shell.refusal(*arguments)
+
+
+def test_preflight_notes(shell):
+    shell.answers["gcloud storage buckets describe"] = ("US-EAST1", 0)
+    shell("run", "--accelerator=nvidia-tesla-t4:2", "--max_workers=10", *JOB)
+    assert "note: gs://my-bucket lies in us-east1 and the job runs in europe-west4" in shell.err
+    assert "note: 12 of the 20 GPUs that --max_workers 10 may want are left in europe-west4" in shell.err
+
+
+def test_settings_come_from_gcloud_where_nobody_gives_them(shell):
+    del shell.settings["CAPTION_PROJECT"]
+    shell.answers["gcloud config get-value project"] = ("their-project", 0)
+    assert value(shell("status").last, "--project") == "their-project"
+    del shell.settings["CAPTION_REGION"]
+    assert "--region is missing" in shell.refusal("status")
+
+
+def test_a_job_all_the_way_to_dataflow(shell, tmp_path):
+    """The script, the real job behind it, and an address that takes what Google would."""
+    write_tiny_model(tmp_path / "model")
+    with storage_emulator() as client, dataflow_service() as service:
+        for path in (tmp_path / "model").rglob("*"):
+            if path.is_file():
+                name = f"model/{path.relative_to(tmp_path / 'model')}"
+                client.bucket(BUCKET).blob(name).upload_from_filename(path)
+        client.bucket(BUCKET).blob("photos/cat.jpg").upload_from_string(b"")
+        job = ["--images=gs://bucket/photos/*", "--output=gs://bucket/captions", "--model=gs://bucket/model"]
+        shell.settings["STORAGE_EMULATOR_HOST"] = os.environ["STORAGE_EMULATOR_HOST"]
+        shell.settings["NO_GCE_CHECK"] = "true"
+        shell("run", "--bucket=gs://bucket", "--python", sys.executable, "--skip_preflight", "--", *job,
+              "--no_auth", f"--dataflow_endpoint={service.url}")  # fmt: skip
+        (received,) = service.jobs
+    assert shell.out == "2026-01-01_00_00_00-1\n"
+    (pool,) = received["environment"]["workerPools"]
+    assert pool["machineType"] == "n1-standard-4"
+    assert pool["workerHarnessContainerImage"].startswith("europe-west4-docker.pkg.dev/my-project/captioner/")
+    assert (
+        "worker_accelerator=type:nvidia-tesla-t4;count:1;install-nvidia-driver"
+        in received["environment"]["serviceOptions"]
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("gcloud"), reason="gcloud is not installed")
+def test_gcloud_knows_every_flag(shell, tmp_path):
+    """The real gcloud checks its arguments first, and finds nobody logged in afterwards."""
+    commands = []
+    for arguments in (
+        ["build"],
+        ["template"],
+        ["schedule", *NIGHTLY, *JOB],
+        ["status"],
+        ["status", "1"],
+        ["cancel", "1"],
+    ):
+        commands += shell(*arguments).asked
+    environment = {**os.environ, "CLOUDSDK_CONFIG": str(tmp_path / "config"), "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
+    for words in commands:
+        if words[:3] != ["gcloud", "auth", "list"]:
+            done = subprocess.run(words, env=environment, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+            assert "do not currently have an active account" in done.stderr, (words, done.stderr)
