@@ -62,15 +62,16 @@ def test_it_holds_what_is_read_at_run_time(wheel):
 def test_it_captions_a_photo_elsewhere(wheel, tmp_path, dependencies):
     if not DEFAULT_MODEL.exists():
         pytest.skip("there is no default model in this checkout")
-    run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)
     bin_ = tmp_path / "venv" / "bin"
+    install = [sys.executable, "-m", "pip", "--python", bin_ / "python", "install", "--quiet", wheel]
     if dependencies == "installed":
-        run(bin_ / "pip", "install", "--quiet", wheel, cwd=tmp_path)
+        run(*install, cwd=tmp_path)
     else:
         # The path of the dependencies alone: an editable install of this checkout beside them is not followed.
         (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
         (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-        run(bin_ / "pip", "install", "--quiet", "--no-deps", "--force-reinstall", wheel, cwd=tmp_path)
+        run(*install, "--no-deps", "--force-reinstall", cwd=tmp_path)
     place = run(bin_ / "python", "-c", "import beam_job; print(beam_job.__file__)", cwd=tmp_path).strip()
     assert Path(place).is_relative_to(tmp_path)
 
