@@ -109,6 +109,10 @@ def test_the_exported_functions_are_the_keras_models(recipe: Recipe, encoder: En
     np.testing.assert_allclose(stepped["state"], new_state, atol=2e-2)
     np.testing.assert_allclose(stepped["attention"], attention[:, 0], atol=2e-2)
     assert all(weight.dtype == tf.float16 for weight in loaded.weights.values())
+    step = loaded.signatures["decode_step"].graph.as_graph_def()
+    ops = {node.op for nodes in (step.node, *(made.node_def for made in step.library.function)) for node in nodes}
+    assert "MatMul" in ops
+    assert not any("While" in op for op in ops), "a loop over one word is time lost at every step"
 
     with pytest.raises(ModelError, match="exists already"):
         export(tmp_path / "model", encoder, decoder, vocabulary, recipe, training={}, metrics={}, licence="")
