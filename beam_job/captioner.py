@@ -113,8 +113,7 @@ class Captioner:
 
     def warm_up(self) -> None:
         """Traces and runs every graph that captioning may need, on a blank image."""
-        image = self.model.manifest.image
-        features, state = self._encode(np.zeros([self._encoder_rows, image.height, image.width, 3], np.uint8))
+        features, state = self.encode([])
         in_use = self._padded([True])
         if self.decoding.strategy == "sample":
             self._sampled(0, [""])(features, state, in_use)
@@ -131,12 +130,23 @@ class Captioner:
         Returns:
           For each image ``num_captions`` distinct captions, best first; fewer only where the beam held no more.
         """
+        return self.decode(*self.encode(pixels), uris)
+
+    def encode(self, pixels: Sequence[np.ndarray]) -> tuple[tf.Tensor, tf.Tensor]:
+        """The encoder's half of ``caption``: features float32 [rows, positions, width] and state float32 [rows, units].
+
+        There are as many rows as the decoder runs; those after the images are padding.
+        """
         image = self.model.manifest.image
         batch = np.zeros([self._encoder_rows, image.height, image.width, 3], np.uint8)
-        batch[: len(pixels)] = pixels
-        features, state = self._encode(batch)
+        for row, array in enumerate(pixels):
+            batch[row] = array
+        return self._encode(batch)
+
+    def decode(self, features: tf.Tensor, state: tf.Tensor, uris: Sequence[str]) -> list[list[Caption]]:
+        """The decoder's half of ``caption``: captions of the images that were encoded, named ``uris``."""
         wanted = self.decoding.num_captions
-        found: list[dict[tuple[str, ...], tuple[float, Caption]]] = [{} for _ in pixels]
+        found: list[dict[tuple[str, ...], tuple[float, Caption]]] = [{} for _ in uris]
         # Where a model is so sure of itself that its samples repeat, the likeliest other captions fill the gap.
         turns = range(_MAX_DRAWS if self.decoding.strategy == "sample" else 0)
         for decode in [*(self._sampled(turn, uris) for turn in turns), self._beam]:

@@ -1,0 +1,144 @@
+"""Measures the job and prints ratios; writes ``results.json`` and ``page.html``.
+
+python -m benchmarks --output benchmarks/results           # half an hour
+python -m benchmarks --output /tmp/results --quick         # some minutes: does everything still run?
+python -m benchmarks --output /tmp/results --only startup overhead
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from beam_job.captioner import Captioner
+from beam_job.decoding import Decoding
+from beam_job.model_directory import DEFAULT_MODEL, OpenModel, open_model
+from benchmarks import image_decoding, overhead, startup
+from benchmarks.measurement import Measurement
+from benchmarks.models import RECIPE, export_recipe, of_one_length, recipe_notebook
+from benchmarks.page import page
+from benchmarks.photographs import photographs
+from benchmarks.storage import storage
+from benchmarks.throughput import ENCODER, FIVE, GREEDY, STORAGE, Throughput
+
+LATENCY = 0.05  # seconds that the storage emulator waits before each answer
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured: rounds, batches of each run of the job, sizes of runs without a model, photos."""
+
+    rounds: int
+    batch_size: int
+    recipe_batches: int
+    default_batches: int
+    overhead: Sequence[int]
+    photos: int
+
+
+FULL = Scale(5, 32, 5, 12, (1_000, 10_000, 100_000), 24)
+QUICK = Scale(2, 4, 4, 6, (300, 900), 2)
+
+
+def main() -> None:
+    """Runs what was asked for, one part after the other, and prints each part's findings as they come."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--output", type=Path, required=True, help="Folder for results.json and page.html.")
+    parser.add_argument("--quick", action="store_true", help="Few rounds and small batches.")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    options = parser.parse_args()
+    facts = _facts()
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.only:
+            part = Path(folder) / name
+            part.mkdir()
+            for measurement in PARTS[name](part, QUICK if options.quick else FULL):
+                print(measurement, flush=True)
+                found.append(measurement)
+    options.output.mkdir(parents=True, exist_ok=True)
+    results = {"facts": facts, "measurements": [measurement.to_json() for measurement in found]}
+    (options.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (options.output / "page.html").write_text(page(found, facts))
+
+
+def _startup(folder: Path, scale: Scale) -> Iterable[Measurement]:
+    return startup.measure(folder, scale.rounds)
+
+
+def _overhead(folder: Path, scale: Scale) -> Iterable[Measurement]:
+    return overhead.measure(folder, scale.overhead, scale.rounds)
+
+
+def _decoding(folder: Path, scale: Scale) -> Iterable[Measurement]:
+    captioner = Captioner(open_model(DEFAULT_MODEL), Decoding(), 1)
+    return image_decoding.measure(folder, captioner, scale.photos, scale.rounds)
+
+
+def _default(folder: Path, scale: Scale) -> Iterable[Measurement]:
+    goals = {GREEDY: ">= 0.8", STORAGE: ">= 0.9"}
+    return _throughput(folder, scale, scale.default_batches, open_model(DEFAULT_MODEL), "Default model", goals=goals)
+
+
+def _recipe(folder: Path, scale: Scale) -> Iterable[Measurement]:
+    goals = {
+        ENCODER: ">= 0.9",
+        GREEDY: ">= 0.95",
+        STORAGE: ">= 0.9",
+        FIVE: ">= 25",
+        "greedy": "<= 0.06",
+        "beam": "<= 0.2",
+    }
+    model = export_recipe(folder / "model")
+    peer = recipe_notebook().captions
+    return _throughput(
+        folder, scale, scale.recipe_batches, model, RECIPE, goals=goals, prepare=of_one_length, peer=peer
+    )
+
+
+def _throughput(
+    folder: Path, scale: Scale, batches: int, model: OpenModel, group: str, **options: Any
+) -> Iterator[Measurement]:
+    photos = photographs(folder / "photographs", batches * scale.batch_size)
+    with storage(folder / "photographs", LATENCY) as uris:
+        throughput = Throughput(model, group, photos, uris, scale.batch_size, scale.rounds, **options)
+        yield from throughput.measure(folder)
+
+
+def _facts() -> dict[str, object]:
+    return {
+        "measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load before": round(os.getloadavg()[0], 2),
+        "Python": platform.python_version(),
+        **{name: version(name) for name in ("apache-beam", "tensorflow", "pillow")},
+    }
+
+
+def _processor() -> str:
+    try:
+        named = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:  # no Linux
+        named = None
+    return named[1] if named else platform.processor()
+
+
+PARTS = {
+    "startup": _startup,
+    "decoding": _decoding,
+    "recipe": _recipe,
+    "default": _default,
+    "overhead": _overhead,
+}
+
+if __name__ == "__main__":
+    main()

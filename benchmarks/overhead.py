@@ -1,0 +1,108 @@
+"""What the pipeline itself costs: the whole job with a model that does nothing.
+
+The photographs are small, and what reading and decoding them takes is measured apart and taken off. Each run has a
+process of its own, for its memory's sake: ``python -m benchmarks.overhead FOLDER IMAGES`` prints one as JSON.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+from beam_job.cli import main as run_job
+from beam_job.fetch import Fetcher, FetchLimits
+from beam_job.fitting import FittingCaptioner
+from beam_job.handler import CaptionHandler
+from beam_job.model_directory import DEFAULT_MODEL, read_manifest
+from beam_job.pixels import decode
+from beam_job.records import Caption
+from benchmarks.measurement import Measurement
+from benchmarks.photographs import photographs
+
+GROUP = "Overhead with a model that does nothing"
+_PHOTOS = 500  # different ones; the others are links to them
+_SIZE = (96, 72)
+_CAPTION = Caption("A dog runs on the grass.", ["a", "dog", "runs", "on", "the", "grass"], -0.9, -2.5, True)
+
+
+class Nothing:
+    """Stands in for a captioner."""
+
+    fingerprint, device = "0" * 64, "none"
+
+    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption]]:
+        return [[_CAPTION] for _ in uris]
+
+
+def measure(folder: Path, sizes: Sequence[int], rounds: int) -> list[Measurement]:
+    """CPU milliseconds an image beyond reading and decoding, and memory, at several numbers of images.
+
+    The least number is run ``rounds`` times, the others once; a run of a single image tells what starting up takes.
+    """
+    photos = photographs(folder / "photographs", _PHOTOS, _SIZE)
+    links = folder / "links"
+    links.mkdir()
+    for number in range(max(sizes)):
+        os.link(photos[number % _PHOTOS], links / f"{number:06}.jpg")
+    alone = _reading_and_decoding(photos, rounds)
+    startups = [_run(links, 1) for _ in range(rounds)]
+    found = [Measurement(GROUP, "reading and decoding alone", "ms of CPU", alone)]
+    for count in sizes:
+        runs = [_run(links, count) for _ in range(rounds if count == min(sizes) else 1)]
+        each = [
+            1000 * (run["cpu"] - start["cpu"]) / (count - 1) - taken
+            for run, start, taken in zip(runs, startups, alone, strict=False)
+        ]
+        name = f"{count:,} images"
+        found.append(Measurement(GROUP, f"{name}, beyond that", "ms of CPU", each, "<= 3"))
+        found.append(Measurement("Memory of the same runs", name, "MiB", [run["mebibytes"] for run in runs]))
+    return found
+
+
+def _reading_and_decoding(photos: Sequence[Path], rounds: int) -> list[float]:
+    """CPU milliseconds an image."""
+    image = read_manifest(DEFAULT_MODEL).image
+    fetcher = Fetcher(FetchLimits())
+    found = []
+    for _ in range(rounds):
+        started = time.process_time()
+        for path in photos:
+            decode(fetcher.fetch(str(path)), image.height, image.width)
+        found.append(1000 * (time.process_time() - started) / len(photos))
+    return found
+
+
+def _run(links: Path, count: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.overhead", str(links), str(count)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """One run, in this process."""
+    links, count = Path(sys.argv[1]), int(sys.argv[2])
+    folder = links.parent / f"job {os.getpid()}"
+    folder.mkdir()
+    names = sorted(path.name for path in links.iterdir())[:count]
+    (folder / "list.txt").write_text("".join(f"{links / name}\n" for name in names))
+    argv = ["--uris", folder / "list.txt", "--output", folder / "out", "--runner", "DirectRunner"]
+
+    def loaded(handler: CaptionHandler) -> FittingCaptioner:
+        return FittingCaptioner(lambda batch_size: Nothing(), batch_size=32)  # type: ignore[arg-type,return-value]
+
+    with mock.patch.object(CaptionHandler, "load_model", loaded):
+        status = run_job([str(argument) for argument in argv])
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(json.dumps({"cpu": used.ru_utime + used.ru_stime, "mebibytes": used.ru_maxrss / 1024}))
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

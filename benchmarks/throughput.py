@@ -1,0 +1,145 @@
+"""Images per second of the bare encoder, of encoder and decoder loop in memory, and of the whole job.
+
+All are measured by turns in one process, over the same photographs and with one copy of the model. The job's figure is
+that of its steady state: from the end of its first batch to the end of its last but one. As many images wait decoded
+at that window's end as at its beginning, and neither start nor end of the pipeline is in it.
+"""
+
+import contextlib
+import functools
+import io
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+from beam_job.captioner import Captioner
+from beam_job.cli import main
+from beam_job.decoding import Decoding
+from beam_job.fitting import FittingCaptioner
+from beam_job.handler import CaptionHandler
+from beam_job.model_directory import OpenModel
+from beam_job.pixels import decode
+from beam_job.records import Caption
+from benchmarks.measurement import Measurement, seconds
+
+STRATEGIES = (Decoding("greedy"), Decoding("beam", beam_width=3), Decoding("sample", num_captions=5, top_k=10))
+GREEDY = "encoder and greedy loop"
+ENCODER = "encoder"
+LOCAL = "job, local files"
+STORAGE = "job, storage with 50 ms latency"
+FIVE = "job, five captions an image"
+PEER = "the notebook's way, five captions an image"
+_FIVE_BATCHES = 4
+
+
+@dataclass
+class _Watched:
+    """A captioner that is loaded already and notes when each batch was done."""
+
+    captioner: Captioner
+    ends: list[float] = field(default_factory=list)
+
+    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption]]:
+        found = self.captioner.caption(pixels, uris)
+        self.ends.append(time.perf_counter())
+        return found
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.captioner, name)
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """What is measured of one model.
+
+    Attributes:
+      model: to caption with.
+      group: its name on the page.
+      photos: paths of the photographs, ``batches`` times ``batch_size`` of them.
+      uris: of the same photographs in the storage emulator.
+      batch_size: images that the model takes at a time.
+      rounds: samples of each quantity.
+      goals: of the ratios, by what is measured.
+      prepare: what the model needs done to its decoding options.
+      peer: gives five captions of one photograph in another way.
+    """
+
+    model: OpenModel
+    group: str
+    photos: Sequence[Path]
+    uris: Sequence[str]
+    batch_size: int
+    rounds: int
+    goals: dict[str, str]
+    prepare: Callable[[Decoding], Decoding] = lambda decoding: decoding
+    peer: Callable[[Path], object] | None = None
+
+    def measure(self, folder: Path) -> list[Measurement]:
+        """Runs all rounds; ``folder`` is for the job's output."""
+        captioners = [Captioner(self.model, self.prepare(each), self.batch_size) for each in STRATEGIES]
+        greedy, _, five = captioners
+        image = self.model.manifest.image
+        photos = self.photos[: self.batch_size]
+        names = [str(path) for path in photos]
+        pixels = [decode(path.read_bytes(), image.height, image.width).array for path in photos]
+        encoded = greedy.encode(pixels)
+        for captioner in captioners:
+            captioner.decode(*encoded, names)
+        took: dict[str, list[float]] = {}  # seconds a batch
+
+        def take(name: str, work: Callable[[], object]) -> None:
+            took.setdefault(name, []).append(seconds(time.perf_counter, work))
+
+        for turn in range(self.rounds):
+            take(ENCODER, lambda: greedy.encode(pixels))
+            take(GREEDY, lambda: greedy.caption(pixels, names))
+            for captioner in captioners:
+                take(captioner.decoding.strategy, functools.partial(captioner.decode, *encoded, names))
+            jobs = {LOCAL: (greedy, self.photos), STORAGE: (greedy, self.uris)}
+            if self.peer is not None:
+                take(PEER, functools.partial(self.peer, photos[turn]))
+                took[PEER][-1] *= self.batch_size
+                jobs[FIVE] = five, self.photos[: _FIVE_BATCHES * self.batch_size]
+            for name, (captioner, uris) in jobs.items():
+                took.setdefault(name, []).append(self._job(captioner, uris, folder / f"{name} {turn}"))
+        return self._results(took)
+
+    def _job(self, captioner: Captioner, uris: Sequence[object], folder: Path) -> float:
+        """Seconds a batch in the steady state of one run of the job."""
+        watched = _Watched(captioner)
+        folder.mkdir(parents=True)
+        (folder / "list.txt").write_text("".join(f"{uri}\n" for uri in uris))
+        argv = ["--uris", folder / "list.txt", "--output", folder / "out", "--batch_size", self.batch_size]
+        argv += ["--model", self.model.directory, "--runner", "DirectRunner"]
+
+        def loaded(handler: CaptionHandler) -> FittingCaptioner:
+            return FittingCaptioner(lambda batch_size: watched, self.batch_size)  # type: ignore[arg-type,return-value]
+
+        said = io.StringIO()
+        with mock.patch.object(CaptionHandler, "load_model", loaded), contextlib.redirect_stderr(said):
+            status = main([str(argument) for argument in argv])
+        if status != 0:
+            raise RuntimeError(said.getvalue())
+        return (watched.ends[-2] - watched.ends[0]) / (len(watched.ends) - 2)
+
+    def _results(self, took: dict[str, list[float]]) -> list[Measurement]:
+        ratios = f"{self.group}, ratios"
+        names = [name for name in (ENCODER, GREEDY, LOCAL, STORAGE, FIVE, PEER) if name in took]
+        rates = {
+            name: Measurement(self.group, name, "images/s", [self.batch_size / each for each in took[name]])
+            for name in names
+        }
+        compared = [(LOCAL, ENCODER, ENCODER), (LOCAL, GREEDY, GREEDY), (STORAGE, LOCAL, STORAGE), (FIVE, PEER, FIVE)]
+        found = [*rates.values()]
+        for one, other, goal in compared:
+            if one in rates:
+                found.append(rates[one].over(rates[other], ratios, self.goals.get(goal, "")))
+        for each in STRATEGIES:
+            shares = [loop / encoder for loop, encoder in zip(took[each.strategy], took[ENCODER], strict=True)]
+            name = f"{each.strategy} loop's share of the encoder's time"
+            found.append(Measurement(ratios, name, "", shares, self.goals.get(each.strategy, "")))
+        return found
