@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help caption test test-slow test-engines lint clean
+.PHONY: help caption test test-slow test-engines bench lint clean
 
 help: ## Show this list
 	@echo "make <target>, where the target is one of"
@@ -31,6 +31,9 @@ test-slow: $(VENV)/installed-test ## Run the tests that take minutes
 
 test-engines: $(VENV)/installed-test ## Run the job on Prism and on Flink, fetched with go and mvn into .engines
 	$(BIN)/python -m pytest -m engines tests/engines
+
+bench: $(VENV)/installed-test ## Measure speed, half an hour (BENCH=--quick: some minutes); a page of plots in benchmarks/results
+	$(BIN)/python -m benchmarks --output benchmarks/results $(BENCH)
 
 lint: $(VENV)/installed-test ## Check style and types
 	$(BIN)/ruff check .
