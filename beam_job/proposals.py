@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from beam_job.search import Ban, Propose
@@ -12,14 +13,14 @@ def ban_tokens(
     vocabulary_size: int, never: Sequence[int], end_id: int, *, min_length: int = 1, no_repeat_ngram: int = 0
 ) -> Ban:
     """Bans the ids ``never``, ``<end>`` before ``min_length`` words, and the repetition of an n-gram."""
-    banned = tf.reduce_any(tf.one_hot(list(never), vocabulary_size, on_value=True, off_value=False), axis=0)
-    is_end = tf.range(vocabulary_size) == end_id
+    always = np.zeros(vocabulary_size, np.float32)
+    always[list(never)] = -math.inf
+    early = always.copy()
+    early[end_id] = -math.inf
 
     def ban(logits: tf.Tensor, tokens: tf.Tensor, now: tf.Tensor) -> tf.Tensor:
-        mask = banned | (is_end & (now < min_length))
-        if no_repeat_ngram:
-            mask |= _repeats(tokens, now, no_repeat_ngram, vocabulary_size)
-        return tf.where(mask, -math.inf, logits)
+        logits += tf.where(now < min_length, early, always)
+        return _ban_repeats(logits, tokens, now, no_repeat_ngram) if no_repeat_ngram else logits
 
     return ban
 
@@ -56,11 +57,11 @@ def drawn(uniforms: tf.Tensor, *, temperature: float, top_k: int, top_p: float) 
     return propose
 
 
-def _repeats(tokens: tf.Tensor, now: tf.Tensor, n: int, vocabulary_size: int) -> tf.Tensor:
-    """Bool [hypotheses, vocabulary]: the tokens that would complete an n-gram of ``tokens[:, :now]`` again."""
+def _ban_repeats(logits: tf.Tensor, tokens: tf.Tensor, now: tf.Tensor, n: int) -> tf.Tensor:
+    """Bans the tokens that would complete an n-gram of ``tokens[:, :now]`` again."""
     max_length = tokens.shape[1]
     if n > max_length:
-        return tf.zeros([tokens.shape[0], vocabulary_size], tf.bool)
+        return logits
     windows = max_length - n + 1
     complete = tf.range(n - 1, max_length) < now  # the n-gram that ends at this place
     seen = tf.repeat(complete[None], tokens.shape[0], axis=0)
@@ -69,4 +70,4 @@ def _repeats(tokens: tf.Tensor, now: tf.Tensor, n: int, vocabulary_size: int) ->
         seen &= tokens[:, offset : offset + windows] == suffix[:, None]
     rows = tf.repeat(tf.range(tokens.shape[0])[:, None], windows, axis=1)
     places = tf.stack([rows, tokens[:, n - 1 :]], axis=-1)
-    return tf.scatter_nd(places, tf.cast(seen, tf.int32), [tokens.shape[0], vocabulary_size]) > 0
+    return tf.tensor_scatter_nd_min(logits, places, tf.where(seen, -math.inf, math.inf))
