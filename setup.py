@@ -11,6 +11,7 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "beam_job" / "__init__.py
 # Lower bounds are the versions that the tests ran with. Beam and TensorFlow bound the others from above.
 EVALUATE = ["pycocoevalcap>=1.2"]  # needs Java for its tokenizer and METEOR
 HEIC = ["pillow-heif>=1.8"]
+PLOT = ["matplotlib>=3.11"]  # draws docs/images/score-and-quality.svg
 TEST = [
     "build>=1.3",
     "cryptography>=50.0",
@@ -46,7 +47,7 @@ setup(
         "tensorflow>=2.21",
         "urllib3>=2.8",
     ],
-    extras_require={"evaluate": EVALUATE, "heic": HEIC, "test": TEST + EVALUATE + HEIC},
+    extras_require={"plot": PLOT, "evaluate": EVALUATE, "heic": HEIC, "test": TEST + EVALUATE + HEIC},
     entry_points={
         "console_scripts": [
             "caption-images = beam_job.cli:main",

@@ -68,10 +68,11 @@ def _fold_depthwise(graph_def: Any) -> Any:
         node = nodes[name]
         return node.op == "Const" or (bool(node.input) and all(map(constant, node.input)))
 
-    found, wanted = [], []
+    found: list[tuple[Any, Any, Any]] = []
+    wanted: list[str] = []
     for add in graph_def.node:
-        scaled = nodes.get(add.input[0]) if add.op == "AddV2" else None
-        depthwise = nodes.get(scaled.input[0]) if scaled is not None and scaled.op == "Mul" else None
+        scaled: Any = nodes.get(add.input[0]) if add.op == "AddV2" else None
+        depthwise: Any = nodes.get(scaled.input[0]) if scaled is not None and scaled.op == "Mul" else None
         if depthwise is None or depthwise.op != "DepthwiseConv2dNative" or uses[depthwise.name] + uses[scaled.name] > 2:
             continue
         parameters = depthwise.input[1], scaled.input[1], add.input[1]

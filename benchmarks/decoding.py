@@ -2,7 +2,7 @@
 
 python -m benchmarks.decoding --captions dev.jsonl --plot docs/images/score-and-quality.svg
 
-Prints a Markdown table. The plot is of the job's default decoding: CIDEr of the images, in ten groups by score.
+Prints a Markdown table. The plot (`pip install '.[evaluate,plot]'`) is of the job's default decoding: CIDEr of the images, in ten groups by score.
 """
 
 import argparse
@@ -78,8 +78,8 @@ def plot(captions: Sequence[Caption], examples: Sequence[Example], path: Path) -
     mpl.rcParams["svg.hashsalt"] = "score"  # the same picture from the same numbers
     scores = np.array([caption.score for caption in captions])
     cider = np.array(cider_of_each([caption.text for caption in captions], [example.captions for example in examples]))
-    ranks = [values.argsort().argsort() for values in (scores, cider)]
-    print(f"Rank correlation of score and CIDEr: {np.corrcoef(*ranks)[0, 1]:.2f}")
+    ranks = np.array([values.argsort().argsort() for values in (scores, cider)], float)
+    print(f"Rank correlation of score and CIDEr: {np.corrcoef(ranks)[0, 1]:.2f}")
 
     groups = np.array_split(scores.argsort(), 10)
     means = [cider[group].mean() for group in groups]
