@@ -28,6 +28,10 @@ _DECODER_ROWS = 16
 _MAX_DRAWS = 10
 
 
+class NoCaptionError(ValueError):
+    """An image for which the model has no caption; the message says why."""
+
+
 class Captioner:
     """Captions batches of images; what an image gets does not depend on its batch.
 
@@ -146,7 +150,11 @@ class Captioner:
         return self._encode(batch)
 
     def decode(self, features: tf.Tensor, state: tf.Tensor, uris: Sequence[str]) -> list[list[Caption]]:
-        """The decoder's half of ``caption``: captions of the images that were encoded, named ``uris``."""
+        """The decoder's half of ``caption``: captions of the images that were encoded, named ``uris``.
+
+        Raises:
+          NoCaptionError: there is none for one of the images.
+        """
         wanted = self.decoding.num_captions
         found: list[dict[tuple[str, ...], tuple[float, Caption]]] = [{} for _ in uris]
         # Where a model is so sure of itself that its samples repeat, the likeliest other captions fill the gap.
@@ -160,6 +168,11 @@ class Captioner:
                 for rank, caption in self._captions(hypotheses[row]):
                     if len(found[row]) < wanted:
                         found[row].setdefault(tuple(caption.tokens), (rank, caption))
+        for uri, captions in zip(uris, found, strict=True):
+            if not captions:
+                raise NoCaptionError(f"No caption of {uri} keeps to --min_length and --no_repeat_ngram.")
+            if not all(math.isfinite(caption.score) for _, caption in captions.values()):
+                raise NoCaptionError(f"The model's probabilities for {uri} are not numbers.")
         return [
             [caption for _, caption in sorted(captions.values(), key=lambda ranked: -ranked[0])] for captions in found
         ]

@@ -18,7 +18,7 @@ from beam_job.model_directory import DEFAULT_MODEL, open_model
 from beam_job.options import CaptionOptions, OptionError, help_text, parse
 from beam_job.pipeline import CaptionImages, build
 from beam_job.progress import progress
-from beam_job.report import ReportError, write_report
+from beam_job.report import write_report
 from beam_job.run import MANIFEST, MaxFailures, Run, TooManyFailuresError
 from beam_job.shards import ShardLimits
 from beam_job.uris import ReadUris, check_images, check_list
@@ -26,6 +26,7 @@ from beam_job.uris import ReadUris, check_images, check_list
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
 EXIT_TOO_MANY_FAILURES = 3
+EXIT_INTERRUPTED = 130  # as a shell has it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,6 +59,8 @@ def _caption(argv: list[str], terminal: bool) -> int:
             return _submitted(options, pipeline.run(), job.run)
         with progress(job.run.directory, terminal=terminal):
             pipeline.run().wait_until_finish()
+    except KeyboardInterrupt:
+        return _say("interrupted. What was captioned is kept: the same command goes on from there.", EXIT_INTERRUPTED)
     except Exception as error:  # the runner raises what it likes
         logging.info("The pipeline failed", exc_info=True)  # with --verbose
         failure = error
@@ -66,15 +69,14 @@ def _caption(argv: list[str], terminal: bool) -> int:
         if options.print_captions:
             _print_captions(job.run, manifest)
         print(_summary(job.run, manifest), file=sys.stderr)
-        try:
-            job.run.check_failures(manifest)
-        except TooManyFailuresError as error:
-            return _say(error, EXIT_TOO_MANY_FAILURES)
-        finally:
-            if options.report:
-                _report(job.run)
+        if options.report:
+            _report(job.run)
     if failure is not None or manifest is None:
         return _say(f"the run {job.run.directory} failed: {failure}", EXIT_FAILED)
+    try:
+        job.run.check_failures(manifest)
+    except TooManyFailuresError as error:
+        return _say(error, EXIT_TOO_MANY_FAILURES)
     return 0
 
 
@@ -207,7 +209,7 @@ def _summary(run: Run, manifest: dict[str, Any]) -> str:
 def _report(run: Run) -> None:
     try:
         print(f"The report is {write_report(run.directory)}", file=sys.stderr)
-    except ReportError as error:  # the captions are written, and the report can be written later
+    except Exception as error:  # the captions are written, and the report can be written later
         print(f"beam_job: {error}", file=sys.stderr)
 
 

@@ -40,6 +40,10 @@ class FittingCaptioner:
         """Loads the model where that has not happened yet; raises what keeps it from being loaded."""
         self._ready()
 
+    def warm_up(self) -> None:
+        """Captions a blank image; raises where the model is able to caption nothing."""
+        self._ready()[0].warm_up()
+
     def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption]]:
         """Captions any number of images, as ``Captioner.caption`` does.
 

@@ -84,27 +84,37 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
     ) -> list[Inferred]:
         """Captions a batch. Where that fails, its halves are tried: only an image that fails alone is a failure.
 
-        Raises whatever keeps the model from being loaded: that is no fault of the images.
+        Raises what keeps the model from being loaded, or from captioning even a blank image (a GPU that is lost, say):
+        that is no fault of the images.
         """
         model.load()
         try:
             captions = model.caption([image.pixels for image in batch], [image.uri for image in batch])
-        except Exception as error:
-            if len(batch) > 1:
-                half = len(batch) // 2
-                return [*self.run_inference(batch[:half], model), *self.run_inference(batch[half:], model)]
-            logging.exception("No caption for %s", batch[0].uri.partition("?")[0])  # behind it a signature may stand
-            code = "out_of_memory" if is_out_of_memory(error) else "inference_failed"
-            failure = Failure(batch[0].uri, "infer", code, f"{type(error).__name__}: {error}", batch[0].carried)
-            count_failure(failure)
-            return [failure]
-        self._count(captions)
-        return [
-            CaptionRecord(
-                image.uri, image.width, image.height, model.fingerprint, model.device, found, carried=image.carried
-            )
-            for image, found in zip(batch, captions, strict=True)
-        ]
+        except Exception as raised:
+            error = raised.with_traceback(None)  # its frames would keep the batch's memory while the halves need it
+        else:
+            self._count(captions)
+            return [
+                CaptionRecord(
+                    image.uri, image.width, image.height, model.fingerprint, model.device, found, carried=image.carried
+                )
+                for image, found in zip(batch, captions, strict=True)
+            ]
+        if len(batch) > 1:
+            half = len(batch) // 2
+            return [*self.run_inference(batch[:half], model), *self.run_inference(batch[half:], model)]
+        return [self._failure(batch[0], error, model)]
+
+    def _failure(self, image: DecodedImage, error: Exception, model: FittingCaptioner) -> Failure:
+        code = "out_of_memory"
+        if not is_out_of_memory(error):
+            code = "inference_failed"
+            model.warm_up()
+        message = f"{type(error).__name__}: {error}"
+        logging.error("No caption for %s: %s", image.uri.partition("?")[0], message)  # behind it a signature may stand
+        failure = Failure(image.uri, "infer", code, message, image.carried)
+        count_failure(failure)
+        return failure
 
     def _count(self, captions: Sequence[Sequence[Caption]]) -> None:
         Metrics.counter(METRICS, "captioned").inc(len(captions))

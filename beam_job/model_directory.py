@@ -91,16 +91,17 @@ class OpenModel:
 
 def read_manifest(model: str | os.PathLike[str]) -> Manifest:
     """Reads and checks ``manifest.json`` alone; ``ModelError`` where it is missing, torn or of another version."""
-    path = FileSystems.join(os.fspath(model), MANIFEST)
     try:
-        with FileSystems.open(path) as file:
-            fields = json.loads(file.read())
-    except ValueError as error:
-        raise ModelError(f"Model {model}: {MANIFEST} is not valid JSON ({error}); export the model again.") from error
-    except Exception as error:  # Beam's file systems raise what they like for a missing file.
+        with FileSystems.open(FileSystems.join(os.fspath(model), MANIFEST)) as file:
+            text = file.read()
+    except Exception as error:  # Beam's file systems raise what they like
         raise ModelError(
             f"Model {model}: {MANIFEST} cannot be read ({error}). --model takes a directory that `train` exported."
         ) from error
+    try:
+        fields = json.loads(text)
+    except ValueError as error:
+        raise ModelError(f"Model {model}: {MANIFEST} is not valid JSON ({error}); export the model again.") from error
     if not isinstance(fields, dict):
         raise ModelError(f"Model {model}: {MANIFEST} is no JSON object; export the model again.")
     version = fields.get("format_version")
@@ -159,7 +160,11 @@ def open_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, fingerprint: st
         path = directory / name
         if not path.is_file():
             raise ModelError(f"Model {model}: {name} is missing; fetch or export the model again.")
-        if sha256(path) != digest:
+        try:
+            intact = sha256(path) == digest
+        except OSError as error:
+            raise ModelError(f"Model {model}: {name} cannot be read ({error}).") from error
+        if not intact:
             raise ModelError(f"Model {model}: {name} does not match its digest; fetch or export the model again.")
     for path in sorted((directory / SAVED_MODEL).rglob("*")):
         if path.is_file() and path.relative_to(directory).as_posix() not in manifest.files:

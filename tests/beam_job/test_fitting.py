@@ -17,8 +17,9 @@ PIXELS = np.zeros([16, 16, 3], np.uint8)
 class Device:
     """Has room for so many images; makes captioners, and writes down what they were asked for."""
 
-    def __init__(self, room, error=None, poison=()):
+    def __init__(self, room, error=None, poison=(), lost=False):
         self.room = room
+        self.lost = lost
         self.error = error or tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
         self.poison = poison
         self.made, self.asked = [], []
@@ -34,6 +35,10 @@ class StandIn:
     def __init__(self, owner, batch_size):
         self.owner = owner
         self.batch_size = batch_size
+
+    def warm_up(self):
+        if self.owner.lost:
+            raise self.owner.error
 
     def caption(self, pixels, uris):
         assert len(pixels) <= self.batch_size
@@ -91,6 +96,22 @@ def test_a_model_that_cannot_be_loaded_is_no_fault_of_the_images():
     handler = CaptionHandler(None, "f", Decoding(), 4)
     with pytest.raises(ModelError, match="replaced meanwhile"):
         handler.run_inference(images("a", "b"), FittingCaptioner(make, 4))
+
+
+def test_a_device_that_is_lost_is_no_fault_of_the_images():
+    device = Device(room=0, error=tf.errors.InternalError(None, None, "device lost"), lost=True)
+    with pytest.raises(tf.errors.InternalError, match="device lost"):
+        CaptionHandler(None, "f", Decoding(), 4).run_inference(images("a", "b"), FittingCaptioner(device.make, 4))
+
+
+def test_an_image_without_a_caption_is_a_failure_of_its_own(tmp_path):
+    write_tiny_model(tmp_path / "model", words=("a", "b", "c"))
+    fingerprint = open_model(tmp_path / "model").fingerprint
+    decoding = Decoding(no_repeat_ngram=1, min_length=5)  # only three words to choose from
+    handler = CaptionHandler(str(tmp_path / "model"), fingerprint, decoding, 4)
+    found = handler.run_inference(images("a", "b"), handler.load_model())
+    assert [(failure.uri, failure.error) for failure in found] == [("a", "inference_failed"), ("b", "inference_failed")]
+    assert "--min_length" in found[0].message
 
 
 def test_one_poisonous_image_takes_no_neighbour_with_it():
