@@ -7,6 +7,7 @@
 The file format is one token a line in UTF-8; a token's line number, from 0, is its id.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 PADDING = "<pad>"
@@ -14,6 +15,14 @@ UNKNOWN = "[UNK]"
 START = "<start>"
 END = "<end>"
 SPECIAL = (PADDING, UNKNOWN, START, END)
+
+# Tokenised data sets, and models trained on them, set these apart from their word: "dog 's", "does n't".
+_CLITIC = re.compile(r"\s+('(?:s|m|d|re|ve|ll|t)|n't)(?=\s|$)")
+
+
+def join_clitics(text: str) -> str:
+    """Joins each English clitic that stands apart to the word before it: "a dog 's ball" becomes "a dog's ball"."""
+    return _CLITIC.sub(r"\1", text)
 
 
 class Vocabulary:
@@ -64,8 +73,11 @@ class Vocabulary:
         return [self.tokens[number] for number in _checked(ids, len(self))]
 
     def text(self, tokens: Sequence[str]) -> str:
-        """The sentence for people: no special tokens, a capital first, a full stop last; "" where there is no word."""
-        sentence = " ".join(token for token in tokens if token not in SPECIAL)
+        """The sentence for people: a capital first, a full stop last; "" where there is no word.
+
+        Special tokens are left out, and clitics are joined to their word: "A dog's ball." of "a", "dog", "'s", "ball".
+        """
+        sentence = join_clitics(" ".join(token for token in tokens if token not in SPECIAL))
         return sentence[:1].upper() + sentence[1:] + "." if sentence else ""
 
 

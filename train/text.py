@@ -6,15 +6,12 @@
 No image is touched.
 """
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
-from beam_job.vocabulary import SPECIAL, Vocabulary
+from beam_job.vocabulary import SPECIAL, Vocabulary, join_clitics
 
-# Tokenised data sets set these apart from their word: "dog 's", "does n't".
-_CLITIC = re.compile(r"\s+('(?:s|m|d|re|ve|ll|t)|n't)(?=\s|$)")
 _APOSTROPHES = str.maketrans("\u2019\u02bc\u2010\u2011", "''--")
 
 
@@ -26,7 +23,7 @@ def words(caption: str) -> list[str]:
     """
     caption = unicodedata.normalize("NFC", caption.lower()).translate(_APOSTROPHES).replace("--", " ")
     caption = "".join(letter if _is_kept(letter) else " " for letter in caption)
-    bare = (word.strip("'-") for word in _CLITIC.sub(r"\1", caption).split())
+    bare = (word.strip("'-") for word in join_clitics(caption).split())
     return [word for word in bare if word]
 
 
