@@ -5,7 +5,7 @@
 Beam's options may follow, as in `--runner FlinkRunner`.
 """
 
-import sys
+import argparse
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -14,13 +14,14 @@ from beam_job.decoding import Decoding
 from beam_job.pipeline import CaptionImages
 
 
-def main(argv: list[str]) -> None:
-    uris = [argument for argument in argv if not argument.startswith("--")]
-    options = PipelineOptions([argument for argument in argv if argument.startswith("--")])
-    with beam.Pipeline(options=options) as pipeline:
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Captions images in a pipeline of one's own.")
+    parser.add_argument("uris", metavar="URI", nargs="+", help="an image; Beam's options may follow the last one")
+    known, beam_options = parser.parse_known_args(argv)
+    with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
         captions, failures = (
             pipeline
-            | "YourImages" >> beam.Create(uris)
+            | "YourImages" >> beam.Create(known.uris)
             | "Caption" >> CaptionImages(decoding=Decoding("beam", beam_width=3, num_captions=2))
         )
         _ = captions | "Show" >> beam.Map(
@@ -30,4 +31,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
