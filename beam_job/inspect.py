@@ -1,6 +1,8 @@
 """What a model directory is, for people: ``python -m beam_job.inspect MODEL``.
 
-(Within the package alone: ``import inspect`` is the standard library's wherever this package is imported as one.)
+The name does not get in the way of the standard library's ``inspect``: imports are absolute, so this module is
+``beam_job.inspect`` and nothing else. Only a file of this folder that is run by its path would mix them up; run modules
+by name, ``python -m beam_job...``.
 """
 
 import argparse
