@@ -8,7 +8,8 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "beam_job" / "__init__.py").read_text(), re.MULTILINE)
 
-# Lower bounds are the versions that the tests ran with. Beam and TensorFlow bound the others from above.
+# Lower bounds are the versions that the tests ran with. Nothing bounds them from above, though the code leans on a few
+# internals of Beam that a later version may change: tests/beam_job/test_beam_internals.py names them, and fails then.
 EVALUATE = ["pycocoevalcap>=1.2"]  # needs Java for its tokenizer and METEOR
 HEIC = ["pillow-heif>=1.8"]
 PLOT = ["matplotlib>=3.11"]  # draws docs/images/score-and-quality.svg

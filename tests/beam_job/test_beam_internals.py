@@ -1,0 +1,27 @@
+"""What the code uses of Beam that Beam does not promise to keep: a newer Beam without it fails here, by name."""
+
+import argparse
+
+from apache_beam.metrics import Metrics
+from apache_beam.metrics.execution import MetricsEnvironment
+from apache_beam.metrics.metricbase import MetricName
+from apache_beam.options.pipeline_options import PipelineOptions
+
+
+def test_options_can_be_added_to_a_parser():
+    """`options.parse` and the template read Beam's options this way: a mistyped option is an error, not a warning."""
+    assert hasattr(PipelineOptions, "_add_argparse_args"), "beam_job/options.py and template.py call it"
+    parser = argparse.ArgumentParser(conflict_handler="resolve")
+    for options in PipelineOptions.__subclasses__():
+        options._add_argparse_args(parser)
+    assert {"--runner", "--temp_location"} <= {name for action in parser._actions for name in action.option_strings}
+
+
+def test_a_process_has_counters_of_its_own():
+    """`counters` tells the progress from them while a bundle runs."""
+    assert hasattr(Metrics, "DelegatingCounter"), "beam_job/counters.py counts with it"
+    assert hasattr(MetricsEnvironment, "process_wide_container"), "beam_job/counters.py reads it"
+    name = MetricName("test_beam_internals", "seen")
+    Metrics.DelegatingCounter(name, process_wide=True).inc()
+    counters = MetricsEnvironment.process_wide_container().get_cumulative().counters
+    assert {key.metric.name: count for key, count in counters.items() if key.metric == name} == {"seen": 1}
