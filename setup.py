@@ -13,6 +13,8 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "beam_job" / "__init__.py
 EVALUATE = ["pycocoevalcap>=1.2"]  # needs Java for its tokenizer and METEOR
 HEIC = ["pillow-heif>=1.8"]
 PLOT = ["matplotlib>=3.11"]  # draws docs/images/score-and-quality.svg
+# COCO by name, and the curves of training. TensorFlow Datasets needs importlib-resources and does not say so.
+TRAIN = ["importlib-resources>=6.5", "tensorboard>=2.20", "tensorflow-datasets>=4.9.10"]
 TEST = [
     "build>=1.3",
     "cryptography>=50.0",
@@ -48,7 +50,13 @@ setup(
         "tensorflow>=2.21",
         "urllib3>=2.8",
     ],
-    extras_require={"plot": PLOT, "evaluate": EVALUATE, "heic": HEIC, "test": TEST + EVALUATE + HEIC},
+    extras_require={
+        "plot": PLOT,
+        "evaluate": EVALUATE,
+        "heic": HEIC,
+        "train": TRAIN,
+        "test": TEST + EVALUATE + HEIC + TRAIN,
+    },
     entry_points={
         "console_scripts": [
             "caption-images = beam_job.cli:main",

@@ -1,4 +1,4 @@
-"""The command line of training: ``python -m train fit`` and ``python -m train evaluate``."""
+"""The command line of training: ``python -m train fit``, ``features`` and ``evaluate``."""
 
 import argparse
 import json
@@ -6,9 +6,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from beam_job.decoding import Decoding
 from train.recipe import RECIPES, with_settings
+
+if TYPE_CHECKING:  # TensorFlow is imported when a command needs it
+    from beam_job.model_directory import OpenModel
+    from train.encoders import Encoder
 
 EXIT_REFUSED = 2
 
@@ -34,45 +39,89 @@ def _parser() -> argparse.ArgumentParser:
 
     fit = commands.add_parser("fit", help="Train a model and export it.", formatter_class=_Defaults)
     fit.set_defaults(command=_fit)
+    _add_data(fit)
     fit.add_argument(
+        "--dev",
+        metavar="DATA",
+        help="Photos to measure on after each epoch, given as one of --captions: training stops when CIDEr no longer "
+        "rises, and the best epoch is exported.",
+    )
+    fit.add_argument("--output", required=True, metavar="DIR", help="The model directory to write; it must not exist.")
+    fit.add_argument(
+        "--fresh_decoder", action="store_true", help="With --start: take the model's encoder only, and its words not."
+    )
+    fit.add_argument("--seed", type=int, default=0, help="The same seed gives the same model on CPUs.")
+    fit.add_argument(
+        "--checkpoint_seconds",
+        type=float,
+        default=120,
+        metavar="SECONDS",
+        help="How much work an interrupted run may lose; the same command goes on where it was.",
+    )
+    fit.add_argument("--logs", metavar="DIR", help="Write the curves for TensorBoard there.")
+    fit.add_argument(
+        "--licence", default="Not stated.", help="What users must know about the data; stands in the model."
+    )
+
+    features = commands.add_parser(
+        "features",
+        help="Fill the cache of the encoder's features, so that fit finds them there.",
+        formatter_class=_Defaults,
+    )
+    features.set_defaults(command=_features)
+    _add_data(features)
+
+    evaluate = commands.add_parser("evaluate", help="Measure an exported model.", formatter_class=_Defaults)
+    evaluate.set_defaults(command=_evaluate)
+    evaluate.add_argument("--model", metavar="DIR", help="An exported model; the one in beam_job if left out.")
+    evaluate.add_argument("--captions", required=True, metavar="DATA", help="As one of fit's --captions.")
+    _add_data_dir(evaluate)
+    evaluate.add_argument("--batch_size", type=int, default=32, help="Images in a batch.")
+    evaluate.add_argument("--output", metavar="FILE", help="Where the scores and every caption go, as JSON.")
+    evaluate.add_argument("--page", metavar="FILE", help="Where a page with scores, curves and examples goes, as HTML.")
+    evaluate.add_argument("--record", metavar="NAME", help="Keep the scores in the model's manifest under that name.")
+    Decoding.add_arguments(evaluate)
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    """What ``fit`` and ``features`` share: the data, the encoder, and the recipe that says which views are cached."""
+    parser.add_argument(
         "--captions",
         nargs="+",
         required=True,
-        metavar="FILE[:WEIGHT]",
-        help='JSONL files of {"image": "path", "captions": ["text", ...]}, paths relative to the file; a weight of 3 '
-        "counts the file three times.",
+        metavar="DATA[:WEIGHT]",
+        help='JSONL files of {"image": "path", "captions": ["text", ...]}, paths relative to the file, or splits of a '
+        "TensorFlow data set: tfds:coco_captions:train+restval. A weight of 3 counts the data three times.",
     )
-    fit.add_argument("--output", required=True, metavar="DIR", help="The model directory to write; it must not exist.")
-    fit.add_argument("--encoder", default="InceptionResNetV2", help="The image encoder.")
-    fit.add_argument(
+    _add_data_dir(parser)
+    parser.add_argument("--encoder", help="The image encoder; InceptionResNetV2 if left out.")
+    parser.add_argument(
         "--encoder_weights",
-        default="imagenet",
         metavar="FILE",
-        help="Keras weights of the encoder without its classifier; 'imagenet' downloads them.",
+        help="Keras weights of the encoder without its classifier; those of ImageNet are downloaded if left out.",
     )
-    fit.add_argument("--recipe", default="default", choices=RECIPES, help="The numbers to start from.")
-    fit.add_argument(
+    parser.add_argument(
+        "--start",
+        metavar="DIR",
+        help="An exported model to start from, 'default' for the one in beam_job: its encoder, and for fit its decoder "
+        "and words, to which new ones are added. Nothing is downloaded.",
+    )
+    parser.add_argument("--recipe", default="default", choices=RECIPES, help="The numbers to start from.")
+    parser.add_argument(
         "--set",
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
         help="Numbers of the recipe to change: epochs=20 tied=true.",
     )
-    fit.add_argument("--cache", default="cache", metavar="DIR", help="Where the encoder's features are kept.")
-    fit.add_argument("--seed", type=int, default=0, help="The same seed gives the same model on CPUs.")
-    fit.add_argument(
-        "--licence", default="Not stated.", help="What users must know about the data; stands in the model."
-    )
+    parser.add_argument("--cache", default="cache", metavar="DIR", help="Where the encoder's features are kept.")
 
-    evaluate = commands.add_parser("evaluate", help="Measure an exported model.", formatter_class=_Defaults)
-    evaluate.set_defaults(command=_evaluate)
-    evaluate.add_argument("--model", metavar="DIR", help="An exported model; the one in beam_job if left out.")
-    evaluate.add_argument("--captions", required=True, metavar="FILE", help="A JSONL file, as for fit.")
-    evaluate.add_argument("--batch_size", type=int, default=32, help="Images in a batch.")
-    evaluate.add_argument("--output", metavar="FILE", help="Where the scores and every caption go, as JSON.")
-    evaluate.add_argument("--record", metavar="NAME", help="Keep the scores in the model's manifest under that name.")
-    Decoding.add_arguments(evaluate)
-    return parser
+
+def _add_data_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data_dir", metavar="DIR", help="Where TensorFlow Datasets keeps its data; a gs:// path will do."
+    )
 
 
 class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
@@ -84,48 +133,78 @@ class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
 
 def _fit(options: argparse.Namespace) -> None:
     recipe = with_settings(RECIPES[options.recipe], options.set)
+    if options.fresh_decoder and not options.start:
+        raise ValueError("--fresh_decoder belongs to --start: without it the decoder is fresh anyway.")
 
     from beam_job.model_directory import refuse_existing
     from train.captions import DataSet
-    from train.encoders import build_encoder
     from train.run import train
 
     refuse_existing(options.output)
-    data_sets = [DataSet.parse(argument) for argument in options.captions]
-    encoder = build_encoder(options.encoder, options.encoder_weights)
+    data_sets = [DataSet.parse(argument, options.data_dir) for argument in options.captions]
+    dev_set = DataSet.parse(options.dev, options.data_dir) if options.dev else None
+    start = _start(options)
     manifest = train(
-        data_sets, encoder, recipe, options.output, cache=options.cache, seed=options.seed, licence=options.licence
+        data_sets,
+        _encoder(options, start),
+        recipe,
+        options.output,
+        cache=options.cache,
+        seed=options.seed,
+        licence=options.licence,
+        dev_set=dev_set,
+        start=None if options.fresh_decoder else start,
+        checkpoint_seconds=options.checkpoint_seconds,
+        logs=options.logs,
     )
     print(f"{options.output}: fingerprint {manifest.fingerprint}")
+
+
+def _features(options: argparse.Namespace) -> None:
+    recipe = with_settings(RECIPES[options.recipe], options.set)
+
+    from train.captions import DataSet
+    from train.run import cached_features
+
+    data_sets = [DataSet.parse(argument, options.data_dir) for argument in options.captions]
+    features = cached_features(data_sets, _encoder(options, _start(options)), options.cache, mirrored=recipe.mirrored)
+    print(f"{features.directory}: {len(features):,} images, {len(features.broken):,} of them broken")
+
+
+def _start(options: argparse.Namespace) -> "OpenModel | None":
+    from beam_job.model_directory import DEFAULT_MODEL, open_model
+
+    return open_model(DEFAULT_MODEL if options.start == "default" else options.start) if options.start else None
+
+
+def _encoder(options: argparse.Namespace, start: "OpenModel | None") -> "Encoder":
+    from train.encoders import build_encoder
+    from train.start import load_encoder
+
+    if not start:
+        return build_encoder(options.encoder or "InceptionResNetV2", options.encoder_weights or "imagenet")
+    if options.encoder or options.encoder_weights:
+        raise ValueError("--start brings its own encoder: leave --encoder and --encoder_weights out.")
+    return load_encoder(start)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
     from beam_job.captioner import Captioner
     from beam_job.model_directory import DEFAULT_MODEL, open_model
-    from train.captions import read_captions
-    from train.evaluate import caption_images, health, record, score
+    from train.captions import DataSet
+    from train.evaluate import measure, record
+    from train.page import page
     from train.progress import Progress
 
     decoding = Decoding.from_arguments(options)
-    examples = read_captions(Path(options.captions))
-    captioner = Captioner(open_model(options.model or DEFAULT_MODEL), decoding, options.batch_size)
-    progress = Progress("captions", "images", len(examples))
-    captions = caption_images(captioner, [example.image for example in examples], options.batch_size, progress)
-    metrics = score([caption.text for caption in captions], [example.captions for example in examples])
-    metrics |= health(captions)
-    print(json.dumps(metrics, indent=2))
+    data = DataSet.parse(options.captions, options.data_dir)
+    model = open_model(options.model or DEFAULT_MODEL)
+    progress = Progress("captions", "images", len(data.examples))
+    found = measure(Captioner(model, decoding, options.batch_size), data, options.batch_size, progress)
+    print(json.dumps(found.metrics, indent=2))
     if options.record:
-        record(options.model or DEFAULT_MODEL, options.record, metrics)
+        record(options.model or DEFAULT_MODEL, options.record, found.metrics)
     if options.output:
-        found = [
-            {
-                "image": str(example.image),
-                "caption": caption.text,
-                "score": caption.score,
-                "references": example.captions,
-            }
-            for example, caption in zip(examples, captions, strict=True)
-        ]
-        Path(options.output).write_text(
-            json.dumps({"metrics": metrics, "captions": found}, indent=1, ensure_ascii=False)
-        )
+        Path(options.output).write_text(found.to_json(), encoding="utf-8")
+    if options.page:
+        Path(options.page).write_text(page(model.manifest, data.name, found), encoding="utf-8")

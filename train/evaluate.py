@@ -1,6 +1,8 @@
 """Measures an exported model through the job's own captioner, with the field's standard tools.
 
-    captions = caption_images(captioner, [example.image for example in examples], batch_size=32)
+    found = measure(captioner, DataSet.parse("test.jsonl"), batch_size=32)
+    found.metrics  # {"bleu_1": 63.1, ..., "distinct_words": 334}
+
     score([caption.text for caption in captions], [example.captions for example in examples])
     # {"bleu_1": 63.1, ..., "bleu_4": 20.2, "meteor": 20.1, "rouge_l": 46.2, "cider": 51.2}
 
@@ -9,16 +11,19 @@ The scores are those of pycocoevalcap behind its PTB tokenizer, times 100. Both 
 
 import contextlib
 import io
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from beam_job.captioner import Captioner
 from beam_job.model_directory import MANIFEST, read_manifest
-from beam_job.pixels import decode
+from beam_job.pixels import ImageError, decode
 from beam_job.records import Caption
+from train.captions import DataSet, Image
 from train.text import words
 
 # Words that may stand twice in a good caption.
@@ -35,23 +40,95 @@ class EvaluationError(RuntimeError):
     """What the measurement needs is missing; the message says what to install."""
 
 
-def caption_images(
-    captioner: Captioner, images: Sequence[Path], batch_size: int, report: Callable[[int], None] = lambda done: None
-) -> list[Caption]:
-    """The best caption of each image; ``report`` is called with the number of images done after each batch.
+class Judged(NamedTuple):
+    """An image, the caption that it got, what people said, and the caption's CIDEr times 100."""
 
-    ``batch_size`` is that of the captioner.
+    image: Image
+    caption: Caption
+    references: tuple[str, ...]
+    cider: float
+
+
+class Evaluation(NamedTuple):
+    """What was measured, every caption, and a sentence for each image that could not be read."""
+
+    metrics: dict[str, float]
+    judged: list[Judged]
+    left_out: list[str]
+
+    def to_json(self) -> str:
+        """``{"metrics": {...}, "captions": [{"image", "caption", "score", "cider", "references"}], "left_out": []}``"""
+        captions = [
+            {
+                "image": str(image),
+                "caption": caption.text,
+                "score": caption.score,
+                "cider": round(cider, 2),
+                "references": references,
+            }
+            for image, caption, references, cider in self.judged
+        ]
+        found = {"metrics": self.metrics, "captions": captions, "left_out": self.left_out}
+        return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+
+def measure(
+    captioner: Captioner, data: DataSet, batch_size: int, report: Callable[[int], None] = lambda done: None
+) -> Evaluation:
+    """Captions a data set and measures the captions; images that can't be read are counted and left out.
 
     Raises:
-      ImageError, OSError: an image can't be read. A measurement leaves nothing out.
+      EvaluationError: no image can be read, or pycocoevalcap or Java is missing.
+    """
+    unreadable: dict[int, str] = {}
+    captions = caption_images(captioner, [image for image, _ in data.examples], batch_size, report, unreadable)
+    examples = [example for index, example in enumerate(data.examples) if index not in unreadable]
+    if not examples:
+        raise EvaluationError(f"None of the {len(unreadable):,} images of {data.name} can be read: {unreadable[0]}.")
+    texts, told = [caption.text for caption in captions], [example.captions for example in examples]
+    metrics = score(texts, told) | health(captions) | {"images_left_out": len(unreadable)}
+    each = cider_of_each(texts, told)
+    judged = [
+        Judged(image, caption, references, cider)
+        for (image, references), caption, cider in zip(examples, captions, each, strict=True)
+    ]
+    return Evaluation(metrics, judged, [f"{data.examples[index].image}: {why}" for index, why in unreadable.items()])
+
+
+def caption_images(
+    captioner: Captioner,
+    images: Sequence[Image],
+    batch_size: int,
+    report: Callable[[int], None] = lambda done: None,
+    unreadable: dict[int, str] | None = None,
+) -> list[Caption]:
+    """The best caption of each image.
+
+    Args:
+      captioner: with a model and a way of decoding.
+      images: files, or images of a TensorFlow data set.
+      batch_size: that of the captioner.
+      report: called with the number of images done after each batch.
+      unreadable: where the numbers of images that can't be read go, and why; they get no caption. None to raise.
+
+    Raises:
+      ImageError, OSError: an image can't be read.
     """
     size = captioner.model.manifest.image
     captions: list[Caption] = []
     for start in range(0, len(images), batch_size):
-        batch = images[start : start + batch_size]
-        pixels = [decode(image.read_bytes(), size.height, size.width).array for image in batch]
-        captions += [found[0] for found in captioner.caption(pixels, [str(image) for image in batch])]
-        report(len(captions))
+        pixels, names = [], []
+        for index, image in enumerate(images[start : start + batch_size], start):
+            try:
+                pixels.append(decode(image.read_bytes(), size.height, size.width).array)
+                names.append(str(image))
+            except (ImageError, OSError) as error:
+                if unreadable is None:
+                    raise
+                unreadable[index] = str(error)
+        if pixels:
+            captions += [found[0] for found in captioner.caption(pixels, names)]
+        report(min(start + batch_size, len(images)))
     return captions
 
 

@@ -88,12 +88,18 @@ def export(
       training: how the model was made, for the manifest.
       metrics: what was measured, for the manifest.
       licence: what the users of the model must know about its training data.
+
+    Raises:
+      OSError: the disk is full, say.
     """
 
     def write_saved_model(path: str) -> None:
         module = ExportedModel(encoder, decoder, recipe)
         signatures = {"encode": module.encode, "decode_step": module.decode_step}
-        tf.saved_model.save(module, path, signatures=signatures)
+        try:
+            tf.saved_model.save(module, path, signatures=signatures)
+        except tf.errors.OpError as error:  # a full disk, say, which is no OSError here
+            raise OSError(f"The model can't be written beside {directory}: {error.message}") from error
 
     return write_model(
         directory,

@@ -22,7 +22,9 @@ import numpy as np
 import tensorflow as tf
 
 from beam_job.pixels import RESIZE, ImageError, decode
+from train.captions import Image
 from train.encoders import Encoder
+from train.tfds_images import TfdsImage
 
 _HALF = np.dtype(np.float16)
 
@@ -40,13 +42,13 @@ class FeatureCache:
       directory: where this very cache lies, below the one that was given.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], encoder: Encoder, images: Sequence[Path], *, mirrored: bool):
+    def __init__(self, directory: str | os.PathLike[str], encoder: Encoder, images: Sequence[Image], *, mirrored: bool):
         """Opens the cache of these images by this encoder, empty if there is none yet.
 
         Args:
           directory: may hold any number of caches.
           encoder: makes the features.
-          images: files; one that is missing or no image becomes ``broken``.
+          images: files or images of a TensorFlow data set; one that is missing or no image becomes ``broken``.
           mirrored: whether each image has a second view, its mirror image.
         """
         self.encoder, self.images = encoder, images
@@ -147,7 +149,7 @@ class FeatureCache:
             for batch in ahead:
                 yield [image.result() for image in batch]
 
-    def _pixels(self, image: Path) -> np.ndarray | Exception:
+    def _pixels(self, image: Image) -> np.ndarray | Exception:
         try:
             return decode(image.read_bytes(), self.encoder.size, self.encoder.size).array
         except (ImageError, OSError) as error:
@@ -166,8 +168,10 @@ def _encode(encoder: Encoder, views: int) -> Callable[[np.ndarray], tf.Tensor]:
     return encode
 
 
-def _identity(image: Path) -> str:
-    """What changes when the file does."""
+def _identity(image: Image) -> str:
+    """What changes when the image does."""
+    if isinstance(image, TfdsImage):
+        return image.identity
     try:
         status = image.stat()
     except OSError:

@@ -1,19 +1,20 @@
 """Teacher forcing: the decoder sees the words of a caption so far and learns the next one.
 
-    losses = fit(decoder, recipe, batches, pad_id=vocabulary.pad_id, report=print_progress)
+    history = fit(decoder, recipe, batches, pad_id=vocabulary.pad_id, report=print_progress)
 
 The encoder has done its part already: ``batches`` holds its features.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from train.batches import Batches
+from train.batches import Batch, Batches
+from train.checkpoint import Checkpoint
 from train.decoder import Decoder
+from train.loop import History, Report, loop
 from train.recipe import Recipe
 
 
@@ -23,19 +24,21 @@ def fit(
     batches: Batches,
     *,
     pad_id: int,
-    report: Callable[[int, float], None] = lambda step, loss: None,
-) -> list[float]:
-    """Trains the decoder in place for the recipe's epochs.
+    dev: Callable[[], float] | None = None,
+    checkpoint: Checkpoint | None = None,
+    report: Report = lambda step, measured: None,
+) -> History:
+    """Trains the decoder in place for the recipe's epochs, or until dev CIDEr no longer rises.
 
     Args:
       decoder: the models to train.
-      recipe: epochs, learning rate, schedule, label smoothing.
+      recipe: epochs, patience, learning rate, schedule, label smoothing.
       batches: of features and captions.
       pad_id: id that stands for no word; the loss leaves it out.
-      report: called with the number of steps done and the loss after each step.
+      dev, checkpoint, report: see ``train.loop``.
 
     Returns:
-      The mean loss of each epoch, in nats a word.
+      The mean loss of each epoch, in nats a word, and what ``dev`` measured.
     """
     steps = recipe.epochs * batches.steps_per_epoch
     optimizer = keras.optimizers.Adam(learning_rate(recipe, steps), global_clipnorm=recipe.clip_norm)
@@ -56,15 +59,26 @@ def fit(
         optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
         return loss
 
-    losses: list[float] = []
-    with ThreadPoolExecutor(1) as ahead:  # the next batch is read while this one trains
-        batch = ahead.submit(batches.__getitem__, 0)
-        for step in range(steps):
-            current = batch.result()
-            batch = ahead.submit(batches.__getitem__, min(step + 1, steps - 1))
-            losses.append(float(train_step(*current)))
-            report(step + 1, losses[-1])
-    return [float(np.mean(epoch)) for epoch in np.split(np.array(losses), recipe.epochs)]
+    with ThreadPoolExecutor(1) as pool:  # the next batch is read while this one trains
+        ahead: dict[int, Future[Batch]] = {}
+
+        def step(number: int) -> float:
+            batch = ahead.pop(number, None) or pool.submit(batches.__getitem__, number)
+            if number + 1 < steps:
+                ahead[number + 1] = pool.submit(batches.__getitem__, number + 1)
+            return float(train_step(*batch.result()))
+
+        return loop(
+            step,
+            decoder,
+            optimizer,
+            epochs=recipe.epochs,
+            steps_per_epoch=batches.steps_per_epoch,
+            patience=recipe.patience,
+            dev=dev,
+            checkpoint=checkpoint,
+            report=report,
+        )
 
 
 def caption_loss(logits: tf.Tensor, targets: tf.Tensor, pad_id: int, smoothing: float = 0.0) -> tf.Tensor:

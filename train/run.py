@@ -1,29 +1,39 @@
 """One training run, from data sets to the exported model directory."""
 
+import hashlib
+import json
 import os
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from beam_job.model_directory import Manifest
+from beam_job.model_directory import Manifest, OpenModel
 from beam_job.vocabulary import Vocabulary
 from train.batches import Batches
 from train.captions import DataSet
+from train.checkpoint import Checkpoint
 from train.decoder import build_decoder
+from train.dev import Dev
 from train.encoders import Encoder
 from train.export import export
 from train.features import FeatureCache
 from train.fit import fit
+from train.loop import Report
 from train.progress import Progress
 from train.recipe import Recipe
+from train.self_critical import self_critical
+from train.start import extended, load_decoder, shaped_like
 from train.text import build_vocabulary, words
+
+_NAMED = 20  # of what is left out; the rest is counted
 
 
 class Captions(NamedTuple):
@@ -42,59 +52,139 @@ def train(
     cache: str | os.PathLike[str],
     seed: int,
     licence: str,
+    dev_set: DataSet | None = None,
+    start: OpenModel | None = None,
+    checkpoint_seconds: float = 120,
+    logs: str | os.PathLike[str] | None = None,
 ) -> Manifest:
     """Trains the recipe's decoder on the encoder's features and exports both.
+
+    The same call after an interruption goes on where the run was, and ends with the same weights.
 
     Args:
       data_sets: what to learn from.
       encoder: frozen.
       recipe: what to build and how to train it.
       output: the model directory to write.
-      cache: directory of the feature caches.
+      cache: directory of the feature caches and, while a run lasts, of its checkpoints.
       seed: of the weights, the order and dropout.
       licence: for the manifest.
+      dev_set: photos whose captions are measured after each epoch; the best epoch's weights are exported.
+      start: a model whose decoder and vocabulary training starts from; its numbers for them replace the recipe's.
+      checkpoint_seconds: how much work a run may lose.
+      logs: directory for TensorBoard.
 
     Returns:
       The manifest of the exported model.
     """
-    start = time.time()
+    began = time.time()
+    if start:
+        recipe = shaped_like(start, recipe)
     vocabulary = build_vocabulary(
         (caption for data in data_sets for example in data.examples for caption in example.captions),
         recipe.vocabulary_size,
         recipe.least_frequency,
     )
-    images = [example.image for data in data_sets for example in data.examples]
-    features = FeatureCache(cache, encoder, images, mirrored=recipe.mirrored)
-    _say(f"{len(images):,} images, {len(vocabulary):,} tokens")
-    _say(f"the features of {features.missing:,} images are not cached yet: {features.missing_bytes / 1e9:.2f} GB")
-    features.fill(report=Progress("features", "images", len(images), len(images) - features.missing))
-    for index, why in features.broken.items():
-        _say(f"left out: {images[index]}: {why}")
-
+    if start:
+        vocabulary = extended(start.vocabulary, vocabulary)
+    say(f"{len(vocabulary):,} tokens")
+    features = cached_features(data_sets, encoder, cache, mirrored=recipe.mirrored)
     captions = encode_captions(data_sets, vocabulary, recipe, left_out=features.broken)
     batches = Batches(features, *captions, pad_id=vocabulary.pad_id, batch_size=recipe.batch_size, seed=seed)
     keras.utils.set_random_seed(seed)  # here, so that the decoder's weights do not depend on what was built before
     tf.config.experimental.enable_op_determinism()
     decoder = build_decoder(recipe, encoder.model.output_shape[-1], len(vocabulary))
-    progress = Progress("training", "steps", recipe.epochs * batches.steps_per_epoch)
-    losses = fit(
+    if start:
+        load_decoder(start, decoder)
+
+    dev, dev_features = None, None
+    if dev_set:
+        dev_features = cached_features([dev_set], encoder, cache, mirrored=False)
+        found = references([dev_set], left_out=dev_features.broken)
+        dev = Dev(dev_features, found, decoder, vocabulary, recipe.max_caption_length).cider
+    key = _key(
+        recipe=asdict(recipe),
+        seed=seed,
+        vocabulary=vocabulary.tokens,
+        captions=[captions.images.tolist(), captions.tokens],
+        references=[example.captions for data in (*data_sets, dev_set) if data for example in data.examples],
+        features=features.directory.name,
+        dev_features=dev_features.directory.name if dev_features else None,
+        start=start.fingerprint if start else None,
+    )
+    checkpoints = [
+        Checkpoint(Path(cache) / "runs" / f"{key}-{stage}.npz", checkpoint_seconds) for stage in ("fit", "reward")
+    ]
+    if any(checkpoint.file.exists() for checkpoint in checkpoints):
+        say("this run was interrupted: it goes on from its checkpoint")
+    history = fit(
         decoder,
         recipe,
         batches,
         pad_id=vocabulary.pad_id,
-        report=lambda step, loss: progress(step, f"epoch {step / batches.steps_per_epoch:.2f} loss {loss:.3f}"),
+        dev=dev,
+        checkpoint=checkpoints[0],
+        report=_report("training", recipe.epochs, batches.steps_per_epoch, logs),
     )
-    training = {
+    training: dict[str, Any] = {
         "data_sets": [{"name": data.name, "images": len(data.examples), "weight": data.weight} for data in data_sets],
         "images_left_out": len(features.broken),
+        "captions_left_out": sum(len(data.left_out) for data in data_sets),
         "captions_per_epoch": len(captions.tokens),
         "recipe": asdict(recipe),
         "seed": seed,
-        "loss_by_epoch": [round(loss, 4) for loss in losses],
-        "seconds": round(time.time() - start),
-        "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "pillow")},
+        "loss_by_epoch": [round(loss, 4) for loss in history.losses],
     }
-    return export(output, encoder, decoder, vocabulary, recipe, training=training, metrics={}, licence=licence)
+    if start:
+        training["started_from"] = start.fingerprint
+    if dev_set:
+        training["dev_set"] = {"name": dev_set.name, "images": len(dev_set.examples)}
+        training["dev_cider_by_epoch"] = [round(cider, 2) for cider in history.dev_cider]
+    if recipe.self_critical_epochs:
+        told = references(data_sets, left_out=features.broken)
+        rewarded = self_critical(
+            decoder,
+            recipe,
+            features,
+            told,
+            vocabulary,
+            seed=seed,
+            dev=dev,
+            checkpoint=checkpoints[1],
+            report=_report("self-critical", recipe.self_critical_epochs, len(told) // recipe.batch_size, logs),
+        )
+        training["reward_by_epoch"] = [round(-100 * loss, 2) for loss in rewarded.losses]
+        if dev_set:
+            training["dev_cider_by_self_critical_epoch"] = [round(cider, 2) for cider in rewarded.dev_cider]
+    training["seconds"] = round(time.time() - began)
+    training["versions"] = {name: version(name) for name in ("tensorflow", "keras", "numpy", "pillow")}
+    manifest = export(output, encoder, decoder, vocabulary, recipe, training=training, metrics={}, licence=licence)
+    for checkpoint in checkpoints:
+        checkpoint.remove()
+    return manifest
+
+
+def cached_features(
+    data_sets: Sequence[DataSet], encoder: Encoder, cache: str | os.PathLike[str], *, mirrored: bool
+) -> FeatureCache:
+    """The features of every image of the data sets; those that are missing are made now."""
+    for data in data_sets:
+        _name_left_out(f"captions or images of {data.name}", data.left_out)
+    images = [example.image for data in data_sets for example in data.examples]
+    features = FeatureCache(cache, encoder, images, mirrored=mirrored)
+    say(
+        f"{len(images):,} images; the features of {features.missing:,} are not cached yet: "
+        f"{features.missing_bytes / 1e9:.2f} GB in {features.directory}"
+    )
+    features.fill(report=Progress("features", "images", len(images), len(images) - features.missing))
+    _name_left_out("broken images", [f"{images[index]}: {why}" for index, why in features.broken.items()])
+    return features
+
+
+def references(data_sets: Sequence[DataSet], left_out: Collection[int] = ()) -> dict[int, tuple[str, ...]]:
+    """The captions by the number of their image, counted through all data sets."""
+    examples = [example for data in data_sets for example in data.examples]
+    return {index: example.captions for index, example in enumerate(examples) if index not in left_out}
 
 
 def encode_captions(
@@ -117,5 +207,40 @@ def encode_captions(
     return Captions(np.array(images), tokens)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Tells people, not programs."""
     print(line, file=sys.stderr, flush=True)
+
+
+def _report(stage: str, epochs: int, steps_per_epoch: int, logs: str | os.PathLike[str] | None) -> Report:
+    """Shows the steps and writes what was measured for TensorBoard."""
+    progress = Progress(stage, "steps", epochs * steps_per_epoch)
+    writer = tf.summary.create_file_writer(os.path.join(logs, stage)) if logs else None
+
+    def report(step: int, measured: Mapping[str, float]) -> None:
+        if "loss" in measured:
+            progress(step, f"epoch {step / steps_per_epoch:.2f} loss {measured['loss']:.3f}")
+        else:
+            say(f"{stage}: after {step:,} steps dev CIDEr is {measured['dev_cider']:.1f}")
+        if writer:
+            with writer.as_default(step):
+                for name, value in measured.items():
+                    tf.summary.scalar(name, value)
+                if "dev_cider" in measured or step == epochs * steps_per_epoch:
+                    writer.flush()
+
+    return report
+
+
+def _name_left_out(what: str, sentences: Sequence[str]) -> None:
+    if sentences:
+        say(f"{len(sentences):,} {what} left out:")
+    for sentence in sentences[:_NAMED]:
+        say(f"  {sentence}")
+    if len(sentences) > _NAMED:
+        say(f"  and {len(sentences) - _NAMED:,} more")
+
+
+def _key(**decisive: Any) -> str:
+    """A name for the run that all decides that its result depends on."""
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode()).hexdigest()[:16]

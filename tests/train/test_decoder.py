@@ -27,7 +27,6 @@ def test_reference_parameter_counts() -> None:
     "recipe",
     [
         REFERENCE,
-        replace(DEFAULT, width=512),
         replace(DEFAULT, **SMALL),
         replace(DEFAULT, tied=True, **SMALL),
         replace(REFERENCE, **SMALL),

@@ -1,14 +1,11 @@
-"""Archive health, and metrics in the manifest. The scores themselves need Java: they are tested where it is."""
+"""Archive health, and metrics in the manifest. The scores themselves are tested in ``test_run``."""
 
-import shutil
 from pathlib import Path
-
-import pytest
 
 from beam_job.model_directory import read_manifest
 from beam_job.records import Caption
 from tests.tiny_model import write_tiny_model
-from train.evaluate import health, record, score
+from train.evaluate import health, record
 
 
 def caption(text: str, ended: bool = True) -> Caption:
@@ -35,13 +32,3 @@ def test_metrics_leave_the_fingerprint_alone(tmp_path: Path) -> None:
     after = read_manifest(tmp_path / "model")
     assert after.fingerprint == before.fingerprint
     assert after.metrics == {"dev, greedy": {"bleu_4": 20.0}, "dev, beam 3": {"bleu_4": 22.0}}
-
-
-@pytest.mark.skipif(shutil.which("java") is None, reason="needs Java")
-def test_scores_of_a_perfect_caption() -> None:
-    pytest.importorskip("pycocoevalcap")
-    references = [["a dog runs on grass", "the brown dog runs"], ["two people sit at a table", "people at a table"]]
-    scores = score(["A dog runs on grass.", "Two people sit at a table."], references)
-    assert scores["bleu_4"] == pytest.approx(100, abs=0.1)
-    assert scores["rouge_l"] == pytest.approx(100, abs=0.1)
-    assert scores["cider"] > 100

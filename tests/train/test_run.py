@@ -1,137 +1,205 @@
-"""A tiny run from end to end: fit, export, read back, caption; and that a seed decides everything."""
+"""A tiny run from end to end by the command line: fit, export, read back, caption, evaluate; killed, and resumed."""
 
 import json
-from dataclasses import replace
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from beam_job.captioner import Captioner
 from beam_job.decoding import Decoding
-from beam_job.model_directory import ModelError, OpenModel, open_model
-from tests.train.tiny_encoder import tiny_encoder
-from train.captions import DataSet
+from beam_job.model_directory import OpenModel, open_model
+from tests.train.colours import COLOURS, QUICK, add_tiny_encoder, picture, write_colours
 from train.cli import main
-from train.decoder import build_decoder
-from train.encoders import Encoder
-from train.export import export
-from train.recipe import DEFAULT, REFERENCE, Recipe
-from train.run import train
-from train.text import build_vocabulary
 
-COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220), "white": (250, 250, 250)}
-TINY = replace(
-    DEFAULT, width=32, least_frequency=1, max_caption_length=8, dropout=0.0, batch_size=8, epochs=30, learning_rate=5e-3
-)
+ROOT = Path(__file__).parents[2]
+SETTINGS = ["--set", *QUICK, "epochs=14", "patience=14", "self_critical_epochs=2", "dropout=0.1"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _encoder() -> None:
+    add_tiny_encoder()
 
 
 @pytest.fixture(scope="module")
 def captions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Plain pictures of four colours, one caption each, and one broken file."""
-    folder = tmp_path_factory.mktemp("data")
-    lines = []
-    for name, colour in COLOURS.items():
-        for number in range(4):
-            pixels = np.clip(np.array(colour) + np.random.default_rng(number).integers(-20, 20, (64, 64, 3)), 0, 255)
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{name}-{number}.png")
-            lines.append({"image": f"{name}-{number}.png", "captions": [f"a {name} wall", f"the wall is {name}"]})
-    (folder / "broken.png").write_bytes(b"")
-    lines.append({"image": "broken.png", "captions": ["nothing"]})
-    file = folder / "captions.jsonl"
-    file.write_text("\n".join(map(json.dumps, lines)))
-    return file
+    return write_colours(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
-def encoder() -> Encoder:
-    return tiny_encoder(64)
+def model(captions: Path) -> OpenModel:
+    return fit(captions, captions.parent / "model", "--logs", str(captions.parent / "logs"))
 
 
-@pytest.fixture(scope="module")
-def model(captions: Path, encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> OpenModel:
-    return run(captions, encoder, tmp_path_factory.mktemp("run"))
+def arguments(captions: Path, output: Path, *more: str) -> list[str]:
+    data = ["fit", "--captions", f"{captions}:2", "--dev", str(captions), "--encoder", "tiny"]
+    return [*data, "--cache", str(captions.parent / "cache"), "--output", str(output), *SETTINGS, *more]
 
 
-def run(captions: Path, encoder: Encoder, folder: Path, recipe: Recipe = TINY, seed: int = 0) -> OpenModel:
-    data = [DataSet.parse(f"{captions}:2")]
-    train(data, encoder, recipe, folder / "model", cache=folder / "cache", seed=seed, licence="for tests")
-    return open_model(folder / "model")
+def fit(captions: Path, output: Path, *more: str) -> OpenModel:
+    assert main(arguments(captions, output, *more)) == 0
+    return open_model(output)
+
+
+def weights(model: OpenModel) -> dict[str, np.ndarray]:
+    loaded = tf.saved_model.load(str(model.directory / "saved_model")).weights
+    return {name: weight.numpy() for name, weight in loaded.items()}
 
 
 def test_the_manifest_tells_how_it_was_made(model: OpenModel, captions: Path) -> None:
     training = model.manifest.training
     assert training["data_sets"] == [{"name": f"{captions.parent.name}/captions.jsonl", "images": 17, "weight": 2}]
-    assert training["images_left_out"] == 1
+    assert (training["images_left_out"], training["captions_left_out"]) == (1, 2)
     assert training["captions_per_epoch"] == 64
     assert training["loss_by_epoch"][-1] < training["loss_by_epoch"][0]
-    assert model.manifest.licence == "for tests"
-    assert "nothing" in model.vocabulary
+    assert len(training["dev_cider_by_epoch"]) == 14
+    assert len(training["reward_by_epoch"]) == 2
+    assert not list((captions.parent / "cache" / "runs").iterdir())
 
 
-def test_the_model_learned_its_colours(model: OpenModel, captions: Path) -> None:
+def test_the_model_learned_its_colours(model: OpenModel) -> None:
     captioner = Captioner(model, Decoding(), batch_size=4)
-    pixels = [np.asarray(Image.open(captions.parent / f"{name}-0.png")) for name in COLOURS]
-    found = captioner.caption(pixels, list(COLOURS))
+    found = captioner.caption([np.asarray(picture(name, 9)) for name in COLOURS], list(COLOURS))
     assert [name in caption[0].tokens for name, caption in zip(COLOURS, found, strict=True)] == [True] * 4
 
 
-def test_a_seed_decides_every_weight(captions: Path, encoder: Encoder, tmp_path: Path) -> None:
-    recipe = replace(TINY, epochs=2, dropout=0.3)
-    one, same, other = (
-        run(captions, encoder, tmp_path / name, recipe, seed) for name, seed in zip("abc", (3, 3, 4), strict=True)
-    )
-    assert one.manifest.training["loss_by_epoch"] == same.manifest.training["loss_by_epoch"]
-    weights = [tf.saved_model.load(str(model.directory / "saved_model")).weights for model in (one, same, other)]
-    assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
-    assert any(not np.array_equal(weights[0][name], weights[2][name]) for name in weights[0])
+def test_the_curves_are_there_for_tensorboard(model: OpenModel, captions: Path) -> None:
+    (log,) = (captions.parent / "logs" / "training").iterdir()
+    seen: dict[str, list[int]] = {}
+    for event in tf.compat.v1.train.summary_iterator(str(log)):
+        for value in event.summary.value:
+            seen.setdefault(value.tag, []).append(event.step)
+    assert seen["loss"] == list(range(1, 113))
+    assert seen["dev_cider"] == list(range(8, 113, 8))
+    assert (captions.parent / "logs" / "self-critical").is_dir()
 
 
-@pytest.mark.parametrize("recipe", [TINY, replace(REFERENCE, width=32)])
-def test_the_exported_functions_are_the_keras_models(recipe: Recipe, encoder: Encoder, tmp_path: Path) -> None:
-    vocabulary = build_vocabulary(["a red wall is green"], 100)
-    decoder = build_decoder(recipe, encoder.model.output_shape[-1], len(vocabulary))
-    export(tmp_path / "model", encoder, decoder, vocabulary, recipe, training={}, metrics={}, licence="")
-    loaded = tf.saved_model.load(str(tmp_path / "model" / "saved_model"))
-    images = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
-    tokens = tf.constant([2, 5])
+def test_killed_and_resumed_equals_undisturbed(model: OpenModel, captions: Path, tmp_path: Path) -> None:
+    command = arguments(captions, tmp_path / "model", "--checkpoint_seconds", "0")
+    program = "import sys; from tests.train.colours import add_tiny_encoder; from train.cli import main"
+    program = f"{program}; add_tiny_encoder(); main(sys.argv[1:])"
+    child = subprocess.Popen([sys.executable, "-c", program, *command], cwd=ROOT)
+    runs, deadline = captions.parent / "cache" / "runs", time.monotonic() + 300
+    while done(runs) < 20:
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    child.kill()
+    child.wait()
+    assert 20 <= done(runs) < 112
+    assert not (tmp_path / "model").exists()
+    assert main(command) == 0
+    resumed = open_model(tmp_path / "model")
+    for curve in ("loss_by_epoch", "dev_cider_by_epoch", "reward_by_epoch", "dev_cider_by_self_critical_epoch"):
+        assert resumed.manifest.training[curve] == model.manifest.training[curve]
+    undisturbed = weights(model)
+    assert all(np.array_equal(weight, undisturbed[name]) for name, weight in weights(resumed).items())
 
-    features, state = decoder.bridge(encoder.model(tf.cast(images, tf.float32)))
-    logits, new_state, attention = decoder.words([tokens[:, None], state, features])
-    encoded = loaded.encode(images)
-    stepped = loaded.decode_step(tokens, encoded["state"], encoded["features"])
-    # Weights are stored in half precision.
-    np.testing.assert_allclose(encoded["features"], features, atol=2e-2)
-    np.testing.assert_allclose(encoded["state"], state, atol=2e-2)
-    np.testing.assert_allclose(stepped["logits"], logits[:, 0], atol=2e-2)
-    np.testing.assert_allclose(stepped["state"], new_state, atol=2e-2)
-    np.testing.assert_allclose(stepped["attention"], attention[:, 0], atol=2e-2)
-    assert all(weight.dtype == tf.float16 for weight in loaded.weights.values())
-    step = loaded.signatures["decode_step"].graph.as_graph_def()
-    ops = {node.op for nodes in (step.node, *(made.node_def for made in step.library.function)) for node in nodes}
-    assert "MatMul" in ops
-    assert not any("While" in op for op in ops), "a loop over one word is time lost at every step"
 
-    with pytest.raises(ModelError, match="exists already"):
-        export(tmp_path / "model", encoder, decoder, vocabulary, recipe, training={}, metrics={}, licence="")
+def done(runs: Path) -> int:
+    """Steps of the first stage that a killed run would not have to take again."""
+    for file in runs.glob("*-fit.npz"):
+        with np.load(file) as kept:
+            return len(json.loads(str(kept["progress"]))["losses"])
+    return 0
+
+
+def test_starting_from_an_exported_model(model: OpenModel, captions: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more.jsonl"
+    more.write_text(json.dumps({"image": str(captions.parent / "red-0.png"), "captions": ["a scarlet wall"] * 8}))
+    command = ["fit", "--captions", str(more), "--start", str(model.directory), "--cache", str(tmp_path / "cache")]
+    settings = ["--set", *QUICK, "width=99", "epochs=1", "learning_rate=0.0"]
+    assert main([*command, "--output", str(tmp_path / "whole"), *settings]) == 0
+    whole = open_model(tmp_path / "whole")
+    assert whole.vocabulary.tokens == (*model.vocabulary.tokens, "scarlet")
+    assert whole.manifest.training["started_from"] == model.fingerprint
+    before, after = weights(model), weights(whole)
+    for name, weight in before.items():  # nothing was learned at a rate of zero, and the rows of new words came last
+        np.testing.assert_array_equal(after[name][tuple(map(slice, weight.shape))], weight)
+
+    fresh = [*command, "--output", str(tmp_path / "fresh"), "--fresh_decoder", *settings, "width=4"]
+    assert main(fresh) == 0
+    assert len(open_model(tmp_path / "fresh").vocabulary) == 7
+    found = weights(open_model(tmp_path / "fresh"))
+    assert all(np.array_equal(found[name], weight) for name, weight in before.items() if name.startswith("encoder"))
+
+
+def test_features_are_made_ahead(captions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["features", "--captions", str(captions), "--encoder", "tiny", "--cache", str(tmp_path)]
+    assert main(command) == 0
+    assert "17 images, 1 of them broken" in capsys.readouterr().out
+    assert main(command) == 0
+    told = capsys.readouterr().err
+    assert "the features of 0 are not cached yet" in told
+    assert "broken.png: The file is empty." in told
+    assert "untold.png: no caption" in told
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="needs Java")
+def test_evaluate(model: OpenModel, captions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from pycocoevalcap.bleu.bleu import Bleu
+    from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+
+    output, page = tmp_path / "found.json", tmp_path / "found.html"
+    command = ["evaluate", "--model", str(model.directory), "--captions", str(captions)]
+    assert main([*command, "--output", str(output), "--page", str(page)]) == 0
+    found = json.loads(output.read_text())
+    assert found["metrics"]["images_left_out"] == 1
+    assert "broken.png" in found["left_out"][0]
+    tokenize = PTBTokenizer().tokenize
+    truth = tokenize({i: [{"caption": text} for text in one["references"]] for i, one in enumerate(found["captions"])})
+    said = tokenize({i: [{"caption": one["caption"]}] for i, one in enumerate(found["captions"])})
+    bleu, _ = Bleu(4).compute_score(truth, said)
+    cider, _ = Cider().compute_score(truth, said)
+    assert found["metrics"]["bleu_4"] == round(100 * bleu[3], 2)
+    assert found["metrics"]["cider"] == round(100 * cider, 2)
+    shown = page.read_text()
+    assert shown.count("<svg") == 4
+    assert shown.count("data:image/jpeg") == 16
+    assert "A red wall." in shown or "The wall is red." in shown
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("given", "message"),
     [
         (["--set", "epochs=many"], "epochs=many"),
         (["--encoder", "VGG16"], "VGG16 is unknown"),
         (["--captions", "none.jsonl"], "none.jsonl can't be read"),
+        (["--captions", "tfds:coco_captions"], "expected tfds:NAME:SPLIT"),
+        (["--start", "default", "--encoder", "ResNet50"], "brings its own encoder"),
+        (["--fresh_decoder"], "belongs to --start"),
+        (["--encoder", "tiny", "--set", "vocabulary_size=4"], "No word of the captions"),
     ],
 )
 def test_bad_input_is_one_sentence(
-    arguments: list[str], message: str, captions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    given: list[str], message: str, captions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "model"
-    assert main(["fit", "--captions", str(captions), "--output", str(output), *arguments]) == 2
+    assert main(["fit", "--captions", str(captions), "--output", str(output), *given]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
     assert not output.exists()
+
+
+def test_a_taken_output_is_refused(model: OpenModel, captions: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments(captions, model.directory)) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_no_model(captions: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    command = ["fit", "--captions", str(captions), "--encoder", "tiny", "--cache", str(captions.parent / "cache")]
+    assert main([*command, "--output", str(tmp_path / "model"), "--set", *QUICK, "epochs=1"]) == 2
+    assert "can't be written beside" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert list((captions.parent / "cache" / "runs").iterdir())  # the same command exports without training again

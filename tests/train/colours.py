@@ -1,0 +1,55 @@
+"""Plain pictures of four colours and what they show: learned in seconds."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+from PIL import Image
+
+from train.encoders import ENCODERS, Spec
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220), "white": (250, 250, 250)}
+SIZE = 16
+# Numbers of a recipe that trains in a second, for --set.
+QUICK = [
+    "width=32",
+    "least_frequency=1",
+    "max_caption_length=8",
+    "batch_size=8",
+    "epochs=3",
+    "learning_rate=0.01",
+    "label_smoothing=0.0",
+]
+
+
+def picture(name: str, number: int) -> Image.Image:
+    noise = np.random.default_rng(number).integers(-20, 20, (SIZE, SIZE, 3))
+    return Image.fromarray(np.clip(np.array(COLOURS[name]) + noise, 0, 255).astype(np.uint8))
+
+
+def write_colours(folder: Path) -> Path:
+    """Sixteen pictures with two captions each; one file that is no image, one without a caption; one without words."""
+    lines = []
+    for name in COLOURS:
+        for number in range(4):
+            picture(name, number).save(folder / f"{name}-{number}.png")
+            lines.append({"image": f"{name}-{number}.png", "captions": [f"a {name} wall", f"the wall is {name}"]})
+    (folder / "broken.png").write_bytes(b"")
+    lines.append({"image": "broken.png", "captions": ["nothing", "..."]})
+    lines.append({"image": "untold.png", "captions": []})
+    file = folder / "captions.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+    return file
+
+
+def add_tiny_encoder() -> None:
+    """``--encoder tiny``: one convolution."""
+
+    def build(size: tuple[int, int], weights: str | None) -> keras.Model:
+        pixels = keras.Input((*size, 3))
+        kernel = size[0] // 2
+        convolution = keras.layers.Conv2D(5, kernel, kernel, kernel_initializer=keras.initializers.GlorotUniform(0))
+        return keras.Model(pixels, convolution(pixels))
+
+    ENCODERS["tiny"] = Spec(build, SIZE, keras.layers.Rescaling(1 / 127.5, -1.0))

@@ -1,0 +1,78 @@
+"""The loop: it stops early, ends with the best weights, and goes on where it was."""
+
+from pathlib import Path
+
+import keras
+import pytest
+
+from train.checkpoint import Checkpoint
+from train.decoder import Decoder
+from train.loop import History, loop
+
+
+class Stub:
+    """A weight that grows by one a step, and a measurement that is best after the second epoch."""
+
+    CIDER = (10.0, 30.0, 20.0, 30.0, 5.0, 90.0)
+
+    def __init__(self) -> None:
+        number = keras.Input((1,))
+        network = keras.Model(number, keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")(number))
+        self.decoder = Decoder(network, keras.Model(number, number))
+        self.optimizer = keras.optimizers.SGD()
+        self.optimizer.build(network.trainable_variables)
+        self.weight = network.weights[0]
+        self.steps: list[int] = []
+
+    def step(self, number: int) -> float:
+        self.steps.append(number)
+        self.weight.assign_add([[1.0]])
+        return float(number)
+
+    def dev(self) -> float:
+        return self.CIDER[int(self.weight.numpy()[0, 0]) // 2 - 1]
+
+    def run(self, checkpoint: Checkpoint | None = None, *, dev: bool = True) -> History:
+        return loop(
+            self.step,
+            self.decoder,
+            self.optimizer,
+            epochs=6,
+            steps_per_epoch=2,
+            patience=3,
+            dev=self.dev if dev else None,
+            checkpoint=checkpoint,
+        )
+
+
+def test_stops_where_cider_no_longer_rises_and_takes_the_best() -> None:
+    stub = Stub()
+    assert stub.run() == History([0.5, 2.5, 4.5, 6.5, 8.5], [10.0, 30.0, 20.0, 30.0, 5.0])
+    assert stub.weight.numpy() == 4.0
+
+
+def test_without_dev_every_epoch_is_trained() -> None:
+    stub = Stub()
+    assert len(stub.run(dev=False).losses) == 6
+    assert stub.weight.numpy() == 12.0
+
+
+@pytest.mark.parametrize("broken_off", [1, 3, 7, 9])
+def test_goes_on_where_it_was(broken_off: int, tmp_path: Path) -> None:
+    first, second, third = Stub(), Stub(), Stub()
+
+    def interrupted(number: int, step=first.step) -> float:
+        if number == broken_off:
+            raise KeyboardInterrupt
+        return step(number)
+
+    first.step = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        first.run(Checkpoint(tmp_path / "one.npz", every_seconds=0))
+    history = second.run(Checkpoint(tmp_path / "one.npz", every_seconds=0))
+    assert second.steps == list(range(broken_off, 10))
+    assert history == Stub().run()
+    assert second.weight.numpy() == 4.0
+    assert third.run(Checkpoint(tmp_path / "one.npz", every_seconds=0)) == history  # it was over
+    assert not third.steps
+    assert third.weight.numpy() == 4.0

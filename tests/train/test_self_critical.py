@@ -1,0 +1,71 @@
+"""Self-critical training, and the captions drawn for it."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from beam_job.vocabulary import Vocabulary
+from train.decoder import build_decoder
+from train.dev import spoken
+from train.recipe import DEFAULT
+from train.rollout import rollout
+from train.self_critical import self_critical
+from train.text import build_vocabulary
+
+RECIPE = replace(
+    DEFAULT,
+    width=16,
+    max_caption_length=5,
+    batch_size=8,
+    self_critical_epochs=40,
+    self_critical_learning_rate=0.02,
+    patience=40,
+)
+REFERENCES = {number: ("a red wall",) if number % 2 else ("the blue sea",) for number in range(8)}
+FEATURES = np.random.default_rng(0).normal(size=(8, 1, 3, 4)).astype(np.float16)
+
+
+@pytest.fixture
+def vocabulary() -> Vocabulary:
+    return build_vocabulary([caption for captions in REFERENCES.values() for caption in captions], 100)
+
+
+def test_drawn_captions_score_higher_and_higher(vocabulary: Vocabulary) -> None:
+    keras.utils.set_random_seed(0)
+    decoder = build_decoder(RECIPE, 4, len(vocabulary))
+    history = self_critical(decoder, RECIPE, FEATURES, REFERENCES, vocabulary, seed=0)
+    assert np.mean(history.losses[-5:]) < np.mean(history.losses[:5])
+
+
+def test_too_few_images_are_refused(vocabulary: Vocabulary) -> None:
+    decoder = build_decoder(RECIPE, 4, len(vocabulary))
+    with pytest.raises(ValueError, match="1 images don't fill a batch of 8"):
+        self_critical(decoder, RECIPE, FEATURES, {0: ("a red wall",)}, vocabulary, seed=0)
+
+
+def test_greedy_captions_are_the_likeliest_words_and_drawn_ones_come_from_the_seed(vocabulary: Vocabulary) -> None:
+    keras.utils.set_random_seed(1)
+    decoder = build_decoder(RECIPE, 4, len(vocabulary))
+    generate = rollout(decoder, vocabulary, longest=5)
+    feature_map = FEATURES[:, 0]
+    greedy = generate(feature_map).numpy()
+    features, state = decoder.bridge(tf.cast(feature_map, tf.float32))
+    told = np.concatenate([np.full((8, 1), vocabulary.start_id), greedy[:, :-1]], axis=1)
+    logits = decoder.words([tf.constant(told, tf.int32), state, features])[0].numpy()
+    logits[..., [vocabulary.pad_id, vocabulary.unknown_id, vocabulary.start_id]] = -np.inf
+    real = greedy != vocabulary.pad_id
+    np.testing.assert_array_equal(greedy[real], logits.argmax(-1)[real])
+
+    drawn, same, other = (generate(feature_map, seed=tf.constant([0, seed])).numpy() for seed in (3, 3, 4))
+    np.testing.assert_array_equal(drawn, same)
+    assert drawn.shape != other.shape or np.any(drawn != other)
+
+
+def test_words_end_with_the_caption(vocabulary: Vocabulary) -> None:
+    a, red = vocabulary.encode(["a", "red"])
+    assert spoken([a, red, vocabulary.end_id, a], vocabulary) == ["a", "red"]
+    assert spoken([a, red], vocabulary) == ["a", "red"]
+    assert spoken([vocabulary.end_id], vocabulary) == []

@@ -1,0 +1,81 @@
+"""Steps, one after the other: measured on dev photos after each epoch, stopped early, resumed after an interruption.
+
+history = loop(step, decoder, optimizer, epochs=6, steps_per_epoch=633, patience=3, dev=dev.cider)
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from train.checkpoint import Checkpoint
+from train.decoder import Decoder
+
+# Called with the number of steps done and what was measured: "loss" after each step, "dev_cider" after each epoch.
+Report = Callable[[int, Mapping[str, float]], None]
+
+
+class History(NamedTuple):
+    """What was measured in each epoch: the mean loss, and CIDEr on dev photos (times 100) where there are any."""
+
+    losses: list[float]
+    dev_cider: list[float]
+
+
+def loop(
+    step: Callable[[int], float],
+    decoder: Decoder,
+    optimizer: keras.optimizers.Optimizer,
+    *,
+    epochs: int,
+    steps_per_epoch: int,
+    patience: int,
+    dev: Callable[[], float] | None = None,
+    checkpoint: Checkpoint | None = None,
+    report: Report = lambda step, measured: None,
+) -> History:
+    """Takes the steps that are still to be taken.
+
+    Args:
+      step: takes the step of a number, from 0, and returns its loss. It must depend on nothing else but the decoder's
+        and the optimiser's variables, so that a resumed run equals an undisturbed one.
+      decoder, optimizer: built; their variables are what a checkpoint keeps.
+      epochs: at most.
+      patience: epochs without a better dev CIDEr after which training ends; without ``dev`` it has no meaning.
+      dev: measures the decoder as it is. The decoder ends with the weights that measured best.
+      checkpoint: where to go on from, and where to keep what is needed for that.
+      report: see ``Report``.
+    """
+    variables = [*decoder.variables, *optimizer.variables]
+    losses: list[float] = []
+    ciders: list[float] = []
+    best: list[np.ndarray] = []
+    if checkpoint and (kept := checkpoint.restore()):
+        losses, ciders = kept.progress["losses"], kept.progress["dev_cider"]
+        best = kept.arrays.get("best", [])
+        for variable, value in zip(variables, kept.arrays["variables"], strict=True):
+            variable.assign(value)
+
+    def over() -> bool:
+        waited = len(ciders) - 1 - int(np.argmax(ciders)) if ciders else 0
+        return len(losses) >= epochs * steps_per_epoch or (len(losses) % steps_per_epoch == 0 and waited >= patience)
+
+    while not over():
+        losses.append(step(len(losses)))
+        report(len(losses), {"loss": losses[-1]})
+        if dev and len(losses) % steps_per_epoch == 0:
+            ciders.append(dev())
+            report(len(losses), {"dev_cider": ciders[-1]})
+            if ciders[-1] > max(ciders[:-1], default=-1.0):
+                best = _values(decoder.variables)
+        if checkpoint and (checkpoint.due or over()):
+            checkpoint.save({"losses": losses, "dev_cider": ciders}, {"variables": _values(variables), "best": best})
+    for variable, value in zip(decoder.variables, best, strict=False):  # nothing where nothing was measured
+        variable.assign(value)
+    by_epoch = np.array(losses).reshape(-1, steps_per_epoch)
+    return History([float(loss) for loss in by_epoch.mean(axis=1)], ciders)
+
+
+def _values(variables: list[keras.Variable]) -> list[np.ndarray]:
+    return [np.array(variable.numpy()) for variable in variables]
