@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="Few rounds and small batches.")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
     facts = _facts()
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -64,10 +65,9 @@ def main() -> None:
             for measurement in PARTS[name](part, QUICK if options.quick else FULL):
                 print(measurement, flush=True)
                 found.append(measurement)
-    options.output.mkdir(parents=True, exist_ok=True)
-    results = {"facts": facts, "measurements": [measurement.to_json() for measurement in found]}
-    (options.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    (options.output / "page.html").write_text(page(found, facts))
+            results = {"facts": facts, "measurements": [measurement.to_json() for measurement in found]}
+            (options.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+            (options.output / "page.html").write_text(page(found, facts))
 
 
 def _startup(folder: Path, scale: Scale) -> Iterable[Measurement]:
