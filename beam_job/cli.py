@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -195,7 +196,9 @@ def _print_captions(run: Run, manifest: dict[str, Any]) -> None:
         with FileSystems.open(FileSystems.join(run.directory, shard["name"])) as file:
             records += [json.loads(line) for line in file.read().splitlines()]
     for record in sorted(records, key=lambda record: (-record["score"], record["uri"])):
-        print(f"{record['score']:.2f}\t{record['uri']}\t{record['caption']}")
+        uri = record["uri"]
+        shown = os.path.relpath(uri) if uri.startswith(os.path.join(os.getcwd(), "")) else uri
+        print(f"{record['score']:.2f}\t{shown}\t{record['caption']}")
 
 
 def _summary(run: Run, manifest: dict[str, Any]) -> str:

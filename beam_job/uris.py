@@ -1,5 +1,6 @@
 """Where image URIs come from: globs over images, and lists of URIs."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -97,7 +98,7 @@ class _ReadPieces(_Read):
     def _rows(self, source: Piece) -> Iterator[tuple[str, dict[str, Any] | None] | BadRow]:
         for row in rows(Piece(*source), self._fields):
             # A plain tuple: Beam's coder is several times faster with it.
-            yield row if isinstance(row, BadRow) else (row.uri, row.carried)
+            yield row if isinstance(row, BadRow) else (absolute(row.uri), row.carried)
 
 
 class _ReadGlobs(_Read):
@@ -114,7 +115,7 @@ class _ReadGlobs(_Read):
 def match_images(glob: str) -> Iterator[str]:
     """Paths of the images that a glob names. Objects of a bucket come page by page; a local folder is listed whole."""
     if not glob.startswith("gs://"):
-        yield from (found.path for found in FileSystems.match([glob])[0].metadata_list)
+        yield from (path for path, _ in _files(glob))
         return
     bucket, _, pattern = glob.removeprefix("gs://").partition("/")
     prefix = pattern[: min((pattern.find(mark) for mark in _GLOB_CHARACTERS if mark in pattern), default=len(pattern))]
@@ -140,8 +141,8 @@ def check_images(glob: str) -> None:
 def check_list(glob: str, fields: Fields) -> None:
     """Raises ``ValueError`` where a list of URIs is missing, holds nothing, or has a first row without a URI."""
     try:
-        found = FileSystems.match([glob])[0].metadata_list
-        first = next((row for match in found for row in rows(Piece(match.path), fields)), None)
+        found = list(_files(glob))
+        first = next((row for path, _ in found for row in rows(Piece(path), fields)), None)
     except Exception as error:  # file systems raise what they like
         raise ValueError(f"--uris {glob}: the list cannot be read ({error}).") from error
     if not found:
@@ -153,5 +154,21 @@ def check_list(glob: str, fields: Fields) -> None:
 
 
 def _split_lists(glob: str) -> Iterator[tuple[Any, ...]]:
-    for found in FileSystems.match([glob])[0].metadata_list:
-        yield from (tuple(piece) for piece in pieces(found.path, found.size_in_bytes))
+    for path, size in _files(glob):
+        yield from (tuple(piece) for piece in pieces(path, size))
+
+
+def absolute(uri: str) -> str:
+    """A local path from the root on: the same image has one name, and two images have two, wherever a run starts."""
+    return uri if "://" in uri else os.path.abspath(uri)
+
+
+def _files(glob: str) -> Iterator[tuple[str, int]]:
+    """Paths and sizes in bytes of the files that a glob names."""
+    local = "://" not in glob
+    if local and os.path.isfile(glob):  # whatever characters its name holds
+        yield absolute(glob), os.path.getsize(glob)
+        return
+    # Beam lists nothing for a pattern without a folder.
+    for found in FileSystems.match([os.path.join(".", glob) if local else glob])[0].metadata_list:
+        yield absolute(found.path), found.size_in_bytes

@@ -147,7 +147,8 @@ def test_a_list_with_duplicates_and_missing_files(tmp_path, model):
     assert (failure["uri"], failure["stage"], failure["error"]) == (missing, "fetch", "not_found")
 
 
-def test_captions_are_printed_on_request(capsys, tmp_path, model):
+def test_captions_are_printed_on_request(capsys, tmp_path, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     photo = str(SAMPLES[0])
     argv = ["--images", photo, "--output", str(tmp_path / "out"), "--model", model, "--print_captions"]
     assert main(argv) == 0
@@ -156,3 +157,20 @@ def test_captions_are_printed_on_request(capsys, tmp_path, model):
     assert float(score) <= 0
     assert uri == photo
     assert caption.endswith(".")
+
+
+def test_the_same_name_in_two_folders_is_two_images(capsys, tmp_path, model, monkeypatch):
+    for folder, photo in zip(("a", "b"), photos(tmp_path, 2), strict=True):
+        (tmp_path / folder).mkdir()
+        photo.rename(tmp_path / folder / "photo[1].jpg")
+        (tmp_path / folder / "list.csv").write_text("uri\nphoto[1].jpg\n./photo[1].jpg\n")
+    argv = ["--output", str(tmp_path / "out"), "--model", model, "--print_captions"]
+    asked = [("a", "--images", "*.jpg"), ("b", "--images", "photo[1].jpg"), ("b", "--uris", "*.csv")]
+    for folder, *source in asked:
+        monkeypatch.chdir(tmp_path / folder)
+        assert main([*source, *argv]) == 0
+    captured = capsys.readouterr()
+    assert [line.split("\t")[1] for line in captured.out.splitlines()] == ["photo[1].jpg"] * 2
+    assert "2 images: 0 captioned, 0 failed, 1 skipped, 1 duplicates" in captured.err
+    found = {record["uri"] for run in (tmp_path / "out").iterdir() for record in records(run, "captions")}
+    assert found == {str(tmp_path / folder / "photo[1].jpg") for folder in ("a", "b")}
