@@ -131,6 +131,9 @@ class Downloader:
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, TransportError) as error:
             raise _FalteredError(f"the connection broke ({type(error).__name__})") from error
         except GoogleAuthError as error:
+            # On Compute Engine a metadata server that falters comes as a RefreshError that calls itself final.
+            if error.retryable or isinstance(error.__cause__, TransportError):
+                raise _FalteredError(f"no credentials could be had ({type(error).__name__})") from error
             raise FetchError("permission_denied", f"The credentials do not work ({type(error).__name__}).") from error
         except (requests.RequestException, urllib3.exceptions.LocationValueError, UnicodeError) as error:
             raise FetchError("bad_uri", f"No request can be made of this URI ({type(error).__name__}).") from error

