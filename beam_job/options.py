@@ -40,10 +40,13 @@ class CaptionOptions(PipelineOptions):
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
         job = parser.add_argument_group("captioning")
-        job.add_argument("--images", nargs="+", default=[], metavar="GLOB", help="Image files, by globs.")
+        job.add_argument(
+            "--images", nargs="+", action="extend", default=[], metavar="GLOB", help="Image files, by globs."
+        )
         job.add_argument(
             "--uris",
             nargs="+",
+            action="extend",
             default=[],
             metavar="LIST",
             help="Lists of image URIs, by globs: text with one URI a line, or .csv, .tsv, .jsonl; each also as .gz.",

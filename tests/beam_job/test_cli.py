@@ -5,8 +5,10 @@ import shutil
 from collections import Counter
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_job.cli import main
+from beam_job.options import CaptionOptions, parse
 from tests.photos import SAMPLES, photos
 from tests.tiny_model import write_tiny_model
 
@@ -174,3 +176,19 @@ def test_the_same_name_in_two_folders_is_two_images(capsys, tmp_path, model, mon
     assert "2 images: 0 captioned, 0 failed, 1 skipped, 1 duplicates" in captured.err
     found = {record["uri"] for run in (tmp_path / "out").iterdir() for record in records(run, "captions")}
     assert found == {str(tmp_path / folder / "photo[1].jpg") for folder in ("a", "b")}
+
+
+def test_options_for_input_may_be_repeated():
+    options = parse(["--images", "a", "b", "--uris", "x", "--images", "c", "--uris=y", "--output", "out"])
+    assert (options.images, options.uris) == (["a", "b", "c"], ["x", "y"])
+    again = PipelineOptions.from_dictionary(options.get_all_options()).view_as(CaptionOptions)  # as workers get them
+    assert (again.images, again.uris) == (options.images, options.uris)
+
+
+def test_rows_that_could_not_be_read_are_not_tried_again(capsys, tmp_path, model):
+    (tmp_path / "list.csv").write_bytes(b"uri,title\nnone.jpg,x\ngone.jpg,\xe9t\xe9\n")
+    argv = ["--output", str(tmp_path / "out"), "--model", model, "--carry", "title"]
+    assert main(["--uris", str(tmp_path / "list.csv"), *argv]) == 0
+    assert "2 images: 0 captioned, 2 failed, 0 skipped, 0 duplicates" in capsys.readouterr().err
+    assert main(["--uris", f"{tmp_path}/out/run=*/failures-*.jsonl", *argv]) == 0
+    assert "1 images: 0 captioned, 1 failed, 0 skipped, 0 duplicates" in capsys.readouterr().err
