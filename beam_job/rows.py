@@ -1,4 +1,4 @@
-"""Lists of image URIs: text, CSV, TSV and JSON lines, plain or gzip, read row by row.
+"""Lists of image URIs: text, CSV, TSV and JSON lines, plain or compressed, read row by row.
 
 for row in rows(Piece("list.csv"), Fields("url", carry=("album",))):
     row.uri, row.carried      # ("gs://bucket/cat.jpg", {"album": "pets"}); a BadRow where there is no URI
@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 ERRORS = {"bad_row": "A row of a list that holds no URI, or cannot be read."}
@@ -57,8 +58,8 @@ class BadRow(NamedTuple):
 
 
 def kind(path: str) -> str:
-    """``csv``, ``tsv``, ``jsonl`` or ``text``, by the file's suffix; ``.gz`` may follow it."""
-    suffix = path.removesuffix(".gz").rpartition(".")[2].lower()
+    """``csv``, ``tsv``, ``jsonl`` or ``text``, by the file's suffix; that of a compression may follow it."""
+    suffix = (path.rpartition(".")[0] if _compressed(path) else path).rpartition(".")[2].lower()
     return {"csv": "csv", "tsv": "tsv", "jsonl": "jsonl", "ndjson": "jsonl"}.get(suffix, "text")
 
 
@@ -67,15 +68,23 @@ def pieces(path: str, size: int, piece_bytes: int = _PIECE_BYTES) -> Iterator[Pi
 
     A compressed file stays whole, and so does a table, in which a row may reach over several lines.
     """
-    if path.endswith(".gz") or kind(path) in _DELIMITERS:
+    if _compressed(path) or kind(path) in _DELIMITERS:
         yield Piece(path)
         return
     for start in range(0, size, piece_bytes):
         yield Piece(path, start, start + piece_bytes)
 
 
+def _compressed(path: str) -> bool:
+    """Whether Beam unpacks the file while it reads it: by its suffix, ``.gz``, ``.bz2``, ``.zst``, ..."""
+    return CompressionTypes.detect_compression_type(path) != CompressionTypes.UNCOMPRESSED
+
+
 def rows(piece: Piece, fields: Fields) -> Iterator[Row | BadRow]:
-    """Reads the rows of a piece, one at a time. Blank lines are passed over."""
+    """Reads the rows of a piece, one at a time.
+
+    Blank lines are passed over, and so are the records of a failures file that name no image.
+    """
     with closing(FileSystems.open(piece.path)) as file:
         found = kind(piece.path)
         if found in _DELIMITERS:
@@ -85,8 +94,9 @@ def rows(piece: Piece, fields: Fields) -> Iterator[Row | BadRow]:
         for position, line in _lines(piece, file):
             try:
                 text = line.decode("utf-8").strip().removeprefix(_BOM)
-                if text:
-                    yield _checked(*parse(text, fields))
+                read = parse(text, fields) if text else None
+                if read is not None:
+                    yield _checked(*read)
             except (ValueError, RecursionError) as error:
                 yield BadRow(f"{piece.path}#{position}", f"At byte {position}: {_one_line(error)}")
 
@@ -109,10 +119,12 @@ def _text_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None]:
     return text, dict.fromkeys(fields.carry) if fields.carry else None
 
 
-def _json_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None]:
+def _json_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None] | None:
     row = json.loads(text)
     if not isinstance(row, dict):
         raise ValueError("this is no JSON object.")
+    if row.get("stage") == "list" and row.get("error") in list(ERRORS):  # what an earlier run could not read, either
+        return None
     if not isinstance(row.get(fields.uri), str):
         raise ValueError(f"there is no text in a field {fields.uri!r}; its fields are {list(row)}. See --uri_field.")
     return row[fields.uri], _carried(row, fields)
@@ -151,7 +163,19 @@ def _checked(uri: str, carried: dict[str, Any] | None) -> Row:
     if not uri:
         raise ValueError("the URI is empty.")
     check_unicode(uri)
+    if carried is not None:
+        _check_json(carried)
     return Row(uri, carried)
+
+
+def _check_json(carried: dict[str, Any]) -> None:
+    """Raises ``ValueError`` for carried fields that could not be written as JSON."""
+    try:
+        json.dumps(carried, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError("a carried field is not valid Unicode.") from error
+    except ValueError as error:
+        raise ValueError("a carried field holds NaN or Infinity, which JSON does not have.") from error
 
 
 def check_unicode(uri: str) -> None:

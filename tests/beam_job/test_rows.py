@@ -1,10 +1,15 @@
 """Lists of URIs in every form, cut anywhere, and rows that are none."""
 
+import bz2
 import gzip
 import json
+import lzma
+import zlib
 
 import pytest
-from hypothesis import given
+import zstandard
+from apache_beam.coders import FastPrimitivesCoder
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_job.rows import BadRow, Fields, Piece, Row, pieces, rows
@@ -15,7 +20,18 @@ def read(path, fields=Fields()):
     return list(rows(Piece(str(path)), fields))
 
 
-@pytest.mark.parametrize("packed", [False, True])
+PACKERS = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".GZ": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": zstandard.compress,
+    ".deflate": zlib.compress,
+}
+
+
+@pytest.mark.parametrize("packed", PACKERS)
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -26,10 +42,14 @@ def read(path, fields=Fields()):
     ],
 )
 def test_every_form(tmp_path, name, text, packed):
-    path = tmp_path / (name + ".gz" if packed else name)
-    data = ("\ufeff" + text).encode()
-    path.write_bytes(gzip.compress(data) if packed else data)
-    assert read(path) == [Row(uri, None) for uri in ("a b.jpg", "gs://b/ü.jpg", "c.jpg")]
+    path = tmp_path / (name + packed)
+    path.write_bytes(PACKERS[packed](("\ufeff" + text).encode()))
+    found = [
+        row
+        for piece in pieces(str(path), path.stat().st_size, 40 if packed else 10**9)
+        for row in rows(piece, Fields())
+    ]
+    assert found == [Row(uri, None) for uri in ("a b.jpg", "gs://b/ü.jpg", "c.jpg")]
 
 
 def test_other_columns_and_carried_fields(tmp_path):
@@ -77,6 +97,27 @@ def test_bad_rows(tmp_path, name, data, message):
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.csv", "uri,id\nx,\xe9t\xe9\n".encode("latin-1"), "not valid Unicode"),
+        ("a.jsonl", b'{"uri": "x", "id": "\\ud800"}\n', "not valid Unicode"),
+        ("a.jsonl", b'{"uri": "x", "id": {"a": ["\\ud800"]}}\n', "not valid Unicode"),
+        ("a.jsonl", b'{"uri": "x", "id": {"\\ud800": 1}}\n', "not valid Unicode"),
+        ("a.jsonl", b'{"uri": "x", "id": NaN}\n', "NaN or Infinity"),
+        ("a.jsonl", b'{"uri": "x", "id": [-Infinity]}\n', "NaN or Infinity"),
+        ("a.jsonl", b'{"uri": "x", "id": 1e999}\n', "NaN or Infinity"),
+    ],
+)
+def test_carried_fields_that_could_not_be_written(tmp_path, name, data, message):
+    (tmp_path / name).write_bytes(data)
+    (bad,) = read(tmp_path / name, Fields(carry=("id",)))
+    assert f"a carried field {'is' if 'Unicode' in message else 'holds'} {message}" in bad.message
+    FastPrimitivesCoder().encode(bad)
+    (row,) = read(tmp_path / name)  # where it is not carried it does no harm
+    assert row == Row("x", None)
+
+
 def test_rows_after_a_bad_one_are_read(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"uri": "x"}\nnonsense\n{"uri": "y"}\n')
     assert [getattr(row, "uri", None) for row in read(tmp_path / "a.jsonl")] == ["x", None, "y"]
@@ -84,6 +125,7 @@ def test_rows_after_a_bad_one_are_read(tmp_path):
     assert [getattr(row, "uri", None) for row in read(tmp_path / "a.csv")] == [None, "y"]
 
 
+@settings(derandomize=True, database=None, deadline=None)
 @given(st.lists(st.text("ab€", max_size=5), max_size=12), st.integers(1, 40), st.sampled_from(["\n", "\r\n"]))
 def test_a_list_that_is_read_in_pieces(tmp_path_factory, uris, piece_bytes, end):
     path = tmp_path_factory.mktemp("pieces") / "list.txt"
@@ -94,11 +136,12 @@ def test_a_list_that_is_read_in_pieces(tmp_path_factory, uris, piece_bytes, end)
 
 def test_tables_and_packed_files_stay_whole():
     assert len(list(pieces("a.txt", 10**9))) == 15
-    for name in ("a.csv", "a.tsv.gz", "a.txt.gz", "a.jsonl.gz"):
+    for name in ("a.csv", "a.tsv.gz", "a.txt.gz", "a.jsonl.gz", "a.txt.bz2", "a.jsonl.zst"):
         assert list(pieces(name, 10**9)) == [Piece(name)]
 
 
 def test_a_failures_file_is_a_list(tmp_path):
     failure = {"uri": "gs://b/x.jpg", "stage": "fetch", "error": "unavailable", "message": "...", "id": 3}
-    (tmp_path / "failures-1.jsonl").write_text(json.dumps(failure))
+    bad_row = {"uri": "list.csv#7", "stage": "list", "error": "bad_row", "message": "...", "id": None}
+    (tmp_path / "failures-1.jsonl").write_text(f"{json.dumps(bad_row)}\n{json.dumps(failure)}\n")
     assert read(tmp_path / "failures-1.jsonl", Fields(carry=("id",))) == [Row("gs://b/x.jpg", {"id": 3})]
