@@ -1,7 +1,6 @@
 """The same command again: only what is new is captioned."""
 
 import json
-import time
 
 import pytest
 
@@ -37,9 +36,7 @@ def test_only_what_is_new(tmp_path, models):
     broken.write_bytes(b"?")
     assert run(tmp_path, models / "0") == (20, 1, 0, 0)
 
-    started = time.monotonic()
     assert run(tmp_path, models / "0") == (0, 1, 20, 0)  # what failed is tried again
-    assert time.monotonic() - started < 20
 
     for path in later:
         path.rename(tmp_path / "photos" / path.name)

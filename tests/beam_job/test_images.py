@@ -15,6 +15,7 @@ from beam_job.images import FAILURES, FetchAndDecode, Loading
 from beam_job.metrics import METRICS
 from beam_job.records import DecodedImage, Failure
 from tests.images import bomb, heic, kinds
+from tests.mutations import mutated
 from tests.photos import photos
 
 
@@ -60,10 +61,7 @@ def test_limits_reach_the_decoder(tmp_path):
     def codes(loading):
         return {getattr(outcome, "error", "fine") for outcome in load(uris, loading)}
 
-    load(uris)  # starts the threads
-    started = time.perf_counter()
     assert codes(Loading()) == {"too_many_pixels", "truncated"}
-    assert time.perf_counter() - started < 0.5
     assert codes(Loading(accept_truncated=True)) == {"too_many_pixels", "fine"}
     assert codes(Loading(max_pixels=100)) == {"too_many_pixels"}
     assert codes(Loading(fetch=FetchLimits(max_bytes=100))) == {"too_large"}
@@ -93,27 +91,6 @@ def test_new_uris_are_taken_once():
         assert_that(new, equal_to([("a", None), ("b", {"id": 1})]), label="new")
         sums = known | beam.CombineGlobally(lambda counts: tuple(map(sum, zip((0, 0), *counts, strict=True))))
         assert_that(sums, equal_to([(3, 1)]), label="known")
-
-
-def mutated(dice, files):
-    """A real file with flipped bits, changed or missing bytes, or with a part of another real file in it."""
-    data = bytearray(dice.choice(files))
-    for _ in range(dice.randint(1, 4)):
-        place = dice.randrange(len(data) + 1)
-        match dice.choice(("flip", "byte", "cut", "end", "splice")):
-            case "flip" if place < len(data):
-                data[place] ^= 1 << dice.randrange(8)
-            case "byte" if place < len(data):
-                data[place] = dice.choice((0, 1, 127, 128, 254, 255))
-            case "cut":
-                del data[place : place + dice.randint(1, 64)]
-            case "end":
-                del data[place:]
-            case "splice":
-                other = dice.choice(files)
-                start = dice.randrange(len(other))
-                data[place:place] = other[start : start + dice.randint(1, 256)]
-    return bytes(data)
 
 
 @pytest.mark.filterwarnings("ignore")
