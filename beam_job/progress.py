@@ -63,8 +63,8 @@ class Progress:
         captioned = counts.get(CAPTIONS, 0)
         done = captioned + failed
         if not done:
-            doing = f"{total:,} images to caption: starting" if total else "reading the list of images"
-            return f"{doing}, {_duration(self._clock() - self._started)}"
+            doing = f"{total:,} images to caption: loading the model" if total else "reading the list of images"
+            return f"{doing}, {_duration(self._clock() - self._started)} so far"
         rate = self._rate(done)
         parts = [f"{captioned:,} of {total:,} captioned" if total else f"{captioned:,} captioned"]
         parts += [f"{failed:,} failed"] if failed else []

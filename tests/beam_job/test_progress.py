@@ -22,7 +22,7 @@ def test_a_line_says_what_is_known():
     assert reader.bar() == ""
     counts[TO_CAPTION] = 2000
     clock.now += 5
-    assert reader.text() == "2,000 images to caption: starting, 5 s"
+    assert reader.text() == "2,000 images to caption: loading the model, 5 s so far"
     counts[CAPTIONS] = 32
     assert reader.text() == "32 of 2,000 captioned"  # no rate from one look
     clock.now += 10

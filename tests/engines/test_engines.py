@@ -41,8 +41,9 @@ def run(job, output, *runner):
 def expected(job, tmp_path_factory):
     found = run(job, tmp_path_factory.mktemp("one"), "--runner=FnApiRunner")
     records, counts, _ = found
-    assert counts == {"input": 11, "captioned": 8, "failed": 2, "skipped": 0, "duplicates": 1}
-    assert len(records["captions"]) == 8
+    photos = len(SAMPLES)
+    assert counts == {"input": photos + 3, "captioned": photos, "failed": 2, "skipped": 0, "duplicates": 1}
+    assert len(records["captions"]) == photos
     return found
 
 
