@@ -53,7 +53,9 @@ class Batches:
           seed: of the order and of the choice of views.
         """
         if len(images) < batch_size:
-            raise ValueError(f"{len(images)} captions don't fill a batch of {batch_size}: give more, or --set batch_size=N.")
+            raise ValueError(
+                f"{len(images)} captions don't fill a batch of {batch_size}: add some, or --set batch_size=N."
+            )
         self.features, self.images, self.tokens = features, images, tokens
         self.lengths = np.array([len(ids) for ids in tokens])
         self.pad_id, self.batch_size, self.seed = pad_id, batch_size, seed

@@ -54,7 +54,9 @@ def self_critical(
     photos = np.array(list(references))
     steps_per_epoch = len(photos) // recipe.batch_size
     if not steps_per_epoch:
-        raise ValueError(f"{len(photos)} images don't fill a batch of {recipe.batch_size}: give more, or --set batch_size=N.")
+        raise ValueError(
+            f"{len(photos)} images don't fill a batch of {recipe.batch_size}: add some, or --set batch_size=N."
+        )
     # The end counts as a word: otherwise captions that stop in the middle are rewarded, too.
     cider = Cider([[[*words(caption), END] for caption in captions] for captions in references.values()])
     generate = rollout(decoder, vocabulary, recipe.max_caption_length)

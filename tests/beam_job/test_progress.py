@@ -18,7 +18,7 @@ class Clock:
 def test_a_line_says_what_is_known():
     clock, counts = Clock(), {}
     reader = Progress(lambda: counts, clock)
-    assert reader.text() == "reading the list of images, 0 s"
+    assert reader.text() == "reading the list of images, 0 s so far"
     assert reader.bar() == ""
     counts[TO_CAPTION] = 2000
     clock.now += 5

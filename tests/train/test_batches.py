@@ -46,5 +46,5 @@ def test_captions_of_about_one_length_stand_together() -> None:
 
 
 def test_too_few_captions_are_refused() -> None:
-    with pytest.raises(ValueError, match="lower the batch size"):
+    with pytest.raises(ValueError, match="--set batch_size"):
         make(batch_size=41)
