@@ -11,8 +11,9 @@ import os
 import platform
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -34,7 +35,7 @@ LATENCY = 0.05  # seconds that the storage emulator waits before each answer
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: rounds, batches of each run of the job, sizes of runs without a model, photos."""
+    """How much is measured: rounds, batches of each run of the job, images of runs without a model, photos; by what."""
 
     rounds: int
     batch_size: int
@@ -42,6 +43,7 @@ class Scale:
     default_batches: int
     overhead: Sequence[int]
     photos: int
+    clock: Callable[[], float] = time.perf_counter
 
 
 FULL = Scale(5, 32, 5, 12, (1_000, 10_000, 100_000), 24)
@@ -54,7 +56,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="Folder for results.json and page.html.")
     parser.add_argument("--quick", action="store_true", help="Few rounds and small batches.")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--cpu", action="store_true", help="Throughput by CPU time instead of the clock on the wall.")
     options = parser.parse_args()
+    scale = replace(QUICK if options.quick else FULL, **({"clock": time.process_time} if options.cpu else {}))
     options.output.mkdir(parents=True, exist_ok=True)
     facts = _facts()
     found = []
@@ -62,7 +66,7 @@ def main() -> None:
         for name in options.only:
             part = Path(folder) / name
             part.mkdir()
-            for measurement in PARTS[name](part, QUICK if options.quick else FULL):
+            for measurement in PARTS[name](part, scale):
                 print(measurement, flush=True)
                 found.append(measurement)
             results = {"facts": facts, "measurements": [measurement.to_json() for measurement in found]}
@@ -109,7 +113,9 @@ def _throughput(
 ) -> Iterator[Measurement]:
     photos = photographs(folder / "photographs", batches * scale.batch_size)
     with storage(folder / "photographs", LATENCY) as uris:
-        throughput = Throughput(model, group, photos, uris, scale.batch_size, scale.rounds, **options)
+        throughput = Throughput(
+            model, group, photos, uris, scale.batch_size, scale.rounds, clock=scale.clock, **options
+        )
         yield from throughput.measure(folder)
 
 
