@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import apache_beam as beam
 from apache_beam.io.filesystem import FileSystem
@@ -21,6 +21,9 @@ from beam_job.rows import BadRow, Fields, Piece, check_unicode, pieces, rows
 _BAD = "bad"
 _READ = "read"
 _GLOB_CHARACTERS = "*?["
+
+# A URI with the fields it carries, or a row that holds none.
+_RowRead: TypeAlias = tuple[str, dict[str, Any] | None] | BadRow
 
 
 class Listed(NamedTuple):
@@ -52,14 +55,14 @@ class ReadUris(beam.PTransform):
                 tuple[str, Any]
             )
 
-        globbed = read("MatchImages", pbegin | "Globs" >> beam.Create(self._images), _ReadGlobs(self._fields))
+        globbed = read("MatchImages", pbegin | "Globs" >> beam.Create(self._images), _Read(_rows_of_glob, self._fields))
         listed = read(
             "ReadRows",
             pbegin
             | "Lists" >> beam.Create(self._lists)
             | "SplitLists" >> beam.FlatMap(_split_lists)
             | "ReshufflePieces" >> beam.Reshuffle(),
-            _ReadPieces(self._fields),
+            _Read(_rows_of_piece, self._fields),
         )
         return Listed(
             (globbed.uris, listed.uris) | "Uris" >> beam.Flatten(),
@@ -69,16 +72,17 @@ class ReadUris(beam.PTransform):
 
 
 class _Read(beam.DoFn):
-    """Reads rows; counts them as it reads, so that the books show whatever gets lost behind it."""
+    """Reads the rows of its sources; counts them as it reads, so that the books show whatever gets lost behind it."""
 
-    def __init__(self, fields: Fields) -> None:
+    def __init__(self, rows_of: Callable[[Any, Fields], Iterator[_RowRead]], fields: Fields) -> None:
+        self._rows_of = rows_of
         self._fields = fields
 
     def start_bundle(self) -> None:
         self._count = 0
 
     def process(self, source: Any) -> Iterator[Any]:
-        for row in self._rows(source):
+        for row in self._rows_of(source, self._fields):
             self._count += 1
             if isinstance(row, BadRow):
                 failure = Failure(row.place, "list", "bad_row", row.message)
@@ -90,26 +94,21 @@ class _Read(beam.DoFn):
     def finish_bundle(self) -> Iterator[Any]:
         yield TaggedOutput(_READ, WindowedValue(self._count, MIN_TIMESTAMP, (GlobalWindow(),)))
 
-    def _rows(self, source: Any) -> Iterator[tuple[str, dict[str, Any] | None] | BadRow]:
-        raise NotImplementedError
+
+def _rows_of_piece(piece: Piece, fields: Fields) -> Iterator[_RowRead]:
+    for row in rows(Piece(*piece), fields):
+        # A plain tuple: Beam's coder is several times faster with it.
+        yield row if isinstance(row, BadRow) else (absolute(row.uri), row.carried)
 
 
-class _ReadPieces(_Read):
-    def _rows(self, source: Piece) -> Iterator[tuple[str, dict[str, Any] | None] | BadRow]:
-        for row in rows(Piece(*source), self._fields):
-            # A plain tuple: Beam's coder is several times faster with it.
-            yield row if isinstance(row, BadRow) else (absolute(row.uri), row.carried)
-
-
-class _ReadGlobs(_Read):
-    def _rows(self, source: str) -> Iterator[tuple[str, dict[str, Any] | None] | BadRow]:
-        carried = dict.fromkeys(self._fields.carry) if self._fields.carry else None
-        for path in match_images(source):
-            try:
-                check_unicode(path)
-                yield path, carried
-            except ValueError as error:
-                yield BadRow(path.encode("utf-8", "backslashreplace").decode(), str(error))
+def _rows_of_glob(glob: str, fields: Fields) -> Iterator[_RowRead]:
+    carried = dict.fromkeys(fields.carry) if fields.carry else None
+    for path in match_images(glob):
+        try:
+            check_unicode(path)
+            yield path, carried
+        except ValueError as error:
+            yield BadRow(path.encode("utf-8", "backslashreplace").decode(), str(error))
 
 
 def match_images(glob: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from train.decoder import Decoder
 from train.loop import History, loop
 
 
-class Stub:
+class GrowingWeight:
     """A weight that grows by one a step, and a measurement that is best after the second epoch."""
 
     CIDER = (10.0, 30.0, 20.0, 30.0, 5.0, 90.0)
@@ -46,20 +46,20 @@ class Stub:
 
 
 def test_stops_where_cider_no_longer_rises_and_takes_the_best() -> None:
-    stub = Stub()
-    assert stub.run() == History([0.5, 2.5, 4.5, 6.5, 8.5], [10.0, 30.0, 20.0, 30.0, 5.0])
-    assert stub.weight.numpy() == 4.0
+    growing = GrowingWeight()
+    assert growing.run() == History([0.5, 2.5, 4.5, 6.5, 8.5], [10.0, 30.0, 20.0, 30.0, 5.0])
+    assert growing.weight.numpy() == 4.0
 
 
 def test_without_dev_every_epoch_is_trained() -> None:
-    stub = Stub()
-    assert len(stub.run(dev=False).losses) == 6
-    assert stub.weight.numpy() == 12.0
+    growing = GrowingWeight()
+    assert len(growing.run(dev=False).losses) == 6
+    assert growing.weight.numpy() == 12.0
 
 
 @pytest.mark.parametrize("broken_off", [1, 3, 7, 9])
 def test_goes_on_where_it_was(broken_off: int, tmp_path: Path) -> None:
-    first, second, third = Stub(), Stub(), Stub()
+    first, second, third = GrowingWeight(), GrowingWeight(), GrowingWeight()
 
     def interrupted(number: int, step=first.step) -> float:
         if number == broken_off:
@@ -71,7 +71,7 @@ def test_goes_on_where_it_was(broken_off: int, tmp_path: Path) -> None:
         first.run(Checkpoint(tmp_path / "one.npz", every_seconds=0))
     history = second.run(Checkpoint(tmp_path / "one.npz", every_seconds=0))
     assert second.steps == list(range(broken_off, 10))
-    assert history == Stub().run()
+    assert history == GrowingWeight().run()
     assert second.weight.numpy() == 4.0
     assert third.run(Checkpoint(tmp_path / "one.npz", every_seconds=0)) == history  # it was over
     assert not third.steps
