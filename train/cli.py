@@ -58,6 +58,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="How much work an interrupted run may lose; the same command goes on where it was.",
     )
+    fit.add_argument(
+        "--full_precision",
+        action="store_true",
+        help="Train in float32 where the device would be faster in less.",
+    )
     fit.add_argument("--logs", metavar="DIR", help="Write the curves for TensorBoard there.")
     fit.add_argument(
         "--licence", default="Not stated.", help="What users must know about the data; stands in the model."
@@ -154,6 +159,7 @@ def _fit(options: argparse.Namespace) -> None:
         licence=options.licence,
         dev_set=dev_set,
         start=None if options.fresh_decoder else start,
+        full_precision=options.full_precision,
         checkpoint_seconds=options.checkpoint_seconds,
         logs=options.logs,
     )

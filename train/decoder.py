@@ -14,6 +14,7 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
+from train.gru import GRU
 from train.recipe import Recipe
 
 
@@ -33,30 +34,28 @@ class Decoder(NamedTuple):
         return [*self.bridge.trainable_variables, *self.words.trainable_variables]
 
 
-def build_decoder(recipe: Recipe, channels: int, vocabulary_size: int, length: int | None = None) -> Decoder:
+def build_decoder(recipe: Recipe, channels: int, vocabulary_size: int) -> Decoder:
     """Builds the recipe's decoder with fresh weights.
 
     Args:
       recipe: says which decoder, its width and its dropout.
       channels: of the encoder's feature map.
       vocabulary_size: number of real tokens, so that no id can fall outside.
-      length: tokens in each call, or None for any number. With 1 the graph holds no loop over them: that is the one to
-          export for captioning word by word. The weights are the same, in the same order.
     """
     build = {"reference": _reference, "guided": _guided}[recipe.decoder]
-    return build(recipe, channels, vocabulary_size, length)
+    return build(recipe, channels, vocabulary_size)
 
 
-def _reference(recipe: Recipe, channels: int, vocabulary_size: int, length: int | None) -> Decoder:
+def _reference(recipe: Recipe, channels: int, vocabulary_size: int) -> Decoder:
     """The published decoder, layer by layer: the state starts from zeros and depends on the words alone."""
     feature_map = keras.Input((None, channels))
     features = layers.Dense(recipe.width, activation="relu", name="projection")(feature_map)
     state = keras.ops.zeros_like(features[:, 0])
     bridge = keras.Model(feature_map, [features, state], name="bridge")
 
-    tokens, state, features = _decoder_inputs(length, recipe.width, recipe.width)
+    tokens, state, features = _decoder_inputs(recipe.width, recipe.width)
     x = layers.Embedding(vocabulary_size, recipe.width, name="embedding")(tokens)
-    x, new_state = _gru(recipe, "gru", length)(x, initial_state=state)
+    x, new_state = _gru(recipe, "gru")(x, initial_state=state)
     context, attention = layers.Attention(name="attention")([x, features], return_attention_scores=True)
     x = layers.Add()([x, context])
     x = layers.LayerNormalization(name="normalisation")(x)
@@ -64,7 +63,7 @@ def _reference(recipe: Recipe, channels: int, vocabulary_size: int, length: int 
     return Decoder(bridge, keras.Model([tokens, state, features], [logits, new_state, attention], name="decoder"))
 
 
-def _guided(recipe: Recipe, channels: int, vocabulary_size: int, length: int | None) -> Decoder:
+def _guided(recipe: Recipe, channels: int, vocabulary_size: int) -> Decoder:
     """The image is in the state from the start, and a second GRU hears what attention saw at every word.
 
     The first GRU's output asks where to look, as in Up-Down (Anderson et al. 2018). It does not depend on what was
@@ -77,26 +76,26 @@ def _guided(recipe: Recipe, channels: int, vocabulary_size: int, length: int | N
     state = layers.Dense(2 * recipe.width, activation="tanh", name="initial_state")(whole)
     bridge = keras.Model(feature_map, [features, state], name="bridge")
 
-    tokens, state, features = _decoder_inputs(length, 2 * recipe.width, recipe.width)
+    tokens, state, features = _decoder_inputs(2 * recipe.width, recipe.width)
     embedding = layers.ReversibleEmbedding(vocabulary_size, recipe.width, tie_weights=recipe.tied, name="embedding")
     x = layers.Dropout(recipe.dropout)(embedding(tokens))
-    x, asking = _gru(recipe, "asking_gru", length)(x, initial_state=state[:, : recipe.width])
+    x, asking = _gru(recipe, "asking_gru")(x, initial_state=state[:, : recipe.width])
     context, attention = layers.Attention(use_scale=True, name="attention")([x, features], return_attention_scores=True)
     x = layers.Dropout(recipe.dropout)(layers.Concatenate()([x, context]))
-    x, telling = _gru(recipe, "telling_gru", length)(x, initial_state=state[:, recipe.width :])
+    x, telling = _gru(recipe, "telling_gru")(x, initial_state=state[:, recipe.width :])
     x = layers.Dropout(recipe.dropout)(x)
     logits = embedding(x, reverse=True)
     new_state = layers.Concatenate(name="new_state")([asking, telling])
     return Decoder(bridge, keras.Model([tokens, state, features], [logits, new_state, attention], name="decoder"))
 
 
-def _decoder_inputs(length: int | None, units: int, width: int) -> tuple[keras.KerasTensor, ...]:
+def _decoder_inputs(units: int, width: int) -> tuple[keras.KerasTensor, ...]:
     return (
-        keras.Input((length,), dtype="int32", name="tokens"),
+        keras.Input((None,), dtype="int32", name="tokens"),
         keras.Input((units,), name="state"),
         keras.Input((None, width), name="features"),
     )
 
 
-def _gru(recipe: Recipe, name: str, length: int | None) -> layers.GRU:
-    return layers.GRU(recipe.width, return_sequences=True, return_state=True, unroll=length == 1, name=name)
+def _gru(recipe: Recipe, name: str) -> GRU:
+    return GRU(recipe.width, return_sequences=True, return_state=True, name=name)

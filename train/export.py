@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from beam_job.model_directory import Manifest, write_model
 from beam_job.vocabulary import Vocabulary
-from train.decoder import Decoder, build_decoder
+from train.decoder import Decoder
 from train.encoders import Encoder
 from train.recipe import Recipe
 
@@ -38,8 +38,6 @@ class ExportedModel(tf.Module):
         image = (encoder.size, encoder.size, 3)
         positions = encoder.model.output_shape[1]
         (_, _, width), (_, units) = decoder.bridge.output_shape
-        channels, vocabulary_size = encoder.model.output_shape[-1], decoder.words.output_shape[0][-1]
-        one_word = build_decoder(recipe, channels, vocabulary_size, length=1).words  # its own weights are not used
 
         @tf.function(input_signature=[tf.TensorSpec([None, *image], tf.uint8, "images")])
         def encode(images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -55,7 +53,7 @@ class ExportedModel(tf.Module):
             ]
         )
         def decode_step(tokens: tf.Tensor, state: tf.Tensor, features: tf.Tensor) -> dict[str, tf.Tensor]:
-            logits, state, attention = self._call("decoder", one_word, [tokens[:, None], state, features])
+            logits, state, attention = self._call("decoder", decoder.words, [tokens[:, None], state, features])
             return {"logits": logits[:, 0], "state": state, "attention": attention[:, 0]}
 
         self.encode, self.decode_step = encode, decode_step

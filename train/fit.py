@@ -15,6 +15,7 @@ from train.batches import Batch, Batches
 from train.checkpoint import Checkpoint
 from train.decoder import Decoder
 from train.loop import History, Report, loop
+from train.precision import Precision, Rate, adam
 from train.recipe import Recipe
 
 
@@ -24,6 +25,7 @@ def fit(
     batches: Batches,
     *,
     pad_id: int,
+    precision: Precision = "float32",
     dev: Callable[[], float] | None = None,
     checkpoint: Checkpoint | None = None,
     report: Report = lambda step, measured: None,
@@ -35,13 +37,14 @@ def fit(
       recipe: epochs, patience, learning rate, schedule, label smoothing.
       batches: of features and captions.
       pad_id: id that stands for no word; the loss leaves it out.
+      precision: of the products; see ``train.precision``.
       dev, checkpoint, report: see ``train.loop``.
 
     Returns:
       The mean loss of each epoch, in nats a word, and what ``dev`` measured.
     """
     steps = recipe.epochs * batches.steps_per_epoch
-    optimizer = keras.optimizers.Adam(learning_rate(recipe, steps), global_clipnorm=recipe.clip_norm)
+    optimizer = adam(learning_rate(recipe, recipe.learning_rate, steps), recipe.clip_norm, precision)
     optimizer.build(decoder.trainable_variables)
 
     @tf.function(
@@ -55,8 +58,9 @@ def fit(
             features, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=True)
             logits, _, _ = decoder.words([tokens[:, :-1], state, features], training=True)
             loss = caption_loss(logits, tokens[:, 1:], pad_id, recipe.label_smoothing)
+            scaled = optimizer.scale_loss(loss)
         variables = decoder.trainable_variables
-        optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
+        optimizer.apply(tape.gradient(scaled, [variable.value for variable in variables]), variables)
         return loss
 
     with ThreadPoolExecutor(1) as pool:  # the next batch is read while this one trains
@@ -90,23 +94,22 @@ def caption_loss(logits: tf.Tensor, targets: tf.Tensor, pad_id: int, smoothing: 
       pad_id: id whose places are left out.
       smoothing: share of each target's probability that is spread evenly over the vocabulary.
     """
-    real = targets != pad_id
-    logits, targets = tf.boolean_mask(logits, real), tf.boolean_mask(targets, real)
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+    chosen = tf.gather(logits, targets, batch_dims=2)
+    losses = tf.reduce_logsumexp(logits, axis=-1) - (1 - smoothing) * chosen
     if smoothing:
-        uniform = tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_mean(logits, axis=-1)
-        losses = (1 - smoothing) * losses + smoothing * uniform
-    return tf.reduce_mean(losses)
+        losses -= smoothing * tf.reduce_mean(logits, axis=-1)
+    real = tf.cast(targets != pad_id, losses.dtype)
+    return tf.reduce_sum(losses * real) / tf.reduce_sum(real)
 
 
-def learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+def learning_rate(recipe: Recipe, highest: float, steps: int) -> Rate:
     """The recipe's schedule over that many steps."""
     if recipe.schedule == "constant":
-        return recipe.learning_rate
+        return highest
     warmup = max(min(recipe.warmup_steps, steps // 10), 1)
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0,
-        warmup_target=recipe.learning_rate,
+        warmup_target=highest,
         warmup_steps=warmup,
         decay_steps=max(steps - warmup, 1),
     )

@@ -39,7 +39,8 @@ class Recipe:
       warmup_steps: steps in which the learning rate rises from zero.
       clip_norm: longest gradient, over all variables together; None for any.
       self_critical_epochs: looks at every image in a second stage that is rewarded by CIDEr; 0 for no such stage.
-      self_critical_learning_rate: Adam's in that stage.
+      self_critical_draws: captions drawn for an image in a step of that stage; each has to beat the others.
+      self_critical_learning_rate: Adam's in that stage, at its highest.
     """
 
     decoder: Literal["reference", "guided"]
@@ -60,6 +61,7 @@ class Recipe:
     warmup_steps: int
     clip_norm: float | None
     self_critical_epochs: int
+    self_critical_draws: int
     self_critical_learning_rate: float
 
 
@@ -82,6 +84,7 @@ REFERENCE = Recipe(
     warmup_steps=0,
     clip_norm=None,
     self_critical_epochs=0,
+    self_critical_draws=4,
     self_critical_learning_rate=5e-5,
 )
 
@@ -104,6 +107,7 @@ DEFAULT = Recipe(
     warmup_steps=200,
     clip_norm=5.0,
     self_critical_epochs=0,  # its captions score higher and differ less from each other
+    self_critical_draws=4,
     self_critical_learning_rate=5e-5,  # as Rennie et al.; ten times as much unlearns to speak
 )
 

@@ -4,7 +4,7 @@ The job's own captioner has beam search, scores and much else, but wants an expo
 
     generate = rollout(decoder, vocabulary, longest=40)
     tokens = generate(feature_map)              # the likeliest word at each step
-    tokens = generate(feature_map, seed=(3, 5)) # a word drawn at each step
+    tokens = generate(feature_map, seed=tf.constant([3, 5]), draws=4)  # four captions each, a word drawn at each step
 """
 
 from collections.abc import Callable
@@ -23,15 +23,17 @@ def rollout(decoder: Decoder, vocabulary: Vocabulary, longest: int) -> Generate:
     """Makes a function from feature maps to captions.
 
     Returns:
-      A function of ``feature_map`` [batch, positions, channels] and, for drawn words, ``seed``, two whole numbers. It
-      returns ids int32 [batch, at most longest], ``<end>`` included where the caption ended, padded after it.
+      A function of ``feature_map`` [batch, positions, channels] and, for drawn words, ``seed``, two whole numbers, and
+      ``draws``, the captions of each image. It returns ids int32 [batch * draws, at most longest], an image's captions
+      next to each other, ``<end>`` included where a caption ended, padded after it.
     """
     forbidden = np.zeros(len(vocabulary), np.float32)
     forbidden[[vocabulary.pad_id, vocabulary.unknown_id, vocabulary.start_id]] = _FORBIDDEN
 
     @tf.function(reduce_retracing=True)
-    def generate(feature_map: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+    def generate(feature_map: tf.Tensor, seed: tf.Tensor | None = None, draws: int = 1) -> tf.Tensor:
         features, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=False)
+        features, state = tf.repeat(features, draws, axis=0), tf.repeat(state, draws, axis=0)
         rows = tf.shape(features)[0]
         token, ended = tf.fill([rows], vocabulary.start_id), tf.zeros([rows], tf.bool)
         chosen = tf.TensorArray(tf.int32, 0, dynamic_size=True, element_shape=[None])

@@ -27,9 +27,10 @@ from train.export import export
 from train.features import FeatureCache
 from train.fit import fit
 from train.loop import Report
+from train.precision import mixed_precision
 from train.progress import Progress
 from train.recipe import Recipe
-from train.self_critical import self_critical
+from train.self_critical import self_critical, steps_in_epoch
 from train.start import extended, load_decoder, shaped_like
 from train.text import build_vocabulary, words
 
@@ -54,6 +55,7 @@ def train(
     licence: str,
     dev_set: DataSet | None = None,
     start: OpenModel | None = None,
+    full_precision: bool = False,
     checkpoint_seconds: float = 120,
     logs: str | os.PathLike[str] | None = None,
 ) -> Manifest:
@@ -71,6 +73,7 @@ def train(
       licence: for the manifest.
       dev_set: photos whose captions are measured after each epoch; the best epoch's weights are exported.
       start: a model whose decoder and vocabulary training starts from; its numbers for them replace the recipe's.
+      full_precision: train in float32 where the device would be faster in less.
       checkpoint_seconds: how much work a run may lose.
       logs: directory for TensorBoard.
 
@@ -102,9 +105,11 @@ def train(
         dev_features = cached_features([dev_set], encoder, cache, mirrored=False)
         found = references([dev_set], left_out=dev_features.broken)
         dev = Dev(dev_features, found, decoder, vocabulary, recipe.max_caption_length).cider
+    precision = mixed_precision(full=full_precision)  # after the encoder, whose features are cached in full
     key = _key(
         recipe=asdict(recipe),
         seed=seed,
+        precision=precision,
         vocabulary=vocabulary.tokens,
         captions=[captions.images.tolist(), captions.tokens],
         references=[example.captions for data in (*data_sets, dev_set) if data for example in data.examples],
@@ -122,6 +127,7 @@ def train(
         recipe,
         batches,
         pad_id=vocabulary.pad_id,
+        precision=precision,
         dev=dev,
         checkpoint=checkpoints[0],
         report=_report("training", recipe.epochs, batches.steps_per_epoch, logs),
@@ -133,6 +139,7 @@ def train(
         "captions_per_epoch": len(captions.tokens),
         "recipe": asdict(recipe),
         "seed": seed,
+        "precision": precision,
         "loss_by_epoch": [round(loss, 4) for loss in history.losses],
     }
     if start:
@@ -142,16 +149,20 @@ def train(
         training["dev_cider_by_epoch"] = [round(cider, 2) for cider in history.dev_cider]
     if recipe.self_critical_epochs:
         told = references(data_sets, left_out=features.broken)
+        weights = [data.weight for data in data_sets for _ in data.examples]
+        looks = [image for image in told for _ in range(weights[image])]
         rewarded = self_critical(
             decoder,
             recipe,
             features,
             told,
             vocabulary,
+            looks=looks,
             seed=seed,
+            precision=precision,
             dev=dev,
             checkpoint=checkpoints[1],
-            report=_report("self-critical", recipe.self_critical_epochs, len(told) // recipe.batch_size, logs),
+            report=_report("self-critical", recipe.self_critical_epochs, steps_in_epoch(recipe, len(looks)), logs),
         )
         training["reward_by_epoch"] = [round(-100 * loss, 2) for loss in rewarded.losses]
         if dev_set:

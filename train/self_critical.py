@@ -1,14 +1,15 @@
-"""Self-critical training: captions drawn at random are made likelier where they beat the greedy caption, by CIDEr.
+"""Self-critical training: of the captions drawn for an image, those that beat the others by CIDEr are made likelier.
 
     history = self_critical(decoder, recipe, features, references, vocabulary, seed=0)
 
 It is the second stage, after teacher forcing has taught the decoder to speak (Rennie et al. 2017,
-https://arxiv.org/abs/1612.00563). The encoder's features come from the cache, as in the first.
+https://arxiv.org/abs/1612.00563). What a caption has to beat is the mean of the image's other draws instead of the
+greedy caption: it costs nothing more and varies less (Luo 2020, https://arxiv.org/abs/2003.09971). The encoder's
+features come from the cache, as in the first stage.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -18,7 +19,9 @@ from train.checkpoint import Checkpoint
 from train.cider import Cider
 from train.decoder import Decoder
 from train.dev import spoken
+from train.fit import learning_rate
 from train.loop import History, Report, loop
+from train.precision import Precision, adam
 from train.recipe import Recipe
 from train.rollout import rollout
 from train.text import words
@@ -31,68 +34,75 @@ def self_critical(
     references: Mapping[int, Sequence[str]],
     vocabulary: Vocabulary,
     *,
+    looks: Sequence[int],
     seed: int,
+    precision: Precision = "float32",
     dev: Callable[[], float] | None = None,
     checkpoint: Checkpoint | None = None,
     report: Report = lambda step, measured: None,
 ) -> History:
-    """Trains the decoder in place; an epoch is one look at every image.
+    """Trains the decoder in place.
 
     Args:
       decoder: taught by ``fit``, or a model's own.
-      recipe: batch size, self-critical epochs and learning rate, patience.
+      recipe: batch size, schedule, patience, and the numbers of this stage.
       features: of every image and its views; each look takes one view at random.
       references: captions by image.
       vocabulary: the decoder's.
+      looks: the images of an epoch; those that weigh more are there several times.
       seed: of the order, the views and the draws.
+      precision: of the products; see ``train.precision``.
       dev, checkpoint, report: see ``train.loop``.
 
     Returns:
       What was measured; the loss of a step is minus the mean CIDEr of its drawn captions, with
       their end as a word.
     """
-    photos = np.array(list(references))
-    steps_per_epoch = len(photos) // recipe.batch_size
-    if not steps_per_epoch:
-        raise ValueError(
-            f"{len(photos)} images don't fill a batch of {recipe.batch_size}: add some, or --set batch_size=N."
-        )
+    images, draws = np.array(looks), recipe.self_critical_draws
+    at_once = recipe.batch_size // draws
+    steps = steps_in_epoch(recipe, len(looks))
     # The end counts as a word: otherwise captions that stop in the middle are rewarded, too.
     cider = Cider([[[*words(caption), END] for caption in captions] for captions in references.values()])
+    places = {image: place for place, image in enumerate(references)}
     generate = rollout(decoder, vocabulary, recipe.max_caption_length)
-    optimizer = keras.optimizers.Adam(recipe.self_critical_learning_rate, global_clipnorm=recipe.clip_norm)
+    rate = learning_rate(recipe, recipe.self_critical_learning_rate, recipe.self_critical_epochs * steps)
+    optimizer = adam(rate, recipe.clip_norm, precision)
     optimizer.build(decoder.trainable_variables)
 
     @tf.function(reduce_retracing=True)
     def reinforce(feature_map: tf.Tensor, drawn: tf.Tensor, advantage: tf.Tensor) -> None:
-        """``drawn`` int32 [batch, length] without ``<start>``; ``advantage`` float32 [batch]."""
+        """``drawn`` int32 [images * draws, length] without ``<start>``; ``advantage`` float32 [images * draws]."""
         start = tf.fill([tf.shape(drawn)[0], 1], vocabulary.start_id)
         with tf.GradientTape() as tape:
             # Without dropout, so that the captions have the probability that they were drawn with.
             encoded, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=False)
+            encoded, state = tf.repeat(encoded, draws, axis=0), tf.repeat(state, draws, axis=0)
             logits, _, _ = decoder.words([tf.concat([start, drawn[:, :-1]], 1), state, encoded], training=False)
             surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, logits)
             real = tf.cast(drawn != vocabulary.pad_id, tf.float32)
             loss = tf.reduce_sum(advantage[:, None] * surprise * real) / tf.reduce_sum(real)
+            scaled = optimizer.scale_loss(loss)
         variables = decoder.trainable_variables
-        optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
+        optimizer.apply(tape.gradient(scaled, [variable.value for variable in variables]), variables)
 
     def rewards(captions: tf.Tensor, chosen: np.ndarray) -> np.ndarray:
         scores = []
-        for row, ids in zip(chosen, captions.numpy(), strict=True):
+        for image, ids in zip(np.repeat(chosen, draws), captions.numpy(), strict=True):
             ended = [END] if vocabulary.end_id in ids else []
-            scores.append(cider.score(row, [*spoken(ids, vocabulary), *ended]))
+            scores.append(cider.score(places[image], [*spoken(ids, vocabulary), *ended]))
         return np.array(scores, np.float32)
 
     def step(number: int) -> float:
-        epoch, place = divmod(number, steps_per_epoch)
-        order = np.random.default_rng([seed, 1, epoch]).permutation(len(photos))
-        chosen = order[place * recipe.batch_size : (place + 1) * recipe.batch_size]
-        views = np.random.default_rng([seed, 2, number]).integers(features.shape[1], size=len(chosen))
-        feature_map = np.stack([features[photos[row], view] for row, view in zip(chosen, views, strict=True)])
-        drawn = generate(feature_map, seed=tf.constant([seed, number]))
+        epoch, place = divmod(number, steps)
+        order = np.random.default_rng([seed, 1, epoch]).permutation(images)
+        chosen = order[place * at_once : (place + 1) * at_once]
+        views = np.random.default_rng([seed, 2, number]).integers(features.shape[1], size=at_once)
+        feature_map = np.stack([features[image, view] for image, view in zip(chosen, views, strict=True)])
+        drawn = generate(feature_map, seed=tf.constant([seed, number]), draws=draws)
         reward = rewards(drawn, chosen)
-        reinforce(feature_map, drawn, tf.constant(reward - rewards(generate(feature_map), chosen)))
+        by_image = reward.reshape(at_once, draws)
+        others = (by_image.sum(axis=1, keepdims=True) - by_image) / (draws - 1)
+        reinforce(feature_map, drawn, tf.constant((by_image - others).reshape(-1)))
         return -float(np.mean(reward))
 
     return loop(
@@ -100,9 +110,24 @@ def self_critical(
         decoder,
         optimizer,
         epochs=recipe.self_critical_epochs,
-        steps_per_epoch=steps_per_epoch,
+        steps_per_epoch=steps,
         patience=recipe.patience,
         dev=dev,
         checkpoint=checkpoint,
         report=report,
     )
+
+
+def steps_in_epoch(recipe: Recipe, looks: int) -> int:
+    """Each step takes as many images as its drawn captions fill a batch; the last ones of an epoch are left out.
+
+    Raises:
+      ValueError: there are too few images, or too few draws of each.
+    """
+    at_once = recipe.batch_size // recipe.self_critical_draws if recipe.self_critical_draws > 1 else 0
+    if not 0 < at_once <= looks:
+        raise ValueError(
+            f"Batches of {recipe.batch_size} captions, {recipe.self_critical_draws} of each image, can't be had from "
+            f"{looks} images: --set batch_size=N self_critical_draws=N, which must be 2 or more."
+        )
+    return looks // at_once

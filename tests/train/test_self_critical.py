@@ -36,14 +36,14 @@ def vocabulary() -> Vocabulary:
 def test_drawn_captions_score_higher_and_higher(vocabulary: Vocabulary) -> None:
     keras.utils.set_random_seed(0)
     decoder = build_decoder(RECIPE, 4, len(vocabulary))
-    history = self_critical(decoder, RECIPE, FEATURES, REFERENCES, vocabulary, seed=0)
+    history = self_critical(decoder, RECIPE, FEATURES, REFERENCES, vocabulary, looks=range(8), seed=0)
     assert np.mean(history.losses[-30:]) < np.mean(history.losses[:30])
 
 
 def test_too_few_images_are_refused(vocabulary: Vocabulary) -> None:
     decoder = build_decoder(RECIPE, 4, len(vocabulary))
-    with pytest.raises(ValueError, match="1 images don't fill a batch of 8"):
-        self_critical(decoder, RECIPE, FEATURES, {0: ("a red wall",)}, vocabulary, seed=0)
+    with pytest.raises(ValueError, match="8 captions, 4 of each image, can't be had from 1 images"):
+        self_critical(decoder, RECIPE, FEATURES, {0: ("a red wall",)}, vocabulary, looks=[0], seed=0)
 
 
 def test_greedy_captions_are_the_likeliest_words_and_drawn_ones_come_from_the_seed(vocabulary: Vocabulary) -> None:
@@ -59,6 +59,8 @@ def test_greedy_captions_are_the_likeliest_words_and_drawn_ones_come_from_the_se
     real = greedy != vocabulary.pad_id
     np.testing.assert_array_equal(greedy[real], logits.argmax(-1)[real])
 
+    several = generate(feature_map, seed=tf.constant([0, 3]), draws=3).numpy()
+    assert len(several) == 24
     drawn, same, other = (generate(feature_map, seed=tf.constant([0, seed])).numpy() for seed in (3, 3, 4))
     np.testing.assert_array_equal(drawn, same)
     assert drawn.shape != other.shape or np.any(drawn != other)
