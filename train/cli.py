@@ -2,14 +2,16 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from beam_job.console import console
 from beam_job.decoding import Decoding
-from train.recipe import RECIPES, with_settings
+from train.progress import Progress
+from train.recipe import RECIPES, Recipe, with_settings
 
 if TYPE_CHECKING:  # TensorFlow is imported when a command needs it
     from beam_job.model_directory import OpenModel
@@ -21,20 +23,22 @@ EXIT_REFUSED = 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns 0 when it ended well, 2 when something was refused, with one sentence why."""
     options = _parser().parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        options.command(options)
-    except (ValueError, OSError, RuntimeError) as error:
-        if options.debug:
-            raise
-        print(f"train: {error}", file=sys.stderr)
-        return EXIT_REFUSED
+    with console(verbose=options.debug) as Progress.on_terminal:
+        try:
+            options.command(options)
+        except (ValueError, OSError, RuntimeError) as error:
+            if options.debug:
+                raise
+            print(f"train: {error}", file=sys.stderr)
+            return EXIT_REFUSED
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train", description="Train and measure image captioning models.")
-    parser.add_argument("--debug", action="store_true", help="Show where an error came from.")
+    parser.add_argument(
+        "--debug", action="store_true", help="Show all that TensorFlow says, and where an error came from."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     fit = commands.add_parser("fit", help="Train a model and export it.", formatter_class=_Defaults)
@@ -100,7 +104,11 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "TensorFlow data set: tfds:coco_captions:train+restval. A weight of 3 counts the data three times.",
     )
     _add_data_dir(parser)
-    parser.add_argument("--encoder", help="The image encoder; InceptionResNetV2 if left out.")
+    parser.add_argument(
+        "--encoder",
+        help="The image encoder; InceptionResNetV2 if left out. Others are InceptionV3, ResNet50, EfficientNetV2B0 to "
+        "B3, S, M and L, MobileNetV3Small and Large, EfficientNetLite0.",
+    )
     parser.add_argument(
         "--encoder_weights",
         metavar="FILE",
@@ -118,7 +126,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
-        help="Numbers of the recipe to change: epochs=20 tied=true.",
+        help="Numbers of the recipe to change: epochs=20 tied=true. They are "
+        f"{', '.join(field.name for field in fields(Recipe))}.",
     )
     parser.add_argument("--cache", default="cache", metavar="DIR", help="Where the encoder's features are kept.")
 
@@ -164,6 +173,9 @@ def _fit(options: argparse.Namespace) -> None:
         logs=options.logs,
     )
     print(f"{options.output}: fingerprint {manifest.fingerprint}")
+    dev = options.dev or "DATA that it has not seen"
+    print(f"Measure it:   python -m train evaluate --model {options.output} --captions {dev} --page scores.html")
+    print(f"Caption with: python -m beam_job --model {options.output} --images 'photos/*.jpg' --output captions")
 
 
 def _features(options: argparse.Namespace) -> None:
@@ -200,7 +212,6 @@ def _evaluate(options: argparse.Namespace) -> None:
     from train.captions import DataSet
     from train.evaluate import measure, record
     from train.page import page
-    from train.progress import Progress
 
     decoding = Decoding.from_arguments(options)
     data = DataSet.parse(options.captions, options.data_dir)

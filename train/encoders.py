@@ -132,6 +132,8 @@ def _download(name: str, size: tuple[int, int]) -> keras.Model:
 
 
 def _load(backbone: keras.Model, name: str, weights: str | os.PathLike[str]) -> None:
+    if not os.path.isfile(weights):
+        raise EncoderError(f"--encoder_weights {weights}: there is no such file.")
     try:
         with warnings.catch_warnings(action="ignore"):  # one for every layer that does not fit, before the error
             backbone.load_weights(weights)

@@ -9,31 +9,37 @@ Every long step of training reports through it.
 
 import sys
 import time
+from typing import ClassVar
 
 _SECONDS_BETWEEN_LINES = 30
 _BAR = 30
 
 
 class Progress:
-    """Called with what is done after every step; shows the share, the rate and the remaining time."""
+    """Called with what is done after every step; shows the share, the rate and the remaining time.
+
+    Attributes:
+      on_terminal: whether standard error ends at a terminal, where a bar can be drawn.
+    """
+
+    on_terminal: ClassVar[bool] = False
 
     def __init__(self, name: str, unit: str, total: int, done: int = 0):
         """``done`` was done before this start: it counts for the share and not for the rate."""
         self.name, self.unit, self.total = name, unit, total
         self._first, self._start = done, time.monotonic()
         self._shown = self._start
-        self._terminal = sys.stderr.isatty()
 
     def __call__(self, done: int, note: str = "") -> None:
         now = time.monotonic()
         finished = done >= self.total
-        if not finished and now - self._shown < (0.1 if self._terminal else _SECONDS_BETWEEN_LINES):
+        if not finished and now - self._shown < (0.1 if self.on_terminal else _SECONDS_BETWEEN_LINES):
             return
         self._shown = now
         rate = (done - self._first) / max(now - self._start, 1e-9)
         left = (self.total - done) / rate if rate else float("inf")
         text = f"{self.name} {done:,}/{self.total:,} {self.unit}, {rate:,.1f}/s, {_duration(left)} left {note}".rstrip()
-        if self._terminal:
+        if self.on_terminal:
             filled = "#" * (_BAR * done // self.total)
             print(f"\r\033[K[{filled:<{_BAR}}] {text}", end="\n" if finished else "", file=sys.stderr, flush=True)
         else:

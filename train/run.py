@@ -18,7 +18,7 @@ import tensorflow as tf
 from beam_job.model_directory import Manifest, OpenModel
 from beam_job.vocabulary import Vocabulary
 from train.batches import Batches
-from train.captions import DataSet
+from train.captions import CaptionsError, DataSet
 from train.checkpoint import Checkpoint
 from train.decoder import build_decoder
 from train.dev import Dev
@@ -188,7 +188,12 @@ def cached_features(
         f"{features.missing_bytes / 1e9:.2f} GB in {features.directory}"
     )
     features.fill(report=Progress("features", "images", len(images), len(images) - features.missing))
-    _name_left_out("broken images", [f"{images[index]}: {why}" for index, why in features.broken.items()])
+    broken = [f"{images[index]}: {why}" for index, why in features.broken.items()]
+    if len(broken) == len(images):
+        raise CaptionsError(
+            f"None of the {len(images):,} images can be read (paths are relative to the file): {broken[0]}"
+        )
+    _name_left_out("broken images", broken)
     return features
 
 

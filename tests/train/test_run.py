@@ -140,6 +140,16 @@ def test_features_are_made_ahead(captions: Path, tmp_path: Path, capsys: pytest.
     assert "untold.png: no caption" in told
 
 
+def test_wrong_paths_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "captions.jsonl"
+    file.write_text(json.dumps({"image": "elsewhere/1.jpg", "captions": ["a red wall"]}))
+    command = ["fit", "--captions", str(file), "--encoder", "tiny", "--cache", str(tmp_path / "cache")]
+    assert main([*command, "--output", str(tmp_path / "model"), "--set", *QUICK]) == 2
+    told = capsys.readouterr().err
+    assert "None of the 1 images can be read" in told
+    assert f"{tmp_path}/elsewhere/1.jpg: " in told
+
+
 @pytest.mark.skipif(shutil.which("java") is None, reason="needs Java")
 def test_evaluate(model: OpenModel, captions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from pycocoevalcap.bleu.bleu import Bleu
