@@ -5,7 +5,8 @@
 
 `epoch` trains the recipe's reference decoder for an epoch on the same images in three ways, one after the other in one
 process: the notebook's (InceptionResNetV2 runs over every batch, captions padded to 64, 20,000 logits), the same from
-the cache, and this project's (from the cache, captions padded to the longest of the batch, logits for real words only).
+the cache, and this project's (from the cache, captions padded to the longest of the batch, logits for real words only,
+in mixed precision where the device has it).
 Weights are random: time does not depend on them. `memory` fills caches of COUNT and ten times COUNT images, each in a
 process of its own.
 """
@@ -29,10 +30,12 @@ from train.decoder import build_decoder
 from train.encoders import Encoder, build_encoder
 from train.features import FeatureCache
 from train.fit import caption_loss
+from train.precision import mixed_precision
 from train.recipe import REFERENCE
 
 WORDS = 10.5  # mean length of COCO's captions, rounded up to what a batch of similar ones is padded to
 NOTEBOOK_VOCABULARY = 20_000  # its output layer has that width whatever the captions hold
+FIT = "cached, as `train fit`"
 VOCABULARY = 10_000  # about the words that COCO's captions use four times
 
 
@@ -68,16 +71,16 @@ def epoch(images: list[Path]) -> None:
                 lambda chosen: in_the_loop(encoder, [images[index] for index in chosen]),
             ),
             ("cached, the notebook's decoder", 64, NOTEBOOK_VOCABULARY, lambda chosen: cached(cache, chosen)),
-            ("cached, as `train fit`", round(WORDS) + 2, VOCABULARY, lambda chosen: cached(cache, chosen)),
+            (FIT, round(WORDS) + 2, VOCABULARY, lambda chosen: cached(cache, chosen)),
         ]
         slowest = 0.0
         print("| way | s for an epoch | ms an image | times as fast |\n|---|---|---|---|")
         for name, length, vocabulary, features in rows:
+            precision = mixed_precision(full=name != FIT)
             seconds = train_epoch(len(images), length, vocabulary, features)
             slowest = slowest or seconds
-            print(
-                f"| {name} | {seconds:.2f} | {1000 * seconds / len(images):.1f} | {slowest / seconds:.0f} |", flush=True
-            )
+            figures = f"{seconds:.2f} | {1000 * seconds / len(images):.1f} | {slowest / seconds:.0f}"
+            print(f"| {name}, {precision} | {figures} |", flush=True)
 
 
 def train_epoch(images: int, length: int, vocabulary: int, features: Callable[[list[int]], tf.Tensor]) -> float:
