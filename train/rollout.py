@@ -23,15 +23,18 @@ def rollout(decoder: Decoder, vocabulary: Vocabulary, longest: int) -> Generate:
     """Makes a function from feature maps to captions.
 
     Returns:
-      A function of ``feature_map`` [batch, positions, channels] and, for drawn words, ``seed``, two whole numbers, and
-      ``draws``, the captions of each image. It returns ids int32 [batch * draws, at most longest], an image's captions
-      next to each other, ``<end>`` included where a caption ended, padded after it.
+      A function of ``feature_map`` [batch, positions, channels] and, for drawn words, of ``seed``, two whole numbers,
+      ``draws``, the captions of each image, and ``temperature``, which divides the logits. It returns ids int32
+      [batch * draws, at most longest], an image's captions next to each other, ``<end>`` included where one ended,
+      padded after it.
     """
     forbidden = np.zeros(len(vocabulary), np.float32)
     forbidden[[vocabulary.pad_id, vocabulary.unknown_id, vocabulary.start_id]] = _FORBIDDEN
 
     @tf.function(reduce_retracing=True)
-    def generate(feature_map: tf.Tensor, seed: tf.Tensor | None = None, draws: int = 1) -> tf.Tensor:
+    def generate(
+        feature_map: tf.Tensor, seed: tf.Tensor | None = None, draws: int = 1, temperature: float = 1.0
+    ) -> tf.Tensor:
         features, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=False)
         features, state = tf.repeat(features, draws, axis=0), tf.repeat(state, draws, axis=0)
         rows = tf.shape(features)[0]
@@ -43,7 +46,9 @@ def rollout(decoder: Decoder, vocabulary: Vocabulary, longest: int) -> Generate:
             if seed is None:
                 token = tf.argmax(logits, axis=-1, output_type=tf.int32)
             else:
-                drawn = tf.random.stateless_categorical(logits, 1, [seed[0], seed[1] * longest + step], tf.int32)
+                drawn = tf.random.stateless_categorical(
+                    logits / temperature, 1, [seed[0], seed[1] * longest + step], tf.int32
+                )
                 token = drawn[:, 0]
             token = tf.where(ended, vocabulary.pad_id, token)
             ended |= token == vocabulary.end_id

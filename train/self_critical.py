@@ -60,7 +60,7 @@ def self_critical(
     """
     images, draws = np.array(looks), recipe.self_critical_draws
     at_once = recipe.batch_size // draws
-    steps = steps_in_epoch(recipe, len(looks))
+    steps, temperature = steps_in_epoch(recipe, len(looks)), recipe.self_critical_temperature
     # The end counts as a word: otherwise captions that stop in the middle are rewarded, too.
     cider = Cider([[[*words(caption), END] for caption in captions] for captions in references.values()])
     places = {image: place for place, image in enumerate(references)}
@@ -78,7 +78,7 @@ def self_critical(
             encoded, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=False)
             encoded, state = tf.repeat(encoded, draws, axis=0), tf.repeat(state, draws, axis=0)
             logits, _, _ = decoder.words([tf.concat([start, drawn[:, :-1]], 1), state, encoded], training=False)
-            surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, logits)
+            surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, logits / temperature)
             real = tf.cast(drawn != vocabulary.pad_id, tf.float32)
             loss = tf.reduce_sum(advantage[:, None] * surprise * real) / tf.reduce_sum(real)
             scaled = optimizer.scale_loss(loss)
@@ -98,7 +98,7 @@ def self_critical(
         chosen = order[place * at_once : (place + 1) * at_once]
         views = np.random.default_rng([seed, 2, number]).integers(features.shape[1], size=at_once)
         feature_map = np.stack([features[image, view] for image, view in zip(chosen, views, strict=True)])
-        drawn = generate(feature_map, seed=tf.constant([seed, number]), draws=draws)
+        drawn = generate(feature_map, seed=tf.constant([seed, number]), draws=draws, temperature=temperature)
         reward = rewards(drawn, chosen)
         by_image = reward.reshape(at_once, draws)
         others = (by_image.sum(axis=1, keepdims=True) - by_image) / (draws - 1)
