@@ -34,11 +34,14 @@ class Spec:
       build: from an image size and "imagenet" or None to the network without its classifier.
       size: height and width of its training images, in pixels.
       scale: from pixels 0..255 to the range that its weights expect.
+      frozen_to: the layer whose output is all that its last stages see, those at the coarsest grid; what comes before
+        them stays as it is when they are fine-tuned.
     """
 
     build: Build
     size: int
     scale: Scale
+    frozen_to: str
 
 
 class Encoder(NamedTuple):
@@ -76,20 +79,20 @@ def _unchanged(pixels: keras.KerasTensor) -> keras.KerasTensor:
 _minus_one_to_one = layers.Rescaling(1 / 127.5, -1.0)
 
 ENCODERS = {
-    "InceptionResNetV2": Spec(_application(applications.InceptionResNetV2), 299, _minus_one_to_one),
-    "InceptionV3": Spec(_application(applications.InceptionV3), 299, _minus_one_to_one),
-    "ResNet50": Spec(_application(applications.ResNet50), 224, applications.resnet50.preprocess_input),
+    "InceptionResNetV2": Spec(_application(applications.InceptionResNetV2), 299, _minus_one_to_one, "block17_20_ac"),
+    "InceptionV3": Spec(_application(applications.InceptionV3), 299, _minus_one_to_one, "mixed7"),
+    "ResNet50": Spec(_application(applications.ResNet50), 224, applications.resnet50.preprocess_input, "conv4_block6_out"),
     # These scale pixels themselves.
-    "EfficientNetV2B0": Spec(_application(applications.EfficientNetV2B0), 224, _unchanged),
-    "EfficientNetV2B1": Spec(_application(applications.EfficientNetV2B1), 240, _unchanged),
-    "EfficientNetV2B2": Spec(_application(applications.EfficientNetV2B2), 260, _unchanged),
-    "EfficientNetV2B3": Spec(_application(applications.EfficientNetV2B3), 300, _unchanged),
-    "EfficientNetV2S": Spec(_application(applications.EfficientNetV2S), 384, _unchanged),
-    "EfficientNetV2M": Spec(_application(applications.EfficientNetV2M), 480, _unchanged),
-    "EfficientNetV2L": Spec(_application(applications.EfficientNetV2L), 480, _unchanged),
-    "MobileNetV3Small": Spec(_application(applications.MobileNetV3Small), 224, _unchanged),
-    "MobileNetV3Large": Spec(_application(applications.MobileNetV3Large), 224, _unchanged),
-    "EfficientNetLite0": Spec(_lite0, 224, layers.Rescaling(1 / 128, -127 / 128)),
+    "EfficientNetV2B0": Spec(_application(applications.EfficientNetV2B0), 224, _unchanged, "block5e_add"),
+    "EfficientNetV2B1": Spec(_application(applications.EfficientNetV2B1), 240, _unchanged, "block5f_add"),
+    "EfficientNetV2B2": Spec(_application(applications.EfficientNetV2B2), 260, _unchanged, "block5f_add"),
+    "EfficientNetV2B3": Spec(_application(applications.EfficientNetV2B3), 300, _unchanged, "block5g_add"),
+    "EfficientNetV2S": Spec(_application(applications.EfficientNetV2S), 384, _unchanged, "block5i_add"),
+    "EfficientNetV2M": Spec(_application(applications.EfficientNetV2M), 480, _unchanged, "block5n_add"),
+    "EfficientNetV2L": Spec(_application(applications.EfficientNetV2L), 480, _unchanged, "block5s_add"),
+    "MobileNetV3Small": Spec(_application(applications.MobileNetV3Small), 224, _unchanged, "expanded_conv_7_add"),
+    "MobileNetV3Large": Spec(_application(applications.MobileNetV3Large), 224, _unchanged, "expanded_conv_11_add"),
+    "EfficientNetLite0": Spec(_lite0, 224, layers.Rescaling(1 / 128, -127 / 128), "block5c_add"),
 }
 
 

@@ -172,8 +172,9 @@ def _identity(image: Image) -> str:
     """What changes when the image does."""
     if isinstance(image, TfdsImage):
         return image.identity
+    file = image.resolve()  # the same cache from wherever it is looked at
     try:
-        status = image.stat()
+        status = file.stat()
     except OSError:
-        return f"{image} missing"
-    return f"{image} {status.st_size} {status.st_mtime_ns}"
+        return f"{file} missing"
+    return f"{file} {status.st_size} {status.st_mtime_ns}"

@@ -39,14 +39,14 @@ def lite0(image_size: tuple[int, int]) -> keras.Model:
     """The network without its classifier: [batch, height, width, 3] -> [batch, height / 32, width / 32, 1280]."""
     images = keras.Input((*image_size, 3))
     x = _convolution(images, 32, kernel=3, stride=2)
-    for stage in STAGES:
+    for number, stage in enumerate(STAGES, 1):
         for repeat in range(stage.repeats):
-            x = _block(x, stage, stage.stride if repeat == 0 else 1)
+            x = _block(x, stage, stage.stride if repeat == 0 else 1, f"block{number}{'abcd'[repeat]}")
     x = _convolution(x, 1280)
     return keras.Model(images, x, name="efficientnet_lite0")
 
 
-def _block(x: keras.KerasTensor, stage: Stage, stride: int) -> keras.KerasTensor:
+def _block(x: keras.KerasTensor, stage: Stage, stride: int, name: str) -> keras.KerasTensor:
     """MBConv: widen, convolve each channel on its own, narrow; add the input where the shapes agree."""
     inputs, width = x, x.shape[-1]
     if stage.expansion > 1:
@@ -54,7 +54,7 @@ def _block(x: keras.KerasTensor, stage: Stage, stride: int) -> keras.KerasTensor
     x = keras.layers.DepthwiseConv2D(stage.kernel, stride, padding="same", use_bias=False)(x)
     x = _normalise(x)
     x = _convolution(x, stage.filters, activation=False)
-    return keras.layers.Add()([inputs, x]) if stride == 1 and width == stage.filters else x
+    return keras.layers.Add(name=f"{name}_add")([inputs, x]) if stride == 1 and width == stage.filters else x
 
 
 def _convolution(
