@@ -182,10 +182,13 @@ def _features(options: argparse.Namespace) -> None:
     recipe = with_settings(RECIPES[options.recipe], options.set)
 
     from train.captions import DataSet
+    from train.fine_tuning import split
     from train.run import cached_features
 
     data_sets = [DataSet.parse(argument, options.data_dir) for argument in options.captions]
-    features = cached_features(data_sets, _encoder(options, _start(options)), options.cache, mirrored=recipe.mirrored)
+    encoder = _encoder(options, _start(options))
+    cached = split(encoder).trunk if recipe.fine_tuned else encoder
+    features = cached_features(data_sets, cached, options.cache, mirrored=recipe.mirrored)
     print(f"{features.directory}: {len(features):,} images, {len(features.broken):,} of them broken")
 
 

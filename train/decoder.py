@@ -19,10 +19,15 @@ from train.recipe import Recipe
 
 
 class Decoder(NamedTuple):
-    """The two models; see the module's docstring."""
+    """The two models; see the module's docstring.
+
+    Attributes:
+      slow: those of the trainable variables that came from the encoder, see ``train.fine_tuning``; they learn slower.
+    """
 
     bridge: keras.Model
     words: keras.Model
+    slow: tuple[keras.Variable, ...] = ()
 
     @property
     def variables(self) -> list[keras.Variable]:

@@ -81,7 +81,9 @@ _minus_one_to_one = layers.Rescaling(1 / 127.5, -1.0)
 ENCODERS = {
     "InceptionResNetV2": Spec(_application(applications.InceptionResNetV2), 299, _minus_one_to_one, "block17_20_ac"),
     "InceptionV3": Spec(_application(applications.InceptionV3), 299, _minus_one_to_one, "mixed7"),
-    "ResNet50": Spec(_application(applications.ResNet50), 224, applications.resnet50.preprocess_input, "conv4_block6_out"),
+    "ResNet50": Spec(
+        _application(applications.ResNet50), 224, applications.resnet50.preprocess_input, "conv4_block6_out"
+    ),
     # These scale pixels themselves.
     "EfficientNetV2B0": Spec(_application(applications.EfficientNetV2B0), 224, _unchanged, "block5e_add"),
     "EfficientNetV2B1": Spec(_application(applications.EfficientNetV2B1), 240, _unchanged, "block5f_add"),

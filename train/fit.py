@@ -2,7 +2,8 @@
 
     history = fit(decoder, recipe, batches, pad_id=vocabulary.pad_id, report=print_progress)
 
-The encoder has done its part already: ``batches`` holds its features.
+The encoder has done its part already: ``batches`` holds its features. Where its last stages are fine-tuned they are
+part of the decoder, and ``batches`` holds what comes before them.
 """
 
 from collections.abc import Callable
@@ -44,7 +45,8 @@ def fit(
       The mean loss of each epoch, in nats a word, and what ``dev`` measured.
     """
     steps = recipe.epochs * batches.steps_per_epoch
-    optimizer = adam(learning_rate(recipe, recipe.learning_rate, steps), recipe.clip_norm, precision)
+    rate = learning_rate(recipe, recipe.learning_rate, steps)
+    optimizer = adam(rate, recipe.clip_norm, precision, slow=decoder.slow, share=recipe.encoder_learning_rate)
     optimizer.build(decoder.trainable_variables)
 
     @tf.function(

@@ -2,12 +2,14 @@
 
     precision = mixed_precision()               # "float16", "bfloat16" or "float32"
     optimizer = adam(1e-3, 5.0, precision)
+    optimizer = adam(1e-3, 5.0, precision, slow=decoder.slow, share=0.1)
 
 TensorFlow rewrites its graphs for it, so that no model has to know.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -34,10 +36,34 @@ def mixed_precision(*, full: bool = False) -> Precision:
     return precision
 
 
-def adam(rate: Rate, clip_norm: float | None, precision: Precision) -> keras.optimizers.Optimizer:
-    """Adam; in float16, whose range is narrow, the loss is scaled up for it (Micikevicius et al. 2018)."""
-    optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip_norm)
+def adam(
+    rate: Rate,
+    clip_norm: float | None,
+    precision: Precision,
+    *,
+    slow: Sequence[keras.Variable] = (),
+    share: float = 1.0,
+) -> keras.optimizers.Optimizer:
+    """Adam; in float16, whose range is narrow, the loss is scaled up for it (Micikevicius et al. 2018).
+
+    The variables in ``slow`` learn at that share of the rate.
+    """
+    optimizer = _Adam(rate, clip_norm, slow, share)
     return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
+
+
+class _Adam(keras.optimizers.Adam):
+    """Adam with two rates, which Keras's own does not have."""
+
+    def __init__(self, rate: Rate, clip_norm: float | None, slow: Sequence[keras.Variable], share: float):
+        super().__init__(rate, global_clipnorm=clip_norm)
+        self._slow, self._share = slow, share
+
+    def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
+        """Called by Keras for each variable."""
+        slow = {self._get_variable_index(one) for one in self._slow}
+        share = self._share if self._get_variable_index(variable) in slow else 1.0
+        super().update_step(gradient, variable, learning_rate * share)
 
 
 def _best() -> Precision:

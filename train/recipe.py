@@ -38,6 +38,8 @@ class Recipe:
       schedule: "constant", or "cosine" from the learning rate down to zero.
       warmup_steps: steps in which the learning rate rises from zero.
       clip_norm: longest gradient, over all variables together; None for any.
+      fine_tuned: whether the encoder's last stages learn, too.
+      encoder_learning_rate: of those stages, as a share of the decoder's.
       self_critical_epochs: looks at every image in a second stage that is rewarded by CIDEr; 0 for no such stage.
       self_critical_draws: captions drawn for an image in a step of that stage; each has to beat the others.
       self_critical_temperature: divides the logits that they are drawn from, and that are rewarded.
@@ -61,6 +63,8 @@ class Recipe:
     schedule: Literal["constant", "cosine"]
     warmup_steps: int
     clip_norm: float | None
+    fine_tuned: bool
+    encoder_learning_rate: float
     self_critical_epochs: int
     self_critical_draws: int
     self_critical_temperature: float
@@ -85,6 +89,8 @@ REFERENCE = Recipe(
     schedule="constant",
     warmup_steps=0,
     clip_norm=None,
+    fine_tuned=False,
+    encoder_learning_rate=0.1,
     self_critical_epochs=0,
     self_critical_draws=4,
     self_critical_temperature=1.0,
@@ -109,6 +115,8 @@ DEFAULT = Recipe(
     schedule="cosine",
     warmup_steps=200,
     clip_norm=5.0,
+    fine_tuned=False,  # a step takes several times as long
+    encoder_learning_rate=0.1,  # the decoder starts from nothing, the encoder from all that ImageNet taught it
     self_critical_epochs=0,  # its captions score higher and differ less from each other
     self_critical_draws=4,
     self_critical_temperature=0.6,  # at 1 label smoothing's long tail is drawn, a third as good as the greedy caption

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from beam_job.devices import gpus
 from beam_job.model_directory import Manifest, OpenModel
 from beam_job.vocabulary import Vocabulary
 from train.batches import Batches
@@ -25,6 +26,7 @@ from train.dev import Dev
 from train.encoders import Encoder
 from train.export import export
 from train.features import FeatureCache
+from train.fine_tuning import split, with_tail
 from train.fit import fit
 from train.loop import Report
 from train.precision import mixed_precision
@@ -65,7 +67,7 @@ def train(
 
     Args:
       data_sets: what to learn from.
-      encoder: frozen.
+      encoder: frozen; or, if the recipe says so, its last stages learn, too, and it ends with what they learned.
       recipe: what to build and how to train it.
       output: the model directory to write.
       cache: directory of the feature caches and, while a run lasts, of its checkpoints.
@@ -91,20 +93,28 @@ def train(
     if start:
         vocabulary = extended(start.vocabulary, vocabulary)
     say(f"{len(vocabulary):,} tokens")
-    features = cached_features(data_sets, encoder, cache, mirrored=recipe.mirrored)
+    cached, tail = split(encoder) if recipe.fine_tuned else (encoder, None)
+    if tail:
+        say(
+            f"fine-tuning: {tail.count_params():,} of the encoder's {encoder.model.count_params():,} weights learn; the "
+            f"cache keeps what the frozen ones before them make of each image"
+        )
+    features = cached_features(data_sets, cached, cache, mirrored=recipe.mirrored)
     captions = encode_captions(data_sets, vocabulary, recipe, left_out=features.broken)
     batches = Batches(features, *captions, pad_id=vocabulary.pad_id, batch_size=recipe.batch_size, seed=seed)
     keras.utils.set_random_seed(seed)  # here, so that the decoder's weights do not depend on what was built before
-    tf.config.experimental.enable_op_determinism()
+    if not (tail and gpus()):  # GPUs have no deterministic gradient of depthwise convolutions: it would be an error
+        tf.config.experimental.enable_op_determinism()
     decoder = build_decoder(recipe, encoder.model.output_shape[-1], len(vocabulary))
     if start:
         load_decoder(start, decoder)
+    learner = with_tail(decoder, tail) if tail else decoder
 
     dev, dev_features = None, None
     if dev_set:
-        dev_features = cached_features([dev_set], encoder, cache, mirrored=False)
+        dev_features = cached_features([dev_set], cached, cache, mirrored=False)
         found = references([dev_set], left_out=dev_features.broken)
-        dev = Dev(dev_features, found, decoder, vocabulary, recipe.max_caption_length).cider
+        dev = Dev(dev_features, found, learner, vocabulary, recipe.max_caption_length).cider
     precision = mixed_precision(full=full_precision)  # after the encoder, whose features are cached in full
     key = _key(
         recipe=asdict(recipe),
@@ -113,6 +123,7 @@ def train(
         vocabulary=vocabulary.tokens,
         captions=[captions.images.tolist(), captions.tokens],
         references=[example.captions for data in (*data_sets, dev_set) if data for example in data.examples],
+        encoder=encoder.digest,
         features=features.directory.name,
         dev_features=dev_features.directory.name if dev_features else None,
         start=start.fingerprint if start else None,
@@ -123,7 +134,7 @@ def train(
     if any(checkpoint.file.exists() for checkpoint in checkpoints):
         say("this run was interrupted: it goes on from its checkpoint")
     history = fit(
-        decoder,
+        learner,
         recipe,
         batches,
         pad_id=vocabulary.pad_id,
@@ -152,7 +163,7 @@ def train(
         weights = [data.weight for data in data_sets for _ in data.examples]
         looks = [image for image in told for _ in range(weights[image])]
         rewarded = self_critical(
-            decoder,
+            learner,
             recipe,
             features,
             told,

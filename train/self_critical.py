@@ -66,7 +66,7 @@ def self_critical(
     places = {image: place for place, image in enumerate(references)}
     generate = rollout(decoder, vocabulary, recipe.max_caption_length)
     rate = learning_rate(recipe, recipe.self_critical_learning_rate, recipe.self_critical_epochs * steps)
-    optimizer = adam(rate, recipe.clip_norm, precision)
+    optimizer = adam(rate, recipe.clip_norm, precision, slow=decoder.slow, share=recipe.encoder_learning_rate)
     optimizer.build(decoder.trainable_variables)
 
     @tf.function(reduce_retracing=True)
