@@ -182,13 +182,11 @@ def _features(options: argparse.Namespace) -> None:
     recipe = with_settings(RECIPES[options.recipe], options.set)
 
     from train.captions import DataSet
-    from train.fine_tuning import split
-    from train.run import cached_features
+    from train.run import cached_features, divided
 
     data_sets = [DataSet.parse(argument, options.data_dir) for argument in options.captions]
     encoder = _encoder(options, _start(options))
-    cached = split(encoder).trunk if recipe.fine_tuned else encoder
-    features = cached_features(data_sets, cached, options.cache, mirrored=recipe.mirrored)
+    features = cached_features(data_sets, divided(encoder, recipe).cached, options.cache, mirrored=recipe.mirrored)
     print(f"{features.directory}: {len(features):,} images, {len(features.broken):,} of them broken")
 
 

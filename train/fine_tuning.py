@@ -42,6 +42,7 @@ def split(encoder: Encoder) -> Split:
     seen = keras.Input(trunk.output_shape[1:])
     feature_map = keras.Model(between, backbone.output)(layers.Reshape(between.shape[1:])(seen), training=False)
     tail = keras.Model(seen, layers.Reshape((-1, feature_map.shape[-1]))(feature_map), name="tail")
+    tail.trainable = False  # as its layers are: Keras does not hand on to them what a model seems to be already
     return Split(Encoder(f"{encoder.name} up to {spec.frozen_to}", encoder.size, trunk), tail)
 
 

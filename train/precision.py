@@ -48,11 +48,11 @@ def adam(
 
     The variables in ``slow`` learn at that share of the rate.
     """
-    optimizer = _Adam(rate, clip_norm, slow, share)
+    optimizer = TwoRateAdam(rate, clip_norm, slow, share)
     return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
 
 
-class _Adam(keras.optimizers.Adam):
+class TwoRateAdam(keras.optimizers.Adam):
     """Adam with two rates, which Keras's own does not have."""
 
     def __init__(self, rate: Rate, clip_norm: float | None, slow: Sequence[keras.Variable], share: float):

@@ -93,12 +93,7 @@ def train(
     if start:
         vocabulary = extended(start.vocabulary, vocabulary)
     say(f"{len(vocabulary):,} tokens")
-    cached, tail = split(encoder) if recipe.fine_tuned else (encoder, None)
-    if tail:
-        say(
-            f"fine-tuning: {tail.count_params():,} of the encoder's {encoder.model.count_params():,} weights learn; the "
-            f"cache keeps what the frozen ones before them make of each image"
-        )
+    cached, tail = divided(encoder, recipe)
     features = cached_features(data_sets, cached, cache, mirrored=recipe.mirrored)
     captions = encode_captions(data_sets, vocabulary, recipe, left_out=features.broken)
     batches = Batches(features, *captions, pad_id=vocabulary.pad_id, batch_size=recipe.batch_size, seed=seed)
@@ -184,6 +179,26 @@ def train(
     for checkpoint in checkpoints:
         checkpoint.remove()
     return manifest
+
+
+class Divided(NamedTuple):
+    """An encoder in what the cache keeps the answers of, and what learns: None if nothing does."""
+
+    cached: Encoder
+    tail: keras.Model | None
+
+
+def divided(encoder: Encoder, recipe: Recipe) -> Divided:
+    """Divides the encoder as the recipe wants it, and says so."""
+    if not recipe.fine_tuned:
+        return Divided(encoder, None)
+    trunk, tail = split(encoder)
+    _, positions, channels = trunk.model.output_shape
+    say(
+        f"the last {tail.count_params():,} of the encoder's {encoder.model.count_params():,} weights are fine-tuned; the "
+        f"cache keeps what the frozen ones before them say of each image, {positions} x {channels} numbers"
+    )
+    return Divided(trunk, tail)
 
 
 def cached_features(

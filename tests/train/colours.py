@@ -44,12 +44,14 @@ def write_colours(folder: Path) -> Path:
 
 
 def add_tiny_encoder() -> None:
-    """``--encoder tiny``: one convolution."""
+    """``--encoder tiny``: one convolution, and another one that can be fine-tuned."""
 
     def build(size: tuple[int, int], weights: str | None) -> keras.Model:
         pixels = keras.Input((*size, 3))
         kernel = size[0] // 2
-        convolution = keras.layers.Conv2D(5, kernel, kernel, kernel_initializer=keras.initializers.GlorotUniform(0))
-        return keras.Model(pixels, convolution(pixels))
+        glorot = keras.initializers.GlorotUniform
+        grid = keras.layers.Conv2D(6, kernel, kernel, kernel_initializer=glorot(0), name="grid")(pixels)
+        x = keras.layers.BatchNormalization()(grid)
+        return keras.Model(pixels, keras.layers.Conv2D(5, 1, kernel_initializer=glorot(1))(x))
 
-    ENCODERS["tiny"] = Spec(build, SIZE, keras.layers.Rescaling(1 / 127.5, -1.0))
+    ENCODERS["tiny"] = Spec(build, SIZE, keras.layers.Rescaling(1 / 127.5, -1.0), "grid")

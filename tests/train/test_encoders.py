@@ -41,7 +41,7 @@ def test_a_missing_download_names_the_option(monkeypatch: pytest.MonkeyPatch) ->
     def offline(size: tuple[int, int], weights: str | None) -> None:
         raise Exception("URL fetch failure")  # what Keras raises
 
-    monkeypatch.setitem(ENCODERS, "ResNet50", encoders.Spec(offline, 224, lambda pixels: pixels))  # type: ignore[arg-type]
+    monkeypatch.setitem(ENCODERS, "ResNet50", encoders.Spec(offline, 224, lambda pixels: pixels, ""))  # type: ignore[arg-type]
     with pytest.raises(EncoderError, match="--encoder_weights FILE"):
         build_encoder("ResNet50")
     with pytest.raises(EncoderError, match="--encoder_weights"):

@@ -71,7 +71,9 @@ def test_an_interrupted_cache_goes_on(tmp_path: Path, images: list[Path]) -> Non
         np.testing.assert_array_equal(again[index, 0], whole[index, 0])
 
 
-def test_other_weights_views_or_files_are_another_cache(tmp_path: Path, images: list[Path]) -> None:
+def test_other_weights_views_or_files_are_another_cache(
+    tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def directory(encoder: Encoder, mirrored: bool = False) -> Path:
         return FeatureCache(tmp_path / "cache", encoder, images, mirrored=mirrored).directory
 
@@ -79,6 +81,9 @@ def test_other_weights_views_or_files_are_another_cache(tmp_path: Path, images: 
     assert directory(tiny_encoder(SIZE)) == first
     assert directory(tiny_encoder(SIZE, seed=1)) != first
     assert directory(tiny_encoder(SIZE), mirrored=True) != first
+    monkeypatch.chdir(tmp_path)
+    here = [Path("..") / tmp_path.name / file.name for file in images]
+    assert FeatureCache("cache", tiny_encoder(SIZE), here, mirrored=False).directory.name == first.name
     os.utime(images[0], (1, 1))
     assert directory(tiny_encoder(SIZE)) != first
 
