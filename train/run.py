@@ -195,8 +195,8 @@ def divided(encoder: Encoder, recipe: Recipe) -> Divided:
     trunk, tail = split(encoder)
     _, positions, channels = trunk.model.output_shape
     say(
-        f"the last {tail.count_params():,} of the encoder's {encoder.model.count_params():,} weights are fine-tuned; the "
-        f"cache keeps what the frozen ones before them say of each image, {positions} x {channels} numbers"
+        f"the last {tail.count_params():,} of the encoder's {encoder.model.count_params():,} weights are fine-tuned; "
+        f"the cache keeps what the frozen ones before them say of each image, {positions} x {channels} numbers"
     )
     return Divided(trunk, tail)
 
