@@ -18,6 +18,7 @@ from train.decoder import Decoder
 from train.loop import History, Report, loop
 from train.precision import Precision, Rate, adam
 from train.recipe import Recipe
+from train.replicas import part, summed, vary_dropout
 
 
 def fit(
@@ -27,6 +28,7 @@ def fit(
     *,
     pad_id: int,
     precision: Precision = "float32",
+    strategy: tf.distribute.Strategy | None = None,
     dev: Callable[[], float] | None = None,
     checkpoint: Checkpoint | None = None,
     report: Report = lambda step, measured: None,
@@ -39,15 +41,18 @@ def fit(
       batches: of features and captions.
       pad_id: id that stands for no word; the loss leaves it out.
       precision: of the products; see ``train.precision``.
+      strategy: under which the decoder was built; see ``train.replicas``.
       dev, checkpoint, report: see ``train.loop``.
 
     Returns:
       The mean loss of each epoch, in nats a word, and what ``dev`` measured.
     """
     steps = recipe.epochs * batches.steps_per_epoch
+    strategy = strategy or tf.distribute.get_strategy()
     rate = learning_rate(recipe, recipe.learning_rate, steps)
-    optimizer = adam(rate, recipe.clip_norm, precision, slow=decoder.slow, share=recipe.encoder_learning_rate)
-    optimizer.build(decoder.trainable_variables)
+    with strategy.scope():
+        optimizer = adam(rate, recipe.clip_norm, precision, slow=decoder.slow, share=recipe.encoder_learning_rate)
+        optimizer.build(decoder.trainable_variables)
 
     @tf.function(
         input_signature=[
@@ -56,14 +61,21 @@ def fit(
         ]
     )
     def train_step(feature_map: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            features, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=True)
-            logits, _, _ = decoder.words([tokens[:, :-1], state, features], training=True)
-            loss = caption_loss(logits, tokens[:, 1:], pad_id, recipe.label_smoothing)
-            scaled = optimizer.scale_loss(loss)
-        variables = decoder.trainable_variables
-        optimizer.apply(tape.gradient(scaled, [variable.value for variable in variables]), variables)
-        return loss
+        real = tf.math.count_nonzero(tokens[:, 1:] != pad_id, dtype=tf.float32)
+
+        def learn(feature_map: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
+            feature_map, tokens = part(feature_map, tokens)
+            vary_dropout(decoder.variables)
+            with tf.GradientTape() as tape:
+                features, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=True)
+                logits, _, _ = decoder.words([tokens[:, :-1], state, features], training=True)
+                loss = caption_loss(logits, tokens[:, 1:], pad_id, recipe.label_smoothing, real=real)
+                scaled = optimizer.scale_loss(loss)
+            variables = decoder.trainable_variables
+            optimizer.apply(summed(tape.gradient(scaled, [variable.value for variable in variables])), variables)
+            return loss
+
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(learn, (feature_map, tokens)), axis=None)
 
     with ThreadPoolExecutor(1) as pool:  # the next batch is read while this one trains
         ahead: dict[int, Future[Batch]] = {}
@@ -87,7 +99,9 @@ def fit(
         )
 
 
-def caption_loss(logits: tf.Tensor, targets: tf.Tensor, pad_id: int, smoothing: float = 0.0) -> tf.Tensor:
+def caption_loss(
+    logits: tf.Tensor, targets: tf.Tensor, pad_id: int, smoothing: float = 0.0, *, real: tf.Tensor | None = None
+) -> tf.Tensor:
     """Cross-entropy in nats, mean over the real tokens of the batch.
 
     Args:
@@ -95,13 +109,14 @@ def caption_loss(logits: tf.Tensor, targets: tf.Tensor, pad_id: int, smoothing: 
       targets: int32 [batch, length].
       pad_id: id whose places are left out.
       smoothing: share of each target's probability that is spread evenly over the vocabulary.
+      real: how many real tokens the whole batch has, where this is a part of it.
     """
     chosen = tf.gather(logits, targets, batch_dims=2)
     losses = tf.reduce_logsumexp(logits, axis=-1) - (1 - smoothing) * chosen
     if smoothing:
         losses -= smoothing * tf.reduce_mean(logits, axis=-1)
-    real = tf.cast(targets != pad_id, losses.dtype)
-    return tf.reduce_sum(losses * real) / tf.reduce_sum(real)
+    counts = tf.cast(targets != pad_id, losses.dtype)
+    return tf.reduce_sum(losses * counts) / (tf.reduce_sum(counts) if real is None else real)
 
 
 def learning_rate(recipe: Recipe, highest: float, steps: int) -> Rate:

@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from beam_job.devices import HALF_PRECISION_FROM, gpus
+from train.replicas import Adam
 
 Precision: TypeAlias = Literal["float16", "bfloat16", "float32"]
 Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
@@ -52,7 +53,7 @@ def adam(
     return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
 
 
-class TwoRateAdam(keras.optimizers.Adam):
+class TwoRateAdam(Adam):
     """Adam with two rates, which Keras's own does not have."""
 
     def __init__(self, rate: Rate, clip_norm: float | None, slow: Sequence[keras.Variable], share: float):

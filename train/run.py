@@ -32,6 +32,7 @@ from train.loop import Report
 from train.precision import mixed_precision
 from train.progress import Progress
 from train.recipe import Recipe
+from train.replicas import in_words, strategy_for
 from train.self_critical import self_critical, steps_in_epoch
 from train.start import extended, load_decoder, shaped_like
 from train.text import build_vocabulary, words
@@ -100,7 +101,10 @@ def train(
     keras.utils.set_random_seed(seed)  # here, so that the decoder's weights do not depend on what was built before
     if not (tail and gpus()):  # GPUs have no deterministic gradient of depthwise convolutions: it would be an error
         tf.config.experimental.enable_op_determinism()
-    decoder = build_decoder(recipe, encoder.model.output_shape[-1], len(vocabulary))
+    strategy = strategy_for(recipe)
+    say(f"training on {in_words(strategy)}")
+    with strategy.scope():
+        decoder = build_decoder(recipe, encoder.model.output_shape[-1], len(vocabulary))
     if start:
         load_decoder(start, decoder)
     learner = with_tail(decoder, tail) if tail else decoder
@@ -134,6 +138,7 @@ def train(
         batches,
         pad_id=vocabulary.pad_id,
         precision=precision,
+        strategy=strategy,
         dev=dev,
         checkpoint=checkpoints[0],
         report=_report("training", recipe.epochs, batches.steps_per_epoch, logs),
@@ -166,6 +171,7 @@ def train(
             looks=looks,
             seed=seed,
             precision=precision,
+            strategy=strategy,
             dev=dev,
             checkpoint=checkpoints[1],
             report=_report("self-critical", recipe.self_critical_epochs, steps_in_epoch(recipe, len(looks)), logs),

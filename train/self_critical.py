@@ -23,6 +23,7 @@ from train.fit import learning_rate
 from train.loop import History, Report, loop
 from train.precision import Precision, adam
 from train.recipe import Recipe
+from train.replicas import part, summed
 from train.rollout import rollout
 from train.text import words
 
@@ -37,6 +38,7 @@ def self_critical(
     looks: Sequence[int],
     seed: int,
     precision: Precision = "float32",
+    strategy: tf.distribute.Strategy | None = None,
     dev: Callable[[], float] | None = None,
     checkpoint: Checkpoint | None = None,
     report: Report = lambda step, measured: None,
@@ -52,6 +54,7 @@ def self_critical(
       looks: the images of an epoch; those that weigh more are there several times.
       seed: of the order, the views and the draws.
       precision: of the products; see ``train.precision``.
+      strategy: under which the decoder was built; see ``train.replicas``. Captions are drawn on the first device.
       dev, checkpoint, report: see ``train.loop``.
 
     Returns:
@@ -66,24 +69,33 @@ def self_critical(
     places = {image: place for place, image in enumerate(references)}
     generate = rollout(decoder, vocabulary, recipe.max_caption_length)
     rate = learning_rate(recipe, recipe.self_critical_learning_rate, recipe.self_critical_epochs * steps)
-    optimizer = adam(rate, recipe.clip_norm, precision, slow=decoder.slow, share=recipe.encoder_learning_rate)
-    optimizer.build(decoder.trainable_variables)
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope():
+        optimizer = adam(rate, recipe.clip_norm, precision, slow=decoder.slow, share=recipe.encoder_learning_rate)
+        optimizer.build(decoder.trainable_variables)
 
     @tf.function(reduce_retracing=True)
     def reinforce(feature_map: tf.Tensor, drawn: tf.Tensor, advantage: tf.Tensor) -> None:
-        """``drawn`` int32 [images * draws, length] without ``<start>``; ``advantage`` float32 [images * draws]."""
-        start = tf.fill([tf.shape(drawn)[0], 1], vocabulary.start_id)
-        with tf.GradientTape() as tape:
-            # Without dropout, so that the captions have the probability that they were drawn with.
-            encoded, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=False)
-            encoded, state = tf.repeat(encoded, draws, axis=0), tf.repeat(state, draws, axis=0)
-            logits, _, _ = decoder.words([tf.concat([start, drawn[:, :-1]], 1), state, encoded], training=False)
-            surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, logits / temperature)
-            real = tf.cast(drawn != vocabulary.pad_id, tf.float32)
-            loss = tf.reduce_sum(advantage[:, None] * surprise * real) / tf.reduce_sum(real)
-            scaled = optimizer.scale_loss(loss)
-        variables = decoder.trainable_variables
-        optimizer.apply(tape.gradient(scaled, [variable.value for variable in variables]), variables)
+        """``drawn`` int32 [images * draws, length] without ``<start>``; ``advantage`` float32 [images, draws]."""
+        real = tf.cast(drawn != vocabulary.pad_id, tf.float32)
+        weights = tf.reshape(advantage, [-1, 1]) * real
+        by_image = [tf.reshape(rows, [-1, draws, tf.shape(drawn)[1]]) for rows in (drawn, weights)]
+
+        def learn(feature_map: tf.Tensor, *by_image: tf.Tensor) -> None:
+            feature_map, *by_image = part(feature_map, *by_image)
+            drawn, weights = (tf.reshape(rows, [-1, tf.shape(rows)[2]]) for rows in by_image)
+            start = tf.fill([tf.shape(drawn)[0], 1], vocabulary.start_id)
+            with tf.GradientTape() as tape:
+                # Without dropout, so that the captions have the probability that they were drawn with.
+                encoded, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=False)
+                encoded, state = tf.repeat(encoded, draws, axis=0), tf.repeat(state, draws, axis=0)
+                logits, _, _ = decoder.words([tf.concat([start, drawn[:, :-1]], 1), state, encoded], training=False)
+                surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, logits / temperature)
+                scaled = optimizer.scale_loss(tf.reduce_sum(weights * surprise) / tf.reduce_sum(real))
+            variables = decoder.trainable_variables
+            optimizer.apply(summed(tape.gradient(scaled, [variable.value for variable in variables])), variables)
+
+        strategy.run(learn, (feature_map, *by_image))
 
     def rewards(captions: tf.Tensor, chosen: np.ndarray) -> np.ndarray:
         scores = []
@@ -102,7 +114,7 @@ def self_critical(
         reward = rewards(drawn, chosen)
         by_image = reward.reshape(at_once, draws)
         others = (by_image.sum(axis=1, keepdims=True) - by_image) / (draws - 1)
-        reinforce(feature_map, drawn, tf.constant((by_image - others).reshape(-1)))
+        reinforce(feature_map, drawn, tf.constant(by_image - others))
         return -float(np.mean(reward))
 
     return loop(
