@@ -81,8 +81,8 @@ def self_critical(
         weights = tf.reshape(advantage, [-1, 1]) * real
         by_image = [tf.reshape(rows, [-1, draws, tf.shape(drawn)[1]]) for rows in (drawn, weights)]
 
-        def learn(feature_map: tf.Tensor, *by_image: tf.Tensor) -> None:
-            feature_map, *by_image = part(feature_map, *by_image)
+        def learn(*batch: tf.Tensor) -> None:
+            feature_map, *by_image = part(*batch)
             drawn, weights = (tf.reshape(rows, [-1, tf.shape(rows)[2]]) for rows in by_image)
             start = tf.fill([tf.shape(drawn)[0], 1], vocabulary.start_id)
             with tf.GradientTape() as tape:
