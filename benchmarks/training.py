@@ -30,7 +30,7 @@ from train.decoder import build_decoder
 from train.encoders import Encoder, build_encoder
 from train.features import FeatureCache
 from train.fit import caption_loss
-from train.precision import mixed_precision
+from train.precision import best_precision, mixed
 from train.recipe import REFERENCE
 
 WORDS = 10.5  # mean length of COCO's captions, rounded up to what a batch of similar ones is padded to
@@ -76,8 +76,9 @@ def epoch(images: list[Path]) -> None:
         slowest = 0.0
         print("| way | s for an epoch | ms an image | times as fast |\n|---|---|---|---|")
         for name, length, vocabulary, features in rows:
-            precision = mixed_precision(full=name != FIT)
-            seconds = train_epoch(len(images), length, vocabulary, features)
+            precision = best_precision(full=name != FIT)
+            with mixed(precision):
+                seconds = train_epoch(len(images), length, vocabulary, features)
             slowest = slowest or seconds
             figures = f"{seconds:.2f} | {1000 * seconds / len(images):.1f} | {slowest / seconds:.0f}"
             print(f"| {name}, {precision} | {figures} |", flush=True)

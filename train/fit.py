@@ -16,7 +16,7 @@ from train.batches import Batch, Batches
 from train.checkpoint import Checkpoint
 from train.decoder import Decoder
 from train.loop import History, Report, loop
-from train.precision import Precision, Rate, adam
+from train.precision import Precision, Rate, adam, mixed
 from train.recipe import Recipe
 from train.replicas import part, summed, vary_dropout
 
@@ -77,7 +77,7 @@ def fit(
 
         return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(learn, (feature_map, tokens)), axis=None)
 
-    with ThreadPoolExecutor(1) as pool:  # the next batch is read while this one trains
+    with mixed(precision), ThreadPoolExecutor(1) as pool:  # the next batch is read while this one trains
         ahead: dict[int, Future[Batch]] = {}
 
         def step(number: int) -> float:

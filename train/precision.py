@@ -1,13 +1,15 @@
 """Mixed precision where the device has it: products in half precision, weights and sums in single precision.
 
-    precision = mixed_precision()               # "float16", "bfloat16" or "float32"
+    precision = best_precision()                # "float16", "bfloat16" or "float32"
     optimizer = adam(1e-3, 5.0, precision)
     optimizer = adam(1e-3, 5.0, precision, slow=decoder.slow, share=0.1)
+    with mixed(precision): ...                  # training steps
 
 TensorFlow rewrites its graphs for it, so that no model has to know.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -21,20 +23,32 @@ Precision: TypeAlias = Literal["float16", "bfloat16", "float32"]
 Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 
 
-def mixed_precision(*, full: bool = False) -> Precision:
-    """Switches it on for all graphs of this process that have not run yet, where the device is made for it.
+def best_precision(*, full: bool = False) -> Precision:
+    """What this machine is made for: GPUs with tensor cores multiply in float16, CPUs with AMX in bfloat16.
 
-    GPUs with tensor cores multiply in float16, CPUs with the AMX instructions in bfloat16: there an epoch takes half
-    the time or so. ``full`` switches it off.
+    An epoch takes half the time or so there. ``full`` asks for float32 anyway.
     """
-    precision = "float32" if full else _best()
-    tf.config.optimizer.set_experimental_options(
-        {
-            "auto_mixed_precision": precision == "float16",
-            "auto_mixed_precision_onednn_bfloat16": precision == "bfloat16",
-        }
-    )
-    return precision
+    if full:
+        return "float32"
+    if found := gpus():
+        abilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in found]
+        return "float16" if min(abilities) >= HALF_PRECISION_FROM else "float32"
+    cpu = Path("/proc/cpuinfo")
+    return "bfloat16" if cpu.exists() and "amx_bf16" in cpu.read_text(errors="replace") else "float32"
+
+
+@contextmanager
+def mixed(precision: Precision) -> Iterator[None]:
+    """Graphs that run for the first time in here multiply in that precision."""
+    options = {"float16": "auto_mixed_precision", "bfloat16": "auto_mixed_precision_onednn_bfloat16"}
+    option = options.get(precision)
+    if option:
+        tf.config.optimizer.set_experimental_options({option: True})
+    try:
+        yield
+    finally:
+        if option:
+            tf.config.optimizer.set_experimental_options({option: False})
 
 
 def adam(
@@ -65,12 +79,3 @@ class TwoRateAdam(Adam):
         slow = {self._get_variable_index(one) for one in self._slow}
         share = self._share if self._get_variable_index(variable) in slow else 1.0
         super().update_step(gradient, variable, learning_rate * share)
-
-
-def _best() -> Precision:
-    found = gpus()
-    if found:
-        abilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in found]
-        return "float16" if min(abilities) >= HALF_PRECISION_FROM else "float32"
-    cpu = Path("/proc/cpuinfo")
-    return "bfloat16" if cpu.exists() and "amx_bf16" in cpu.read_text(errors="replace") else "float32"

@@ -5,19 +5,17 @@ import json
 import os
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from beam_job.devices import gpus
 from beam_job.model_directory import Manifest, OpenModel
-from beam_job.vocabulary import Vocabulary
 from train.batches import Batches
 from train.captions import CaptionsError, DataSet
 from train.checkpoint import Checkpoint
@@ -29,22 +27,16 @@ from train.features import FeatureCache
 from train.fine_tuning import split, with_tail
 from train.fit import fit
 from train.loop import Report
-from train.precision import mixed_precision
+from train.precision import best_precision
 from train.progress import Progress
 from train.recipe import Recipe
 from train.replicas import in_words, strategy_for
 from train.self_critical import self_critical, steps_in_epoch
 from train.start import extended, load_decoder, shaped_like
-from train.text import build_vocabulary, words
+from train.targets import looks, references, targets
+from train.text import build_vocabulary
 
 _NAMED = 20  # of what is left out; the rest is counted
-
-
-class Captions(NamedTuple):
-    """What the decoder learns to say: ``images`` int [captions] indexes the images, ``tokens`` holds each one's ids."""
-
-    images: np.ndarray
-    tokens: list[list[int]]
 
 
 def train(
@@ -96,7 +88,7 @@ def train(
     say(f"{len(vocabulary):,} tokens")
     cached, tail = divided(encoder, recipe)
     features = cached_features(data_sets, cached, cache, mirrored=recipe.mirrored)
-    captions = encode_captions(data_sets, vocabulary, recipe, left_out=features.broken)
+    captions = targets(data_sets, vocabulary, recipe, left_out=features.broken)
     batches = Batches(features, *captions, pad_id=vocabulary.pad_id, batch_size=recipe.batch_size, seed=seed)
     keras.utils.set_random_seed(seed)  # here, so that the decoder's weights do not depend on what was built before
     if not (tail and gpus()):  # GPUs have no deterministic gradient of depthwise convolutions: it would be an error
@@ -114,7 +106,7 @@ def train(
         dev_features = cached_features([dev_set], cached, cache, mirrored=False)
         found = references([dev_set], left_out=dev_features.broken)
         dev = Dev(dev_features, found, learner, vocabulary, recipe.max_caption_length).cider
-    precision = mixed_precision(full=full_precision)  # after the encoder, whose features are cached in full
+    precision = best_precision(full=full_precision)
     key = _key(
         recipe=asdict(recipe),
         seed=seed,
@@ -160,21 +152,20 @@ def train(
         training["dev_cider_by_epoch"] = [round(cider, 2) for cider in history.dev_cider]
     if recipe.self_critical_epochs:
         told = references(data_sets, left_out=features.broken)
-        weights = [data.weight for data in data_sets for _ in data.examples]
-        looks = [image for image in told for _ in range(weights[image])]
+        seen = looks(data_sets, left_out=features.broken)
         rewarded = self_critical(
             learner,
             recipe,
             features,
             told,
             vocabulary,
-            looks=looks,
+            looks=seen,
             seed=seed,
             precision=precision,
             strategy=strategy,
             dev=dev,
             checkpoint=checkpoints[1],
-            report=_report("self-critical", recipe.self_critical_epochs, steps_in_epoch(recipe, len(looks)), logs),
+            report=_report("self-critical", recipe.self_critical_epochs, steps_in_epoch(recipe, len(seen)), logs),
         )
         training["reward_by_epoch"] = [round(-100 * loss, 2) for loss in rewarded.losses]
         if dev_set:
@@ -227,32 +218,6 @@ def cached_features(
         )
     _name_left_out("broken images", broken)
     return features
-
-
-def references(data_sets: Sequence[DataSet], left_out: Collection[int] = ()) -> dict[int, tuple[str, ...]]:
-    """The captions by the number of their image, counted through all data sets."""
-    examples = [example for data in data_sets for example in data.examples]
-    return {index: example.captions for index, example in enumerate(examples) if index not in left_out}
-
-
-def encode_captions(
-    data_sets: Sequence[DataSet], vocabulary: Vocabulary, recipe: Recipe, left_out: Collection[int] = ()
-) -> Captions:
-    """The captions as ids from ``<start>`` to ``<end>``, those of weighty data sets several times.
-
-    ``left_out`` holds indices of images, counted through all data sets, whose captions are not used.
-    """
-    images, tokens, image = [], [], -1
-    for data in data_sets:
-        for example in data.examples:
-            image += 1
-            if image in left_out:
-                continue
-            for caption in example.captions[: recipe.captions_per_image]:
-                ids = vocabulary.encode(words(caption)[: recipe.max_caption_length - 1])
-                images += data.weight * [image]
-                tokens += data.weight * [[vocabulary.start_id, *ids, vocabulary.end_id]]
-    return Captions(np.array(images), tokens)
 
 
 def say(line: str) -> None:

@@ -21,7 +21,7 @@ from train.decoder import Decoder
 from train.dev import spoken
 from train.fit import learning_rate
 from train.loop import History, Report, loop
-from train.precision import Precision, adam
+from train.precision import Precision, adam, mixed
 from train.recipe import Recipe
 from train.replicas import part, summed
 from train.rollout import rollout
@@ -117,17 +117,18 @@ def self_critical(
         reinforce(feature_map, drawn, tf.constant(by_image - others))
         return -float(np.mean(reward))
 
-    return loop(
-        step,
-        decoder,
-        optimizer,
-        epochs=recipe.self_critical_epochs,
-        steps_per_epoch=steps,
-        patience=recipe.patience,
-        dev=dev,
-        checkpoint=checkpoint,
-        report=report,
-    )
+    with mixed(precision):
+        return loop(
+            step,
+            decoder,
+            optimizer,
+            epochs=recipe.self_critical_epochs,
+            steps_per_epoch=steps,
+            patience=recipe.patience,
+            dev=dev,
+            checkpoint=checkpoint,
+            report=report,
+        )
 
 
 def steps_in_epoch(recipe: Recipe, looks: int) -> int:

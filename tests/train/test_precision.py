@@ -1,0 +1,46 @@
+"""Mixed precision: what is chosen for which device, and that it is on in training only."""
+
+from unittest import mock
+
+import pytest
+import tensorflow as tf
+
+from train import precision
+from train.precision import Precision, adam, best_precision, mixed
+
+
+@pytest.mark.parametrize(
+    ("abilities", "expected"), [([(7, 5)], "float16"), ([(8, 0), (6, 1)], "float32"), ([(6, 1)], "float32")]
+)
+def test_gpus_with_tensor_cores_take_float16(abilities: list[tuple[int, int]], expected: Precision) -> None:
+    with (
+        mock.patch.object(precision, "gpus", lambda: abilities),
+        mock.patch.object(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": gpu}),
+    ):
+        assert best_precision() == expected
+        assert best_precision(full=True) == "float32"
+
+
+def test_cpus_take_bfloat16_where_they_have_amx() -> None:
+    with mock.patch.object(precision, "Path") as path:
+        path.return_value.read_text.return_value = "flags : fpu avx512f amx_bf16 amx_tile"
+        assert best_precision() == "bfloat16"
+        path.return_value.read_text.return_value = "flags : fpu avx512f"
+        assert best_precision() == "float32"
+
+
+@pytest.mark.parametrize("chosen", ["float16", "bfloat16", "float32"])
+def test_it_is_on_in_training_only(chosen: Precision) -> None:
+    def on() -> set[str]:
+        options = tf.config.optimizer.get_experimental_options()
+        return {name for name, value in options.items() if name.startswith("auto_mixed_precision") and value}
+
+    with pytest.raises(RuntimeError, match="full disk"), mixed(chosen):
+        assert len(on()) == (chosen != "float32")
+        raise RuntimeError("full disk")
+    assert not on()
+
+
+def test_a_narrow_range_gets_a_loss_scale() -> None:
+    assert float(adam(1e-3, None, "float16").scale_loss(tf.constant(1.0))) > 1000
+    assert float(adam(1e-3, None, "bfloat16").scale_loss(tf.constant(1.0))) == 1
