@@ -160,7 +160,7 @@ def _fit(options: argparse.Namespace) -> None:
     start = _start(options)
     manifest = train(
         data_sets,
-        _encoder(options, start),
+        _encoder(options, recipe, start),
         recipe,
         options.output,
         cache=options.cache,
@@ -185,7 +185,7 @@ def _features(options: argparse.Namespace) -> None:
     from train.run import cached_features, divided
 
     data_sets = [DataSet.parse(argument, options.data_dir) for argument in options.captions]
-    encoder = _encoder(options, _start(options))
+    encoder = _encoder(options, recipe, _start(options))
     features = cached_features(data_sets, divided(encoder, recipe).cached, options.cache, mirrored=recipe.mirrored)
     print(f"{features.directory}: {len(features):,} images, {len(features.broken):,} of them broken")
 
@@ -196,15 +196,16 @@ def _start(options: argparse.Namespace) -> "OpenModel | None":
     return open_model(DEFAULT_MODEL if options.start == "default" else options.start) if options.start else None
 
 
-def _encoder(options: argparse.Namespace, start: "OpenModel | None") -> "Encoder":
+def _encoder(options: argparse.Namespace, recipe: Recipe, start: "OpenModel | None") -> "Encoder":
     from train.encoders import build_encoder
     from train.start import load_encoder
 
     if not start:
-        return build_encoder(options.encoder or "InceptionResNetV2", options.encoder_weights or "imagenet")
+        name = options.encoder or "InceptionResNetV2"
+        return build_encoder(name, options.encoder_weights or "imagenet", recipe.image_size)
     if options.encoder or options.encoder_weights:
         raise ValueError("--start brings its own encoder: leave --encoder and --encoder_weights out.")
-    return load_encoder(start)
+    return load_encoder(start, recipe.image_size)
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -25,8 +25,10 @@ class StartError(ValueError):
     """A model that training can't start from; the message says why and what to do."""
 
 
-def load_encoder(model: OpenModel) -> Encoder:
+def load_encoder(model: OpenModel, size: int | None = None) -> Encoder:
     """The encoder of an exported model, frozen; its weights were stored in half precision.
+
+    ``size`` is the height and width of the images in pixels, the model's own if left out.
 
     Raises:
       StartError: the model was not exported by ``train``.
@@ -34,7 +36,7 @@ def load_encoder(model: OpenModel) -> Encoder:
     manifest = model.manifest
     if manifest.encoder not in ENCODERS:
         raise StartError(f"{model.directory}: its encoder {manifest.encoder} is not one that train knows.")
-    encoder = build_encoder(manifest.encoder, weights=None, size=manifest.image.height)
+    encoder = build_encoder(manifest.encoder, weights=None, size=size or manifest.image.height)
     for weight, stored in _stored(model, "encoder", encoder.model):
         if weight.shape != stored.shape:
             raise StartError(f"{model.directory}: its encoder's {weight.path} has another shape than this release's.")

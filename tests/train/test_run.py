@@ -129,6 +129,13 @@ def test_starting_from_an_exported_model(model: OpenModel, captions: Path, tmp_p
     assert all(np.array_equal(found[name], weight) for name, weight in before.items() if name.startswith("encoder"))
 
 
+def test_images_of_another_size(captions: Path, tmp_path: Path) -> None:
+    larger = fit(captions, tmp_path / "larger", "--set", *QUICK, "image_size=20", "epochs=1")
+    assert (larger.manifest.image.height, larger.manifest.image.width) == (20, 20)
+    shape = (20, 20, 3)
+    assert Captioner(larger, Decoding(), 1).caption([np.zeros(shape, np.uint8)], ["gs://a/1.jpg"])
+
+
 def test_features_are_made_ahead(captions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["features", "--captions", str(captions), "--encoder", "tiny", "--cache", str(tmp_path)]
     assert main(command) == 0
