@@ -26,12 +26,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     with console(verbose=options.debug) as Progress.on_terminal:
         try:
             options.command(options)
-        except (ValueError, OSError, RuntimeError) as error:
-            if options.debug:
+        except Exception as error:
+            if options.debug or not _for_people(error):
                 raise
             print(f"train: {error}", file=sys.stderr)
             return EXIT_REFUSED
     return 0
+
+
+def _for_people(error: Exception) -> bool:
+    """Whether the message says what to do; TensorFlow's own errors tell of memory and disks."""
+    return isinstance(error, ValueError | OSError | RuntimeError) or type(error).__module__.startswith("tensorflow")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,11 +66,6 @@ def _parser() -> argparse.ArgumentParser:
         default=120,
         metavar="SECONDS",
         help="How much work an interrupted run may lose; the same command goes on where it was.",
-    )
-    fit.add_argument(
-        "--full_precision",
-        action="store_true",
-        help="Train in float32 where the device would be faster in less.",
     )
     fit.add_argument("--logs", metavar="DIR", help="Write the curves for TensorBoard there.")
     fit.add_argument(
@@ -124,6 +124,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set",
         nargs="+",
+        action="extend",
         default=[],
         metavar="NAME=VALUE",
         help="Numbers of the recipe to change: epochs=20 tied=true. They are "
@@ -168,7 +169,6 @@ def _fit(options: argparse.Namespace) -> None:
         licence=options.licence,
         dev_set=dev_set,
         start=None if options.fresh_decoder else start,
-        full_precision=options.full_precision,
         checkpoint_seconds=options.checkpoint_seconds,
         logs=options.logs,
     )

@@ -129,6 +129,8 @@ def _download(name: str, size: tuple[int, int]) -> keras.Model:
         return ENCODERS[name].build(size, "imagenet")
     except EncoderError:
         raise
+    except ValueError as error:  # too small a size, say
+        raise EncoderError(f"{name}, {size[0]} x {size[1]} pixels: {error}") from error
     except Exception as error:  # keras.utils.get_file raises a bare Exception
         raise EncoderError(
             f"The ImageNet weights of {name} can't be downloaded ({error}). On a machine without internet, fetch the "

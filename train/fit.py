@@ -29,6 +29,7 @@ def fit(
     pad_id: int,
     precision: Precision = "float32",
     strategy: tf.distribute.Strategy | None = None,
+    taught: bool = False,
     dev: Callable[[], float] | None = None,
     checkpoint: Checkpoint | None = None,
     report: Report = lambda step, measured: None,
@@ -42,7 +43,7 @@ def fit(
       pad_id: id that stands for no word; the loss leaves it out.
       precision: of the products; see ``train.precision``.
       strategy: under which the decoder was built; see ``train.replicas``.
-      dev, checkpoint, report: see ``train.loop``.
+      taught, dev, checkpoint, report: see ``train.loop``.
 
     Returns:
       The mean loss of each epoch, in nats a word, and what ``dev`` measured.
@@ -93,6 +94,7 @@ def fit(
             epochs=recipe.epochs,
             steps_per_epoch=batches.steps_per_epoch,
             patience=recipe.patience,
+            taught=taught,
             dev=dev,
             checkpoint=checkpoint,
             report=report,

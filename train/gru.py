@@ -14,16 +14,20 @@ from beam_job.devices import gpus
 
 
 class GRU(layers.GRU):
-    """``keras.layers.GRU``, faster on CPUs; weights, numbers and options are the same. It takes no mask."""
+    """``keras.layers.GRU`` with Keras's own activations and biases, and without a mask, faster on CPUs.
+
+    Weights and outputs are the same.
+    """
 
     def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """Called by Keras; returns the last output, all outputs [batch, length, units] and the last state."""
-        if mask is not None or gpus():
-            return super().inner_loop(sequences, initial_state, mask, training)
         state = initial_state[0] if isinstance(initial_state, list | tuple) else initial_state
-        if sequences.shape[1] == 1:  # a single word needs no loop at all
+        # A single word needs no loop at all, and no kernel of cuDNN's, which a CPU could not run after the export.
+        if sequences.shape[1] == 1:
             last, _ = self.cell(sequences[:, 0], state, training=training)
             return last, last[:, None], [last]
+        if gpus():
+            return super().inner_loop(sequences, initial_state, mask, training)
         inputs_bias, state_bias = tf.unstack(tf.convert_to_tensor(self.cell.bias))
         projected = tf.tensordot(tf.transpose(sequences, [1, 0, 2]), self.cell.kernel.value, 1) + inputs_bias
         states = _recurrence(projected, state, tf.convert_to_tensor(self.cell.recurrent_kernel), state_bias)

@@ -17,10 +17,14 @@ Report = Callable[[int, Mapping[str, float]], None]
 
 
 class History(NamedTuple):
-    """What was measured in each epoch: the mean loss, and CIDEr on dev photos (times 100) where there are any."""
+    """What was measured in each epoch: the mean loss, and CIDEr on dev photos (times 100) where there are any.
+
+    ``dev_cider_before`` is that of what training began with, where it could speak already.
+    """
 
     losses: list[float]
     dev_cider: list[float]
+    dev_cider_before: float | None = None
 
 
 def loop(
@@ -31,6 +35,7 @@ def loop(
     epochs: int,
     steps_per_epoch: int,
     patience: int,
+    taught: bool = False,
     dev: Callable[[], float] | None = None,
     checkpoint: Checkpoint | None = None,
     report: Report = lambda step, measured: None,
@@ -43,6 +48,7 @@ def loop(
       decoder, optimizer: built; their variables are what a checkpoint keeps.
       epochs: at most.
       patience: epochs without a better dev CIDEr after which training ends; without ``dev`` it has no meaning.
+      taught: whether the decoder can speak already: what it begins with is then measured, too, and may stay the best.
       dev: measures the decoder as it is. The decoder ends with the weights that measured best.
       checkpoint: where to go on from, and where to keep what is needed for that.
       report: see ``Report``.
@@ -61,6 +67,9 @@ def loop(
         waited = len(ciders) - 1 - int(np.argmax(ciders)) if ciders else 0
         return len(losses) >= epochs * steps_per_epoch or (len(losses) % steps_per_epoch == 0 and waited >= patience)
 
+    if dev and taught and not ciders:
+        ciders, best = [dev()], _values(decoder.variables)
+        report(0, {"dev_cider": ciders[0]})
     while not over():
         losses.append(step(len(losses)))
         report(len(losses), {"loss": losses[-1]})
@@ -74,7 +83,8 @@ def loop(
     for variable, value in zip(decoder.variables, best, strict=False):  # nothing where nothing was measured
         variable.assign(value)
     by_epoch = np.array(losses).reshape(-1, steps_per_epoch)
-    return History([float(loss) for loss in by_epoch.mean(axis=1)], ciders)
+    mean = [float(loss) for loss in by_epoch.mean(axis=1)]
+    return History(mean, ciders[1:], ciders[0]) if dev and taught else History(mean, ciders)
 
 
 def _values(variables: list[keras.Variable]) -> list[np.ndarray]:

@@ -23,13 +23,11 @@ Precision: TypeAlias = Literal["float16", "bfloat16", "float32"]
 Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 
 
-def best_precision(*, full: bool = False) -> Precision:
+def best_precision() -> Precision:
     """What this machine is made for: GPUs with tensor cores multiply in float16, CPUs with AMX in bfloat16.
 
-    An epoch takes half the time or so there. ``full`` asks for float32 anyway.
+    An epoch takes half the time or so there.
     """
-    if full:
-        return "float32"
     if found := gpus():
         abilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in found]
         return "float16" if min(abilities) >= HALF_PRECISION_FROM else "float32"

@@ -15,6 +15,27 @@ class RecipeError(ValueError):
     """A number that the recipe can't have; the message says which and why."""
 
 
+# What each number must at least be; where None is allowed it stays so.
+_LEAST = {
+    "image_size": 1,
+    "width": 1,
+    "vocabulary_size": 5,  # four special tokens and a word
+    "least_frequency": 1,
+    "max_caption_length": 2,  # a word and the end
+    "captions_per_image": 1,
+    "batch_size": 1,
+    "epochs": 0,
+    "patience": 1,
+    "learning_rate": 0,
+    "warmup_steps": 0,
+    "clip_norm": 0,
+    "encoder_learning_rate": 0,
+    "self_critical_epochs": 0,
+    "self_critical_draws": 2,  # each is compared with the others
+    "self_critical_learning_rate": 0,
+}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What to build and how to train it.
@@ -39,6 +60,7 @@ class Recipe:
       schedule: "constant", or "cosine" from the learning rate down to zero.
       warmup_steps: steps in which the learning rate rises from zero.
       clip_norm: longest gradient, over all variables together; None for any.
+      mixed_precision: whether products are in half precision where the device has it, see ``train.precision``.
       fine_tuned: whether the encoder's last stages learn, too.
       encoder_learning_rate: of those stages, as a share of the decoder's.
       self_critical_epochs: looks at every image in a second stage that is rewarded by CIDEr; 0 for no such stage.
@@ -65,12 +87,28 @@ class Recipe:
     schedule: Literal["constant", "cosine"]
     warmup_steps: int
     clip_norm: float | None
+    mixed_precision: bool
     fine_tuned: bool
     encoder_learning_rate: float
     self_critical_epochs: int
     self_critical_draws: int
     self_critical_temperature: float
     self_critical_learning_rate: float
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise RecipeError(f"{name}={value}: it must be {least} or more.")
+        if not self.self_critical_temperature > 0:
+            raise RecipeError(f"self_critical_temperature={self.self_critical_temperature}: it must be more than 0.")
+        for name in ("dropout", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise RecipeError(f"{name}={getattr(self, name)}: it is a share, from 0 to under 1.")
+        if self.batch_size < self.self_critical_draws:
+            raise RecipeError(
+                f"self_critical_draws={self.self_critical_draws}: more than a batch of {self.batch_size} holds."
+            )
 
 
 REFERENCE = Recipe(
@@ -92,6 +130,7 @@ REFERENCE = Recipe(
     schedule="constant",
     warmup_steps=0,
     clip_norm=None,
+    mixed_precision=False,
     fine_tuned=False,
     encoder_learning_rate=0.1,
     self_critical_epochs=0,
@@ -119,6 +158,7 @@ DEFAULT = Recipe(
     schedule="cosine",
     warmup_steps=200,
     clip_norm=5.0,
+    mixed_precision=True,  # half the time, and the same loss to two digits
     fine_tuned=False,  # a step takes ten times as long on a CPU
     encoder_learning_rate=0.1,  # the decoder starts from nothing, the encoder from all that ImageNet taught it
     self_critical_epochs=0,  # its captions score higher and differ less from each other

@@ -21,7 +21,7 @@ import tensorflow as tf
 from beam_job.devices import gpus
 from train.recipe import Recipe
 
-_DRAWS = 2**40  # of dropout: more than any training makes on one device
+_DRAWS = 2**27  # of dropout: more than a training makes on one device; Keras counts them modulo 2**31 - 2
 
 
 def strategy_for(recipe: Recipe, devices: Sequence[str] | None = None) -> tf.distribute.Strategy:

@@ -16,7 +16,7 @@ from beam_job.vocabulary import Vocabulary
 from train.decoder import Decoder
 
 Generate = Callable[..., tf.Tensor]
-_FORBIDDEN = -1e9
+_FORBIDDEN = -1e4  # small enough for a probability of zero, and a number in half precision, too
 
 
 def rollout(decoder: Decoder, vocabulary: Vocabulary, longest: int) -> Generate:
@@ -28,8 +28,7 @@ def rollout(decoder: Decoder, vocabulary: Vocabulary, longest: int) -> Generate:
       [batch * draws, at most longest], an image's captions next to each other, ``<end>`` included where one ended,
       padded after it.
     """
-    forbidden = np.zeros(len(vocabulary), np.float32)
-    forbidden[[vocabulary.pad_id, vocabulary.unknown_id, vocabulary.start_id]] = _FORBIDDEN
+    ban = unspeakable(vocabulary)
 
     @tf.function(reduce_retracing=True)
     def generate(
@@ -42,7 +41,7 @@ def rollout(decoder: Decoder, vocabulary: Vocabulary, longest: int) -> Generate:
         chosen = tf.TensorArray(tf.int32, 0, dynamic_size=True, element_shape=[None])
         for step in tf.range(longest):
             logits, state, _ = decoder.words([token[:, None], state, features], training=False)
-            logits = logits[:, 0] + forbidden
+            logits = logits[:, 0] + ban
             if seed is None:
                 token = tf.argmax(logits, axis=-1, output_type=tf.int32)
             else:
@@ -58,3 +57,10 @@ def rollout(decoder: Decoder, vocabulary: Vocabulary, longest: int) -> Generate:
         return tf.transpose(chosen.stack())
 
     return generate
+
+
+def unspeakable(vocabulary: Vocabulary) -> np.ndarray:
+    """What to add to logits, float32 [vocabulary], so that no caption holds tokens that are no words."""
+    ban = np.zeros(len(vocabulary), np.float32)
+    ban[[vocabulary.pad_id, vocabulary.unknown_id, vocabulary.start_id]] = _FORBIDDEN
+    return ban

@@ -50,7 +50,6 @@ def train(
     licence: str,
     dev_set: DataSet | None = None,
     start: OpenModel | None = None,
-    full_precision: bool = False,
     checkpoint_seconds: float = 120,
     logs: str | os.PathLike[str] | None = None,
 ) -> Manifest:
@@ -68,7 +67,6 @@ def train(
       licence: for the manifest.
       dev_set: photos whose captions are measured after each epoch; the best epoch's weights are exported.
       start: a model whose decoder and vocabulary training starts from; its numbers for them replace the recipe's.
-      full_precision: train in float32 where the device would be faster in less.
       checkpoint_seconds: how much work a run may lose.
       logs: directory for TensorBoard.
 
@@ -90,6 +88,8 @@ def train(
     features = cached_features(data_sets, cached, cache, mirrored=recipe.mirrored)
     captions = targets(data_sets, vocabulary, recipe, left_out=features.broken)
     batches = Batches(features, *captions, pad_id=vocabulary.pad_id, batch_size=recipe.batch_size, seed=seed)
+    told, seen = references(data_sets, left_out=features.broken), looks(data_sets, left_out=features.broken)
+    steps_in_second = steps_in_epoch(recipe, len(seen)) if recipe.self_critical_epochs else 0
     keras.utils.set_random_seed(seed)  # here, so that the decoder's weights do not depend on what was built before
     if not (tail and gpus()):  # GPUs have no deterministic gradient of depthwise convolutions: it would be an error
         tf.config.experimental.enable_op_determinism()
@@ -106,7 +106,7 @@ def train(
         dev_features = cached_features([dev_set], cached, cache, mirrored=False)
         found = references([dev_set], left_out=dev_features.broken)
         dev = Dev(dev_features, found, learner, vocabulary, recipe.max_caption_length).cider
-    precision = best_precision(full=full_precision)
+    precision = best_precision() if recipe.mixed_precision else "float32"
     key = _key(
         recipe=asdict(recipe),
         seed=seed,
@@ -131,6 +131,7 @@ def train(
         pad_id=vocabulary.pad_id,
         precision=precision,
         strategy=strategy,
+        taught=bool(start),
         dev=dev,
         checkpoint=checkpoints[0],
         report=_report("training", recipe.epochs, batches.steps_per_epoch, logs),
@@ -150,9 +151,9 @@ def train(
     if dev_set:
         training["dev_set"] = {"name": dev_set.name, "images": len(dev_set.examples)}
         training["dev_cider_by_epoch"] = [round(cider, 2) for cider in history.dev_cider]
+        if history.dev_cider_before is not None:
+            training["dev_cider_before"] = round(history.dev_cider_before, 2)
     if recipe.self_critical_epochs:
-        told = references(data_sets, left_out=features.broken)
-        seen = looks(data_sets, left_out=features.broken)
         rewarded = self_critical(
             learner,
             recipe,
@@ -165,7 +166,7 @@ def train(
             strategy=strategy,
             dev=dev,
             checkpoint=checkpoints[1],
-            report=_report("self-critical", recipe.self_critical_epochs, steps_in_epoch(recipe, len(seen)), logs),
+            report=_report("self-critical", recipe.self_critical_epochs, steps_in_second, logs),
         )
         training["reward_by_epoch"] = [round(-100 * loss, 2) for loss in rewarded.losses]
         if dev_set:
@@ -227,11 +228,13 @@ def say(line: str) -> None:
 
 def _report(stage: str, epochs: int, steps_per_epoch: int, logs: str | os.PathLike[str] | None) -> Report:
     """Shows the steps and writes what was measured for TensorBoard."""
-    progress = Progress(stage, "steps", epochs * steps_per_epoch)
+    progress: Progress | None = None
     writer = tf.summary.create_file_writer(os.path.join(logs, stage)) if logs else None
 
     def report(step: int, measured: Mapping[str, float]) -> None:
+        nonlocal progress
         if "loss" in measured:
+            progress = progress or Progress(stage, "steps", epochs * steps_per_epoch, done=step - 1)
             progress(step, f"epoch {step / steps_per_epoch:.2f} loss {measured['loss']:.3f}")
         else:
             say(f"{stage}: after {step:,} steps dev CIDEr is {measured['dev_cider']:.1f}")

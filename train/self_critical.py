@@ -24,7 +24,7 @@ from train.loop import History, Report, loop
 from train.precision import Precision, adam, mixed
 from train.recipe import Recipe
 from train.replicas import part, summed
-from train.rollout import rollout
+from train.rollout import rollout, unspeakable
 from train.text import words
 
 
@@ -67,6 +67,7 @@ def self_critical(
     # The end counts as a word: otherwise captions that stop in the middle are rewarded, too.
     cider = Cider([[[*words(caption), END] for caption in captions] for captions in references.values()])
     places = {image: place for place, image in enumerate(references)}
+    ban = unspeakable(vocabulary)
     generate = rollout(decoder, vocabulary, recipe.max_caption_length)
     rate = learning_rate(recipe, recipe.self_critical_learning_rate, recipe.self_critical_epochs * steps)
     strategy = strategy or tf.distribute.get_strategy()
@@ -90,7 +91,7 @@ def self_critical(
                 encoded, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=False)
                 encoded, state = tf.repeat(encoded, draws, axis=0), tf.repeat(state, draws, axis=0)
                 logits, _, _ = decoder.words([tf.concat([start, drawn[:, :-1]], 1), state, encoded], training=False)
-                surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, logits / temperature)
+                surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, (logits + ban) / temperature)
                 scaled = optimizer.scale_loss(tf.reduce_sum(weights * surprise) / tf.reduce_sum(real))
             variables = decoder.trainable_variables
             optimizer.apply(summed(tape.gradient(scaled, [variable.value for variable in variables])), variables)
@@ -125,6 +126,7 @@ def self_critical(
             epochs=recipe.self_critical_epochs,
             steps_per_epoch=steps,
             patience=recipe.patience,
+            taught=True,
             dev=dev,
             checkpoint=checkpoint,
             report=report,
@@ -135,12 +137,12 @@ def steps_in_epoch(recipe: Recipe, looks: int) -> int:
     """Each step takes as many images as its drawn captions fill a batch; the last ones of an epoch are left out.
 
     Raises:
-      ValueError: there are too few images, or too few draws of each.
+      ValueError: there are too few images.
     """
-    at_once = recipe.batch_size // recipe.self_critical_draws if recipe.self_critical_draws > 1 else 0
-    if not 0 < at_once <= looks:
+    at_once = recipe.batch_size // recipe.self_critical_draws
+    if at_once > looks:
         raise ValueError(
             f"Batches of {recipe.batch_size} captions, {recipe.self_critical_draws} of each image, can't be had from "
-            f"{looks} images: --set batch_size=N self_critical_draws=N, which must be 2 or more."
+            f"{looks} images: --set batch_size=N."
         )
     return looks // at_once

@@ -141,7 +141,9 @@ def test_features_are_made_ahead(model: OpenModel, captions: Path, capsys: pytes
     assert "the features of 0 are not cached yet" in told
 
 
-def test_killed_and_resumed_equals_undisturbed(model: OpenModel, captions: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_equals_undisturbed(
+    model: OpenModel, captions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = arguments(captions, tmp_path / "model", "--checkpoint_seconds", "0")
     program = "import sys; from tests.train.colours import add_tiny_encoder; from train.cli import main"
     program = f"{program}; add_tiny_encoder(); main(sys.argv[1:])"
@@ -153,7 +155,9 @@ def test_killed_and_resumed_equals_undisturbed(model: OpenModel, captions: Path,
         time.sleep(0.005)
     child.kill()
     child.wait()
+    capsys.readouterr()
     assert main(command) == 0
+    assert "it goes on from its checkpoint" in capsys.readouterr().err
     resumed = open_model(tmp_path / "model")
     assert resumed.manifest.training["loss_by_epoch"] == model.manifest.training["loss_by_epoch"]
     for found, undisturbed in zip(encoder_weights(resumed), encoder_weights(model), strict=True):

@@ -32,7 +32,7 @@ class GrowingWeight:
     def dev(self) -> float:
         return self.CIDER[int(self.weight.numpy()[0, 0]) // 2 - 1]
 
-    def run(self, checkpoint: Checkpoint | None = None, *, dev: bool = True) -> History:
+    def run(self, checkpoint: Checkpoint | None = None, *, dev: bool = True, taught: bool = False) -> History:
         return loop(
             self.step,
             self.decoder,
@@ -40,6 +40,7 @@ class GrowingWeight:
             epochs=6,
             steps_per_epoch=2,
             patience=3,
+            taught=taught,
             dev=self.dev if dev else None,
             checkpoint=checkpoint,
         )
@@ -55,6 +56,20 @@ def test_without_dev_every_epoch_is_trained() -> None:
     growing = GrowingWeight()
     assert len(growing.run(dev=False).losses) == 6
     assert growing.weight.numpy() == 12.0
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_what_it_begins_with_may_stay_the_best(interrupted: bool, tmp_path: Path) -> None:
+    growing, checkpoint = GrowingWeight(), Checkpoint(tmp_path / "one.npz", every_seconds=0)
+    growing.CIDER = (10.0, 20.0, 20.0, 10.0, 5.0, 50.0)  # the last one is what it begins with, at a weight of zero
+    if interrupted:
+        step, growing.step = growing.step, lambda number: step(number) if number < 3 else pytest.fail("enough")  # type: ignore[method-assign]
+        with pytest.raises(pytest.fail.Exception):
+            growing.run(checkpoint, taught=True)
+        growing = GrowingWeight()
+        growing.CIDER = (10.0, 20.0, 20.0, 10.0, 5.0, 0.0)
+    assert growing.run(checkpoint, taught=True) == History([0.5, 2.5, 4.5], [10.0, 20.0, 20.0], 50.0)
+    assert growing.weight.numpy() == 0.0
 
 
 @pytest.mark.parametrize("broken_off", [1, 3, 7, 9])

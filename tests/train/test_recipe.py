@@ -16,7 +16,22 @@ def test_settings_of_every_kind() -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    ["epochs", "epoch=3", "epochs=2.5", "epochs=many", "tied=1", "schedule=linear", "dropout=true", "epochs=null"],
+    [
+        "epochs",
+        "epoch=3",
+        "epochs=2.5",
+        "epochs=many",
+        "tied=1",
+        "schedule=linear",
+        "dropout=true",
+        "epochs=null",
+        "batch_size=0",
+        "image_size=0",
+        "dropout=1",
+        "self_critical_draws=1",
+        "self_critical_draws=1000",
+        "self_critical_temperature=0",
+    ],
 )
 def test_nonsense_is_refused(setting: str) -> None:
     with pytest.raises(RecipeError, match=setting.split("=")[0]):

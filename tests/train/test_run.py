@@ -79,21 +79,31 @@ def test_the_curves_are_there_for_tensorboard(model: OpenModel, captions: Path) 
     assert (captions.parent / "logs" / "self-critical").is_dir()
 
 
-def test_killed_and_resumed_equals_undisturbed(model: OpenModel, captions: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("stage", "steps", "all_steps"), [("fit", 20, 112), ("reward", 2, 32)])
+def test_killed_and_resumed_equals_undisturbed(
+    stage: str,
+    steps: int,
+    all_steps: int,
+    model: OpenModel,
+    captions: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     command = arguments(captions, tmp_path / "model", "--checkpoint_seconds", "0")
     program = "import sys; from tests.train.colours import add_tiny_encoder; from train.cli import main"
     program = f"{program}; add_tiny_encoder(); main(sys.argv[1:])"
     child = subprocess.Popen([sys.executable, "-c", program, *command], cwd=ROOT)
     runs, deadline = captions.parent / "cache" / "runs", time.monotonic() + 300
-    while done(runs) < 20:
+    while done(runs, stage) < steps:
         assert child.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.005)
     child.kill()
     child.wait()
-    assert 20 <= done(runs) < 112
+    assert steps <= done(runs, stage) < all_steps
     assert not (tmp_path / "model").exists()
     assert main(command) == 0
+    assert "it goes on from its checkpoint" in capsys.readouterr().err
     resumed = open_model(tmp_path / "model")
     for curve in ("loss_by_epoch", "dev_cider_by_epoch", "reward_by_epoch", "dev_cider_by_self_critical_epoch"):
         assert resumed.manifest.training[curve] == model.manifest.training[curve]
@@ -101,9 +111,9 @@ def test_killed_and_resumed_equals_undisturbed(model: OpenModel, captions: Path,
     assert all(np.array_equal(weight, undisturbed[name]) for name, weight in weights(resumed).items())
 
 
-def done(runs: Path) -> int:
-    """Steps of the first stage that a killed run would not have to take again."""
-    for file in runs.glob("*-fit.npz"):
+def done(runs: Path, stage: str) -> int:
+    """Steps of the stage that a killed run would not have to take again."""
+    for file in runs.glob(f"*-{stage}.npz"):
         with np.load(file) as kept:
             return len(json.loads(str(kept["progress"]))["losses"])
     return 0
