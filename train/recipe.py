@@ -19,7 +19,7 @@ class RecipeError(ValueError):
 _LEAST = {
     "image_size": 1,
     "width": 1,
-    "vocabulary_size": 5,  # four special tokens and a word
+    "vocabulary_size": 1,
     "least_frequency": 1,
     "max_caption_length": 2,  # a word and the end
     "captions_per_image": 1,
