@@ -6,11 +6,15 @@ Weights are stored in half precision: half the size, and captions stay the same 
 """
 
 import os
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from beam_job.model_directory import Manifest, write_model
 from beam_job.vocabulary import Vocabulary
@@ -98,6 +102,7 @@ def export(
             tf.saved_model.save(module, path, signatures=signatures)
         except tf.errors.OpError as error:  # a full disk, say, which is no OSError here
             raise OSError(f"The model can't be written beside {directory}: {error.message}") from error
+        _name_functions_afresh(Path(path) / "saved_model.pb")
 
     return write_model(
         directory,
@@ -111,3 +116,19 @@ def export(
         metrics=metrics,
         licence=licence,
     )
+
+
+def _name_functions_afresh(file: Path) -> None:
+    """Makes equal models equal files: TensorFlow numbers functions by all that the process has done before."""
+    saved = SavedModel()
+    saved.ParseFromString(file.read_bytes())
+    text = text_format.MessageToString(saved)
+    numbered = re.compile(r"\b__[a-z_]+_(\d+)\b")
+    ranks = {number: rank for rank, number in enumerate(sorted(set(numbered.findall(text)), key=int))}
+    text = numbered.sub(lambda name: name[0].removesuffix(name[1]) + str(ranks[name[1]]), text)
+    text = re.sub(r'(key: "_user_specified_name"\s+value {\s+s: ")\d+"', r'\1"', text)
+    saved = text_format.Parse(text, SavedModel())
+    for graph in saved.meta_graphs:
+        functions = graph.graph_def.library.function
+        functions.sort(key=lambda function: function.signature.name)
+    file.write_bytes(saved.SerializeToString(deterministic=True))

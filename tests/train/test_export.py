@@ -49,3 +49,14 @@ def exported_functions_are_the_keras_models(recipe: Recipe, tmp_path: Path) -> N
 
     with pytest.raises(ModelError, match="exists already"):
         export(tmp_path / "model", encoder, decoder, vocabulary, recipe, training={}, metrics={}, licence="")
+
+
+def test_equal_models_are_equal_files(tmp_path: Path) -> None:
+    encoder, vocabulary = tiny_encoder(), build_vocabulary(["a red wall is green"], 100)
+    recipe = replace(DEFAULT, width=16)
+    decoder = build_decoder(recipe, encoder.model.output_shape[-1], len(vocabulary))
+    fingerprints = set()
+    for name in ("one", "two"):
+        made = export(tmp_path / name, encoder, decoder, vocabulary, recipe, training={}, metrics={}, licence="")
+        fingerprints.add(made.fingerprint)
+    assert len(fingerprints) == 1
