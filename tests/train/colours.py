@@ -1,6 +1,10 @@
 """Plain pictures of four colours and what they show: learned in seconds."""
 
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -55,3 +59,17 @@ def add_tiny_encoder() -> None:
         return keras.Model(pixels, keras.layers.Conv2D(5, 1, kernel_initializer=glorot(1))(x))
 
     ENCODERS["tiny"] = Spec(build, SIZE, keras.layers.Rescaling(1 / 127.5, -1.0), "grid")
+
+
+def run_and_kill(command: list[str], when: Callable[[], bool]) -> None:
+    """Runs ``train``'s command line in a process of its own and kills it, by SIGKILL, as soon as ``when`` is true."""
+    program = "import sys; from tests.train.colours import add_tiny_encoder; from train.cli import main"
+    program = f"{program}; add_tiny_encoder(); main(sys.argv[1:])"
+    child = subprocess.Popen([sys.executable, "-c", program, *command], cwd=Path(__file__).parents[2])
+    deadline = time.monotonic() + 300
+    while not when():
+        assert child.poll() is None, "the run was over before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    child.kill()
+    child.wait()

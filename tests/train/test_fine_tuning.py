@@ -1,8 +1,5 @@
 """Fine-tuning: an encoder in two is the same encoder, and only its last stages learn, more slowly than the decoder."""
 
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from beam_job.model_directory import OpenModel, open_model
-from tests.train.colours import QUICK, add_tiny_encoder, write_colours
+from tests.train.colours import QUICK, add_tiny_encoder, run_and_kill, write_colours
 from train.cli import main
 from train.decoder import Decoder, build_decoder
 from train.encoders import ENCODERS, Encoder, build_encoder
@@ -145,16 +142,8 @@ def test_killed_and_resumed_equals_undisturbed(
     model: OpenModel, captions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = arguments(captions, tmp_path / "model", "--checkpoint_seconds", "0")
-    program = "import sys; from tests.train.colours import add_tiny_encoder; from train.cli import main"
-    program = f"{program}; add_tiny_encoder(); main(sys.argv[1:])"
-    child = subprocess.Popen([sys.executable, "-c", program, *command], cwd=ROOT)
-    runs, deadline = captions.parent / "cache" / "runs", time.monotonic() + 300
-    while not list(runs.glob("*-fit.npz")):
-        assert child.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    child.kill()
-    child.wait()
+    runs = captions.parent / "cache" / "runs"
+    run_and_kill(command, when=lambda: bool(list(runs.glob("*-fit.npz"))))
     capsys.readouterr()
     assert main(command) == 0
     assert "it goes on from its checkpoint" in capsys.readouterr().err

@@ -2,9 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +11,7 @@ import tensorflow as tf
 from beam_job.captioner import Captioner
 from beam_job.decoding import Decoding
 from beam_job.model_directory import OpenModel, open_model
-from tests.train.colours import COLOURS, QUICK, add_tiny_encoder, picture, write_colours
+from tests.train.colours import COLOURS, QUICK, add_tiny_encoder, picture, run_and_kill, write_colours
 from train.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -90,16 +87,8 @@ def test_killed_and_resumed_equals_undisturbed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     command = arguments(captions, tmp_path / "model", "--checkpoint_seconds", "0")
-    program = "import sys; from tests.train.colours import add_tiny_encoder; from train.cli import main"
-    program = f"{program}; add_tiny_encoder(); main(sys.argv[1:])"
-    child = subprocess.Popen([sys.executable, "-c", program, *command], cwd=ROOT)
-    runs, deadline = captions.parent / "cache" / "runs", time.monotonic() + 300
-    while done(runs, stage) < steps:
-        assert child.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    child.kill()
-    child.wait()
+    runs = captions.parent / "cache" / "runs"
+    run_and_kill(command, when=lambda: done(runs, stage) >= steps)
     assert steps <= done(runs, stage) < all_steps
     assert not (tmp_path / "model").exists()
     assert main(command) == 0
