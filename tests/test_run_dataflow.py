@@ -12,94 +12,12 @@ import pytest
 
 from flex_template.request import METADATA
 from tests.cloud import BUCKET, dataflow_service, storage_emulator
+from tests.script_shell import SCRIPT, Shell
 from tests.tiny_model import write_tiny_model
 
 CHECKOUT = Path(__file__).parents[1]
-SCRIPT = CHECKOUT / "run_dataflow.sh"
 JOB = ["--", "--images", "gs://photos/a b/*.jpg", "--output=gs://photos/captions"]
 LAUNCH = "https://dataflow.googleapis.com/v1b3/projects/my-project/locations/europe-west4/flexTemplates:launch"
-
-STAND_IN = """#!/usr/bin/env -S python3 -I -S
-import json, os, sys
-from pathlib import Path
-name, words = Path(sys.argv[0]).name, sys.argv[1:]
-with open(os.environ["RECORD"], "a") as record:
-    record.write(json.dumps([name, *words]) + "\\n")
-answers = json.loads(Path(os.environ["ANSWERS"]).read_text())
-line = " ".join([name, *words])
-for beginning, (text, status) in sorted(answers.items(), key=lambda answer: -len(answer[0])):
-    if line.startswith(beginning):
-        print(text)
-        sys.exit(status)
-"""
-
-ANSWERS = {
-    "gcloud auth list": ("someone@example.com", 0),
-    "gcloud auth print-access-token": ("secret-token", 0),
-    "gcloud services list": (
-        "\n".join(
-            f"{name}.googleapis.com" for name in ("dataflow", "cloudbuild", "artifactregistry", "cloudscheduler")
-        ),
-        0,
-    ),
-    "gcloud storage buckets describe": ("EUROPE-WEST4", 0),
-    "gcloud compute regions describe": ("CPUS,500,10\nNVIDIA_T4_GPUS,16,4\nNVIDIA_L4_GPUS,0,0", 0),
-    "gcloud compute accelerator-types list": ("europe-west4-a", 0),
-    "gcloud scheduler jobs describe": ("", 1),
-    "python -c": ("beam2.77.0-tf2.21.0-py3.11", 0),
-}
-
-
-class Shell:
-    """Runs the script with the stand-ins on its path."""
-
-    def __init__(self, folder):
-        self._folder = folder
-        for name in ("gcloud", "curl", "python"):
-            (folder / name).write_text(STAND_IN)
-            (folder / name).chmod(0o755)
-        self.answers = dict(ANSWERS)
-        self.settings = {
-            "CAPTION_PROJECT": "my-project",
-            "CAPTION_REGION": "europe-west4",
-            "CAPTION_BUCKET": "gs://my-bucket",
-            "CAPTION_PYTHON": str(folder / "python"),
-            "CAPTION_POLL_SECONDS": "0",
-        }
-        self.path = f"{folder}{os.pathsep}{os.environ['PATH']}"
-
-    def __call__(self, *arguments, status=0):
-        (self._folder / "record").write_text("")
-        (self._folder / "answers").write_text(json.dumps(self.answers))
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("CAPTION_")}
-        files = {"RECORD": str(self._folder / "record"), "ANSWERS": str(self._folder / "answers"), "PATH": self.path}
-        done = subprocess.run(
-            ["bash", SCRIPT, *arguments],
-            env={**plain, **files, **self.settings},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        self.out, self.err = done.stdout, done.stderr
-        return self
-
-    @property
-    def asked(self):
-        """What the stand-ins were asked, in turn."""
-        return [json.loads(line) for line in (self._folder / "record").read_text().splitlines()]
-
-    @property
-    def last(self):
-        return self.asked[-1]
-
-    def refusal(self, *arguments):
-        """The one sentence of a refusal, and that nothing was changed."""
-        self(*arguments, status=2)
-        changing = {"submit", "build", "create", "update", "cancel"}
-        assert not [words for words in self.asked if changing & {*words[:5]} or "beam_job" in words]
-        return self.err.strip().splitlines()[-1]
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Fetching: from disks and from a Cloud Storage with faults; which codes, how many requests, how long at most."""
 
 import gzip
-import io
 import os
 import ssl
 import threading
@@ -13,18 +12,15 @@ from ipaddress import ip_address
 from typing import ClassVar
 
 import pytest
-import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from google.auth.exceptions import RefreshError, TransportError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from urllib3 import HTTPResponse
 
-from beam_job.download import ERRORS, Downloader, Effort, FetchError
-from beam_job.fetch import CredentialsError, Fetcher, FetchLimits, shared_fetcher
+from beam_job.download import ERRORS, Effort, FetchError
+from beam_job.fetch import Fetcher, FetchLimits, shared_fetcher
 from beam_job.images import _shared_pool
 from tests.storage import Storage
 
@@ -135,76 +131,6 @@ def test_many_threads_share_the_connections(storage):
     for thread in threads:
         thread.join()
     assert found == [DATA] * 16
-
-
-@pytest.fixture
-def no_emulator(monkeypatch, tmp_path):
-    """Google's own addresses, which no test reaches, and nothing in this machine's folders."""
-    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
-    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
-    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
-    monkeypatch.setattr("google.auth.compute_engine._metadata.is_on_gce", lambda request: False)
-
-
-class Answers(requests.Session):
-    """A session that answers each request with a status, or raises; then the last one again."""
-
-    def __init__(self, *answers):
-        super().__init__()
-        self.answers = list(answers)
-
-    def get(self, *_, **__):
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        response = requests.Response()
-        response.status_code = answer
-        response.raw = HTTPResponse(io.BytesIO(DATA), preload_content=False)
-        return response
-
-
-def test_without_credentials_a_refusal_says_so(no_emulator, monkeypatch):
-    monkeypatch.setattr("beam_job.fetch.anonymous_session", lambda: Answers(401))
-    fetcher = Fetcher(FetchLimits())
-    for _ in range(2):
-        with pytest.raises(FetchError, match=r"\(HTTP 401\)\. No Google credentials were found") as raised:
-            fetcher.fetch("gs://photos/one.jpg")
-        assert raised.value.code == "permission_denied"
-
-
-@pytest.mark.parametrize("content", [None, "{", '{"type": "service_account"}'])
-@pytest.mark.parametrize("named", [True, False])
-def test_credentials_that_do_not_work_fail_the_job(no_emulator, monkeypatch, tmp_path, content, named):
-    if content is None and not named:
-        return
-    file = tmp_path / "application_default_credentials.json"
-    if content is not None:
-        file.write_text(content)
-    if named:
-        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
-    fetcher = Fetcher(FetchLimits())
-    for _ in range(2):  # not only the first one
-        with pytest.raises(CredentialsError, match=r"do not work \(.*\); correct GOOGLE_APPLICATION_CREDENTIALS"):
-            fetcher.fetch("gs://photos/one.jpg")
-
-
-def refreshed(cause=None, retryable=False):
-    error = RefreshError("no token", retryable=retryable)
-    error.__cause__ = cause
-    return error
-
-
-@pytest.mark.parametrize("error", [refreshed(TransportError("no metadata")), refreshed(retryable=True)])
-def test_a_token_that_is_not_to_be_had_just_now_is_asked_for_again(error):
-    effort = Effort()
-    found = Downloader(Answers(error, error, 200), 1).get("https://x", max_bytes=10**6, seconds=9, effort=effort)
-    assert (found, effort.retries) == (DATA, 2)
-
-
-def test_a_token_that_is_refused_is_not_asked_for_again():
-    with pytest.raises(FetchError, match="credentials do not work") as raised:
-        Downloader(Answers(refreshed(), 200), 1).get("https://x", max_bytes=10**6, seconds=9, effort=Effort())
-    assert raised.value.code == "permission_denied"
 
 
 def test_threads_that_come_together_share_a_fetcher_and_the_pool(monkeypatch):
