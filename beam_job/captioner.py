@@ -7,6 +7,8 @@ captioner.caption([pixels], ["gs://bucket/cat.jpg"])[0][0].text
 import hashlib
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -55,7 +57,10 @@ class Captioner:
         self._max_length = decoding.longest(model.manifest.max_caption_length)
 
         loaded = tf.saved_model.load(str(model.directory / SAVED_MODEL))
-        encode, decode_step = (freeze(loaded.signatures[name]) for name in ("encode", "decode_step"))
+        signatures = [loaded.signatures[name] for name in ("encode", "decode_step")]
+        encoded = signatures[0].structured_outputs
+        self._encoded_shapes = [[self._rows, *encoded[name].shape[1:]] for name in ("features", "state")]
+        encode, decode_step = map(freeze, signatures)
         ban = ban_tokens(
             len(vocabulary),
             [vocabulary.pad_id, vocabulary.unknown_id, vocabulary.start_id],
@@ -118,13 +123,17 @@ class Captioner:
         return self.model.fingerprint
 
     def warm_up(self) -> None:
-        """Traces and runs every graph that captioning may need, on a blank image."""
-        features, state = self.encode([])
+        """Traces and runs every graph that captioning may need, on a blank image; the decoder beside the encoder."""
         in_use = self._padded([True])
+        blank = [tf.zeros(shape) for shape in self._encoded_shapes]
+        graphs: list[Callable[[], object]] = [partial(self.encode, [])]
         if self.decoding.strategy == "sample":
-            self._sampled(0, [""])(features, state, in_use)
+            graphs.append(partial(self._sampled(0, [""]), *blank, in_use))
         if self.decoding.strategy != "sample" or self.decoding.num_captions > 1:
-            self._beam(features, state, in_use)
+            graphs.append(partial(self._beam, *blank, in_use))
+        with ThreadPoolExecutor() as side_by_side:
+            for ran in [side_by_side.submit(graph) for graph in graphs]:
+                ran.result()  # raises what went wrong
 
     def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption]]:
         """Captions images.

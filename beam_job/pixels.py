@@ -117,7 +117,7 @@ def decode(
     EXIF orientation is applied and transparency is laid over white. Of an animated file the first frame is taken, of
     a TIFF the first page. 16-bit samples keep their high byte; grey images of wider or floating-point samples are
     scaled by their range. Colour profiles are ignored. Large JPEGs are decoded at a half, a quarter or an eighth, and
-    never below 1.5 times the wanted size.
+    never below 1.25 times the wanted size.
 
     Args:
       data: the whole file. JPEG, PNG, WebP, GIF, BMP, TIFF, JPEG 2000, AVIF; HEIC where pillow-heif is installed.
@@ -159,7 +159,7 @@ def _decode(data: bytes, height: int, width: int, max_pixels: int) -> Pixels:
             _check_scans(image, data)
             # Wide enough for both sides, as the picture may still be turned. Where the scale does not divide the size,
             # the last column or row is only partly picture: the box says how much.
-            drafted = image.draft(None, (3 * max(height, width) // 2,) * 2)
+            drafted = image.draft(None, (5 * max(height, width) // 4,) * 2)
             box = drafted and drafted[1]
             image.load()
         else:

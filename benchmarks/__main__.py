@@ -26,7 +26,7 @@ from benchmarks import image_decoding, overhead, startup
 from benchmarks.measurement import Measurement
 from benchmarks.models import RECIPE, export_recipe, of_one_length, recipe_notebook
 from benchmarks.page import page
-from benchmarks.photographs import photographs
+from benchmarks.photographs import SAMPLES, photographs
 from benchmarks.storage import storage
 from benchmarks.throughput import ENCODER, FIVE, GREEDY, STORAGE, Throughput
 
@@ -35,7 +35,7 @@ LATENCY = 0.05  # seconds that the storage emulator waits before each answer
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: rounds, batches of each run of the job, images of runs without a model, photos; by what."""
+    """How much is measured: rounds, batches of each run of the job, images of runs without a model, photos; what of."""
 
     rounds: int
     batch_size: int
@@ -43,6 +43,7 @@ class Scale:
     default_batches: int
     overhead: Sequence[int]
     photos: int
+    sources: Sequence[Path] = SAMPLES
     clock: Callable[[], float] = time.perf_counter
 
 
@@ -56,9 +57,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="Folder for results.json and page.html.")
     parser.add_argument("--quick", action="store_true", help="Few rounds and small batches.")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--photos", type=Path, nargs="+", default=SAMPLES, help="To decode, instead of samples/.")
     parser.add_argument("--cpu", action="store_true", help="Throughput by CPU time instead of the clock on the wall.")
     options = parser.parse_args()
-    scale = QUICK if options.quick else FULL
+    scale = replace(QUICK if options.quick else FULL, sources=options.photos)
+    if options.photos is not SAMPLES:
+        scale = replace(scale, photos=len(options.photos))
     if options.cpu:
         scale = replace(scale, clock=time.process_time)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -86,7 +90,7 @@ def _overhead(folder: Path, scale: Scale) -> Iterable[Measurement]:
 
 def _decoding(folder: Path, scale: Scale) -> Iterable[Measurement]:
     captioner = Captioner(open_model(DEFAULT_MODEL), Decoding(), 1)
-    return image_decoding.measure(folder, captioner, scale.photos, scale.rounds)
+    return image_decoding.measure(folder, captioner, scale.photos, scale.rounds, scale.sources)
 
 
 def _default(folder: Path, scale: Scale) -> Iterable[Measurement]:
