@@ -8,6 +8,7 @@ from apache_beam.pvalue import AsIter
 
 from beam_job.decoding import Decoding
 from beam_job.devices import BATCH_SIZE
+from beam_job.groups import ReshuffleInGroups
 from beam_job.handler import CaptionHandler
 from beam_job.history import ReadCaptioned, TakeNew
 from beam_job.images import FAILURES, FetchAndDecode, Loading
@@ -55,6 +56,7 @@ class CaptionImages(beam.PTransform):
         super().__init__()
         manifest = read_manifest(model or DEFAULT_MODEL)
         decoding.longest(manifest.max_caption_length)
+        self._batch_size = batch_size
         self._load = FetchAndDecode(manifest.image.height, manifest.image.width, loading, ahead=batch_size)
         self._handler = CaptionHandler(
             model, manifest.fingerprint, decoding, batch_size, require_gpu=require_gpu, full_precision=full_precision
@@ -63,7 +65,7 @@ class CaptionImages(beam.PTransform):
     def expand(self, uris: beam.PCollection) -> Any:  # Captioned, which Beam's type hints don't know
         loaded = (
             uris
-            | "ReshuffleUris" >> beam.Reshuffle()
+            | "ReshuffleUris" >> ReshuffleInGroups(self._batch_size)
             | "FetchAndDecode" >> beam.ParDo(self._load).with_outputs(FAILURES, main="images")
         )
         inferred = (
