@@ -22,7 +22,7 @@ from typing import Any
 from beam_job.captioner import Captioner
 from beam_job.decoding import Decoding
 from beam_job.model_directory import DEFAULT_MODEL, OpenModel, open_model
-from benchmarks import image_decoding, overhead, startup
+from benchmarks import image_decoding, overhead, startup, xla
 from benchmarks.measurement import Measurement
 from benchmarks.models import RECIPE, export_recipe, of_one_length, recipe_notebook
 from benchmarks.page import page
@@ -93,6 +93,10 @@ def _decoding(folder: Path, scale: Scale) -> Iterable[Measurement]:
     return image_decoding.measure(folder, captioner, scale.photos, scale.rounds, scale.sources)
 
 
+def _xla(folder: Path, scale: Scale) -> Iterable[Measurement]:
+    return xla.measure(open_model(DEFAULT_MODEL), scale.batch_size, scale.rounds)
+
+
 def _default(folder: Path, scale: Scale) -> Iterable[Measurement]:
     goals = {GREEDY: ">= 0.8", STORAGE: ">= 0.9"}
     return _throughput(folder, scale, scale.default_batches, open_model(DEFAULT_MODEL), "Default model", goals=goals)
@@ -147,6 +151,7 @@ def _processor() -> str:
 PARTS = {
     "startup": _startup,
     "decoding": _decoding,
+    "xla": _xla,
     "recipe": _recipe,
     "default": _default,
     "overhead": _overhead,
