@@ -59,7 +59,7 @@ def epoch(images: list[Path]) -> None:
     """Prints a row for each way: seconds for an epoch, milliseconds for an image, how many times faster."""
     encoder = build_encoder("InceptionResNetV2", weights=None)
     with tempfile.TemporaryDirectory() as folder:
-        cache = FeatureCache(folder, encoder, images, mirrored=False)
+        cache = FeatureCache(folder, encoder, images)
         began = time.perf_counter()
         cache.fill()
         print(f"filling the cache, once: {time.perf_counter() - began:.1f} s for {len(images)} images")

@@ -186,7 +186,8 @@ def _features(options: argparse.Namespace) -> None:
 
     data_sets = [DataSet.parse(argument, options.data_dir) for argument in options.captions]
     encoder = _encoder(options, recipe, _start(options))
-    features = cached_features(data_sets, divided(encoder, recipe).cached, options.cache, mirrored=recipe.mirrored)
+    cached = divided(encoder, recipe).cached
+    features = cached_features(data_sets, cached, options.cache, mirrored=recipe.mirrored, cropped=recipe.cropped)
     print(f"{features.directory}: {len(features):,} images, {len(features.broken):,} of them broken")
 
 

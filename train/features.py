@@ -2,7 +2,7 @@
 
     cache = FeatureCache("cache", encoder, images, mirrored=True)
     cache.fill(report=print)
-    cache[7, 0]  # float16 [positions, channels], image 7 as it is; cache[7, 1] is its mirror image
+    cache[7, 0]  # float16 [positions, channels], image 7 as it is; cache[7, 1] is another view of it
 
 A cache is keyed by all that it depends on: the encoder's weights, the way from bytes to pixels, and the image files.
 Made with other weights or of other files it is another cache, so that a stale one can't be used. An interrupted cache
@@ -10,6 +10,7 @@ goes on after the last batch that is safely on disk.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ from train.encoders import Encoder
 from train.tfds_images import TfdsImage
 
 _HALF = np.dtype(np.float16)
+_CROP = 7 / 8  # of the width and of the height: what those who evaluate on ImageNet cut out of an image
 
 
 class CacheError(OSError):
@@ -36,13 +38,23 @@ class CacheError(OSError):
 class FeatureCache:
     """Features of every image on disk, read without holding them in memory.
 
+    The views of an image are itself and, where they are asked for, its mirror image and its four corners.
+
     Attributes:
       shape: (images, views, positions, channels).
       broken: index of each image that can't be read -> why. Its features are zeros: leave its captions out.
       directory: where this very cache lies, below the one that was given.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], encoder: Encoder, images: Sequence[Image], *, mirrored: bool):
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        encoder: Encoder,
+        images: Sequence[Image],
+        *,
+        mirrored: bool = False,
+        cropped: bool = False,
+    ):
         """Opens the cache of these images by this encoder, empty if there is none yet.
 
         Args:
@@ -50,9 +62,11 @@ class FeatureCache:
           encoder: makes the features.
           images: files or images of a TensorFlow data set; one that is missing or no image becomes ``broken``.
           mirrored: whether each image has a second view, its mirror image.
+          cropped: whether each image has four more views, its corners, two of them mirrored where images are.
         """
         self.encoder, self.images = encoder, images
-        self.shape = (len(images), 1 + mirrored, *encoder.model.output_shape[1:])
+        self._mirrored, self._cropped = mirrored, cropped
+        self.shape = (len(images), 1 + mirrored + 4 * cropped, *encoder.model.output_shape[1:])
         contents = {
             "encoder": encoder.name,
             "weights": encoder.digest,
@@ -100,11 +114,11 @@ class FeatureCache:
     def _image_bytes(self) -> int:
         return int(np.prod(self.shape[1:])) * _HALF.itemsize
 
-    def fill(self, batch_size: int = 32, report: Callable[[int], None] = lambda done: None) -> None:
+    def fill(self, batch_size: int = 16, report: Callable[[int], None] = lambda done: None) -> None:
         """Runs the encoder over the images that are not in the cache yet.
 
         Args:
-          batch_size: images that the encoder sees at once.
+          batch_size: images whose views the encoder sees at once.
           report: called with the number of images done after every batch.
 
         Raises:
@@ -116,10 +130,10 @@ class FeatureCache:
                 f"The features of {self.missing:,} images take {self.missing_bytes / 1e9:.1f} GB and "
                 f"{self.directory} has {free / 1e9:.1f} GB left: free some space or choose another directory."
             )
-        encode = _encode(self.encoder, self.shape[1])
+        encode = _encode(self.encoder)
         for pixels in self._decoded(batch_size):
             broken = {self._done + row: str(found) for row, found in enumerate(pixels) if isinstance(found, Exception)}
-            blank = np.zeros([self.encoder.size, self.encoder.size, 3], np.uint8)
+            blank = np.zeros([self.shape[1], self.encoder.size, self.encoder.size, 3], np.uint8)
             features = encode(np.stack([blank if isinstance(found, Exception) else found for found in pixels])).numpy()
             features[[index - self._done for index in broken]] = 0
             self.broken |= broken
@@ -143,27 +157,40 @@ class FeatureCache:
         with ThreadPoolExecutor() as pool:
             ahead: deque[list[Future[np.ndarray | Exception]]] = deque()
             for start in range(self._done, len(self), batch_size):
-                ahead.append([pool.submit(self._pixels, image) for image in self.images[start : start + batch_size]])
+                ahead.append([pool.submit(self._views, image) for image in self.images[start : start + batch_size]])
                 if len(ahead) > 1:
                     yield [image.result() for image in ahead.popleft()]
             for batch in ahead:
                 yield [image.result() for image in batch]
 
-    def _pixels(self, image: Image) -> np.ndarray | Exception:
+    def _views(self, image: Image) -> np.ndarray | Exception:
+        """Uint8 [views, size, size, 3], or why there are none."""
+        size = self.encoder.size
         try:
-            return decode(image.read_bytes(), self.encoder.size, self.encoder.size).array
+            data = image.read_bytes()
+            views = [decode(data, size, size).array]
+            if self._mirrored:
+                views.append(views[0][:, ::-1])
+            if self._cropped:
+                wide = round(size / _CROP)
+                larger = decode(data, wide, wide).array
+                for number, (top, left) in enumerate(itertools.product((0, wide - size), repeat=2)):
+                    corner = larger[top : top + size, left : left + size]
+                    views.append(corner[:, ::-1] if self._mirrored and number in (1, 2) else corner)
         except (ImageError, OSError) as error:
             return error
+        return np.stack(views)
 
 
-def _encode(encoder: Encoder, views: int) -> Callable[[np.ndarray], tf.Tensor]:
-    """From images uint8 [batch, size, size, 3] to features float16 [batch, views, positions, channels]."""
+def _encode(encoder: Encoder) -> Callable[[np.ndarray], tf.Tensor]:
+    """From images uint8 [batch, views, size, size, 3] to features float16 [batch, views, positions, channels]."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None, encoder.size, encoder.size, 3], tf.uint8)])
+    @tf.function(input_signature=[tf.TensorSpec([None, None, encoder.size, encoder.size, 3], tf.uint8)])
     def encode(images: tf.Tensor) -> tf.Tensor:
-        seen = [images, tf.reverse(images, [2])][:views]
-        features = [encoder.model(tf.cast(view, tf.float32), training=False) for view in seen]
-        return tf.cast(tf.stack(features, axis=1), tf.float16)
+        one_by_one = tf.cast(tf.reshape(images, [-1, *images.shape[2:]]), tf.float32)
+        features = encoder.model(one_by_one, training=False)
+        features = tf.reshape(features, [-1, tf.shape(images)[1], *features.shape[1:]])
+        return tf.cast(features, tf.float16)
 
     return encode
 

@@ -51,6 +51,7 @@ class Recipe:
       max_caption_length: in tokens, ``<end>`` included; longer captions are cut.
       captions_per_image: how many of an image's captions are used; None for all.
       mirrored: whether each image also comes mirrored, half of the time.
+      cropped: whether each image also comes as its four corners, as often as each of its other views.
       dropout: share of the embedding, of the attended features and of the last hidden layer set to zero.
       label_smoothing: share of the target's probability spread over all words.
       batch_size: captions a step.
@@ -78,6 +79,7 @@ class Recipe:
     max_caption_length: int
     captions_per_image: int | None
     mirrored: bool
+    cropped: bool
     dropout: float
     label_smoothing: float
     batch_size: int
@@ -121,6 +123,7 @@ REFERENCE = Recipe(
     max_caption_length=64,
     captions_per_image=1,
     mirrored=False,
+    cropped=False,
     dropout=0.0,
     label_smoothing=0.0,
     batch_size=32,
@@ -149,6 +152,7 @@ DEFAULT = Recipe(
     max_caption_length=40,  # the longest of Flickr8k has 36 words
     captions_per_image=None,  # five times the data for nothing
     mirrored=True,  # what a photo shows seldom depends on left and right
+    cropped=False,  # three times the cache
     dropout=0.45,  # overfitting is the limit on thousands of photos
     label_smoothing=0.1,
     batch_size=128,

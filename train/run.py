@@ -85,7 +85,7 @@ def train(
         vocabulary = extended(start.vocabulary, vocabulary)
     say(f"{len(vocabulary):,} tokens")
     cached, tail = divided(encoder, recipe)
-    features = cached_features(data_sets, cached, cache, mirrored=recipe.mirrored)
+    features = cached_features(data_sets, cached, cache, mirrored=recipe.mirrored, cropped=recipe.cropped)
     captions = targets(data_sets, vocabulary, recipe, left_out=features.broken)
     batches = Batches(features, *captions, pad_id=vocabulary.pad_id, batch_size=recipe.batch_size, seed=seed)
     told, seen = references(data_sets, left_out=features.broken), looks(data_sets, left_out=features.broken)
@@ -103,7 +103,7 @@ def train(
 
     dev, dev_features = None, None
     if dev_set:
-        dev_features = cached_features([dev_set], cached, cache, mirrored=False)
+        dev_features = cached_features([dev_set], cached, cache)
         found = references([dev_set], left_out=dev_features.broken)
         dev = Dev(dev_features, found, learner, vocabulary, recipe.max_caption_length).cider
     precision = best_precision() if recipe.mixed_precision else "float32"
@@ -200,13 +200,18 @@ def divided(encoder: Encoder, recipe: Recipe) -> Divided:
 
 
 def cached_features(
-    data_sets: Sequence[DataSet], encoder: Encoder, cache: str | os.PathLike[str], *, mirrored: bool
+    data_sets: Sequence[DataSet],
+    encoder: Encoder,
+    cache: str | os.PathLike[str],
+    *,
+    mirrored: bool = False,
+    cropped: bool = False,
 ) -> FeatureCache:
     """The features of every image of the data sets; those that are missing are made now."""
     for data in data_sets:
         _name_left_out(f"captions or images of {data.name}", data.left_out)
     images = [example.image for data in data_sets for example in data.examples]
-    features = FeatureCache(cache, encoder, images, mirrored=mirrored)
+    features = FeatureCache(cache, encoder, images, mirrored=mirrored, cropped=cropped)
     say(
         f"{len(images):,} images; the features of {features.missing:,} are not cached yet: "
         f"{features.missing_bytes / 1e9:.2f} GB in {features.directory}"

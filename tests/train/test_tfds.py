@@ -83,7 +83,7 @@ def test_another_split_is_another_cache(data_dir: Path, tmp_path: Path) -> None:
 
     def directory(split: str) -> Path:
         images = [image for image, _ in DataSet.parse(f"tfds:coco_captions:{split}", data_dir).examples]
-        return FeatureCache(tmp_path, tiny_encoder(SIZE), images, mirrored=False).directory
+        return FeatureCache(tmp_path, tiny_encoder(SIZE), images).directory
 
     assert directory("val") == directory("val")
     assert directory("val") != directory("test[:4]")
