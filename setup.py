@@ -59,7 +59,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "caption-images = beam_job.cli:main",
+            "caption-images = beam_job.__main__:run",
             "caption-report = beam_job.report.command:main",
             "caption-inspect = beam_job.inspect:main",
             "train-captioner = train.cli:main",

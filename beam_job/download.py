@@ -141,6 +141,17 @@ class Downloader:
             raise _FalteredError(f"the connection broke ({type(error).__name__})") from error
 
 
+def settled(session: requests.Session, url: str) -> requests.Session:
+    """Reads proxies and certificates for ``url`` from the environment, once.
+
+    requests would read all of the environment anew for each request, which takes a third of the request's time.
+    """
+    found = session.merge_environment_settings(url, {}, None, None, None)
+    session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
+    session.trust_env = False
+    return session
+
+
 def anonymous_session() -> requests.Session:
     """A session that sends no credentials to anyone, whatever ~/.netrc holds, and keeps no cookies."""
     session = requests.Session()

@@ -16,7 +16,7 @@ import requests
 from google.auth.exceptions import DefaultCredentialsError
 from google.auth.transport.requests import AuthorizedSession
 
-from beam_job.download import Downloader, Effort, FetchError, anonymous_session
+from beam_job.download import Downloader, Effort, FetchError, anonymous_session, settled
 
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 _LISTING_BYTES = 64 << 20
@@ -119,10 +119,10 @@ class Fetcher:
     def _get(self, path: str, effort: Effort, max_bytes: int | None = None) -> bytes:
         with self._lock:
             if self._storage is None:
-                self._storage = Downloader(self._session(), self._threads)
+                self._storage = Downloader(settled(self._session(), _host()), self._threads)
         try:
             return self._storage.get(
-                (_emulator() or "https://storage.googleapis.com") + path,
+                _host() + path,
                 max_bytes=max_bytes or self._limits.max_bytes,
                 seconds=self._limits.seconds,
                 effort=effort,
@@ -167,6 +167,10 @@ class Fetcher:
         except OSError as error:
             code = "not_found" if error.errno in _NO_FILE else "unavailable"
             raise FetchError(code, f"The file cannot be read ({error.strerror or error}).") from error
+
+
+def _host() -> str:
+    return _emulator() or "https://storage.googleapis.com"
 
 
 def _emulator() -> str:

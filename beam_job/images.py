@@ -34,7 +34,7 @@ class Loading:
       accept_truncated: take what there is of files that end too early.
     """
 
-    threads: int = 8
+    threads: int = 16
     fetch: FetchLimits = field(default_factory=FetchLimits)
     max_pixels: int = MAX_PIXELS
     accept_truncated: bool = False

@@ -65,7 +65,7 @@ class CaptionOptions(PipelineOptions):
         job.add_argument(
             "--fetch_threads",
             type=int,
-            default=8,
+            default=Loading.threads,
             help="Images that each worker process fetches and decodes at a time (default: %(default)s).",
         )
         job.add_argument(

@@ -46,6 +46,8 @@ def main() -> None:
     options = parser.parse_args()
 
     class Slow(RequestHandler):
+        protocol_version = "HTTP/1.1"  # connections are kept, as Cloud Storage does
+
         def do_GET(self) -> None:  # noqa: N802
             time.sleep(options.latency)
             super().do_GET()

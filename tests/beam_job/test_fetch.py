@@ -133,6 +133,14 @@ def test_many_threads_share_the_connections(storage):
     assert found == [DATA] * 16
 
 
+def test_proxies_of_the_environment_are_used(storage, monkeypatch):
+    storage.put("photos", "cat.jpg", DATA)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody listens
+    assert code(Fetcher(FetchLimits(seconds=0.5)), "gs://photos/cat.jpg") == "unavailable"
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    assert Fetcher(FetchLimits()).fetch("gs://photos/cat.jpg") == DATA
+
+
 def test_threads_that_come_together_share_a_fetcher_and_the_pool(monkeypatch):
     def slowly(*args, **_):
         time.sleep(0.05)
