@@ -1,6 +1,7 @@
 """URIs to decoded images: each one is fetched and decoded on its own, in threads, ahead of the model."""
 
 import functools
+import os
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,7 +29,7 @@ class Loading:
     """How images are loaded.
 
     Attributes:
-      threads: images that each worker process fetches and decodes at a time.
+      threads: images that each worker process fetches at a time; it decodes one for each core.
       fetch: limits on what one image may cost.
       max_pixels: larger images are refused from their header.
       accept_truncated: take what there is of files that end too early.
@@ -74,7 +75,8 @@ class FetchAndDecode(beam.DoFn):
 
     def setup(self) -> None:
         self._fetcher = shared_fetcher(self._loading.fetch, self._loading.threads)
-        self._pool = _shared_pool(self._loading.threads)
+        self._loaders = _shared_pool("load", self._loading.threads)
+        self._decoders = _shared_pool("decode", os.cpu_count() or 1)
         self._fetched = Metrics.counter(METRICS, "fetched")
         self._bytes = Metrics.distribution(METRICS, "image_bytes")
         self._fetch_time = Metrics.distribution(METRICS, "fetch_ms")
@@ -93,7 +95,7 @@ class FetchAndDecode(beam.DoFn):
         window: Any = beam.DoFn.WindowParam,
     ) -> Iterator[Any]:
         uri, carried = (element, None) if isinstance(element, str) else element
-        loading = self._pool.submit(self._load, uri, carried, WindowedValue(None, timestamp, (window,)))
+        loading = self._loaders.submit(self._load, uri, carried, WindowedValue(None, timestamp, (window,)))
         loading.add_done_callback(self._ready.put)
         self._in_hand += 1
         while self._in_hand > self._most or not self._ready.empty():
@@ -107,17 +109,25 @@ class FetchAndDecode(beam.DoFn):
         effort = Effort()
         started = time.perf_counter()
 
-        def loaded(outcome: DecodedImage | Failure, size: int | None, fetched: float) -> _Loaded:
-            return _Loaded(outcome, place, effort, size, fetched - started, time.perf_counter() - fetched)
+        def failed(error: str, message: str) -> _Loaded:
+            failure = Failure(uri, "fetch", error, message, carried)
+            return _Loaded(failure, place, effort, None, time.perf_counter() - started, 0.0)
 
         try:
             data = self._fetcher.fetch(uri, effort)
         except FetchError as error:
-            return loaded(Failure(uri, "fetch", error.code, error.message, carried), None, time.perf_counter())
+            return failed(error.code, error.message)
         except MemoryError:
-            failure = Failure(uri, "fetch", "too_large", "Its bytes do not fit into memory.", carried)
-            return loaded(failure, None, time.perf_counter())
-        fetched = time.perf_counter()
+            return failed("too_large", "Its bytes do not fit into memory.")
+        fetched = time.perf_counter() - started
+        # One for each core: more at once would hold more pictures in memory, and spoil each other's caches.
+        outcome, seconds = self._decoders.submit(self._decode, uri, carried, data).result()
+        return _Loaded(outcome, place, effort, len(data), fetched, seconds)
+
+    def _decode(self, uri: str, carried: Mapping[str, Any] | None, data: bytes) -> tuple[DecodedImage | Failure, float]:
+        """The outcome, and the seconds that it took."""
+        started = time.perf_counter()
+        outcome: DecodedImage | Failure
         try:
             pixels = decode(
                 data,
@@ -127,9 +137,10 @@ class FetchAndDecode(beam.DoFn):
                 accept_truncated=self._loading.accept_truncated,
             )
         except ImageError as error:
-            return loaded(Failure(uri, "decode", error.code, error.message, carried), len(data), fetched)
-        image = DecodedImage(uri, pixels.width, pixels.height, pixels.array, carried)
-        return loaded(image, len(data), fetched)
+            outcome = Failure(uri, "decode", error.code, error.message, carried)
+        else:
+            outcome = DecodedImage(uri, pixels.width, pixels.height, pixels.array, carried)
+        return outcome, time.perf_counter() - started
 
     def _next(self) -> WindowedValue | TaggedOutput:
         """The image that is ready first, in the window and at the time of its URI."""
@@ -152,12 +163,12 @@ class FetchAndDecode(beam.DoFn):
 _MAKING = Lock()  # functools.cache alone lets two threads that come together make two
 
 
-def _shared_pool(threads: int) -> ThreadPoolExecutor:
-    """The threads of this process: a Dataflow worker runs several bundles at a time in one."""
+def _shared_pool(work: str, threads: int) -> ThreadPoolExecutor:
+    """The threads of this process for that work: a Dataflow worker runs several bundles at a time in one."""
     with _MAKING:
-        return _made_pool(threads)
+        return _made_pool(work, threads)
 
 
 @functools.cache
-def _made_pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="fetch")
+def _made_pool(work: str, threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix=work)

@@ -66,7 +66,7 @@ class CaptionOptions(PipelineOptions):
             "--fetch_threads",
             type=int,
             default=Loading.threads,
-            help="Images that each worker process fetches and decodes at a time (default: %(default)s).",
+            help="Images that each worker process fetches at a time; it decodes one a core (default: %(default)s).",
         )
         job.add_argument(
             "--recaption", action="store_true", help="Also caption what earlier runs in DIR have captioned alike."

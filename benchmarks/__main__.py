@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import beam_job.__main__  # noqa: F401  garbage is collected as in the job's own process
 from beam_job.captioner import Captioner
 from beam_job.decoding import Decoding
 from beam_job.model_directory import DEFAULT_MODEL, OpenModel, open_model

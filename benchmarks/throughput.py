@@ -1,6 +1,7 @@
 """Images per second of the bare encoder, of encoder and decoder loop in memory, and of the whole job.
 
-All are measured by turns in one process, over the same photographs and with one copy of the model. The job's figure is
+All are measured by turns in one process, over the same photographs and with one copy of the model; what the job is
+compared with half before it and half after it, over as many batches. The job's figure is
 that of its steady state: from the end of its first batch to the end of its last but one. As many images wait decoded
 at that window's end as at its beginning, and neither start nor end of the pipeline is in it.
 """
@@ -94,21 +95,31 @@ class Throughput:
             captioner.decode(*encoded, names)
         took: dict[str, list[float]] = {}  # seconds a batch
 
-        def take(name: str, work: Callable[[], object]) -> None:
-            took.setdefault(name, []).append(seconds(self.clock, work))
+        def take(name: str, work: Callable[[], object], batches: int = 1) -> None:
+            spent = seconds(self.clock, lambda: [work() for _ in range(batches)]) / batches
+            took.setdefault(name, []).append(spent)
+
+        def in_memory() -> None:
+            """As many batches as a run of the job, half of them before it: the machine may be faster now than later."""
+            half = len(self.photos) // self.batch_size // 2
+            take(ENCODER, lambda: greedy.encode(pixels), half)
+            take(GREEDY, lambda: greedy.caption(pixels, names), half)
 
         for turn in range(self.rounds):
-            take(ENCODER, lambda: greedy.encode(pixels))
-            take(GREEDY, lambda: greedy.caption(pixels, names))
+            in_memory()
+            took.setdefault(LOCAL, []).append(self._job(greedy, self.photos, folder / f"local {turn}"))
+            in_memory()
+            for name in (ENCODER, GREEDY):
+                after, before = took[name].pop(), took[name].pop()
+                took[name].append((before + after) / 2)
+            took.setdefault(STORAGE, []).append(self._job(greedy, self.uris, folder / f"storage {turn}"))
             for captioner in captioners:
                 take(captioner.decoding.strategy, functools.partial(captioner.decode, *encoded, names))
-            jobs = {LOCAL: (greedy, self.photos), STORAGE: (greedy, self.uris)}
             if self.peer is not None:
                 take(PEER, functools.partial(self.peer, photos[turn]))
                 took[PEER][-1] *= self.batch_size
-                jobs[FIVE] = five, self.photos[: _FIVE_BATCHES * self.batch_size]
-            for name, (captioner, uris) in jobs.items():
-                took.setdefault(name, []).append(self._job(captioner, uris, folder / f"{name} {turn}"))
+                some = self.photos[: _FIVE_BATCHES * self.batch_size]
+                took.setdefault(FIVE, []).append(self._job(five, some, folder / f"five {turn}"))
         return self._results(took)
 
     def _job(self, captioner: Captioner, uris: Sequence[object], folder: Path) -> float:
