@@ -42,7 +42,6 @@ class Batches:
         pad_id: int,
         batch_size: int,
         seed: int,
-        feature_dropout: float = 0.0,
     ):
         """
         Args:
@@ -51,8 +50,7 @@ class Batches:
           tokens: ids of each caption, from ``<start>`` to ``<end>``.
           pad_id: what shorter captions of a batch are filled up with.
           batch_size: captions in a batch. The last ones of an epoch that don't fill a batch wait for the next epoch.
-          seed: of the order, of the choice of views and of what is dropped.
-          feature_dropout: see ``dropped``.
+          seed: of the order and of the choice of views.
         """
         if len(images) < batch_size:
             raise ValueError(
@@ -62,7 +60,6 @@ class Batches:
         self.lengths = np.array([len(ids) for ids in tokens])
         self.pad_id, self.batch_size, self.seed = pad_id, batch_size, seed
         self.steps_per_epoch = len(images) // batch_size
-        self.feature_dropout = feature_dropout
         self._epoch = -1
 
     def __getitem__(self, step: int) -> Batch:
@@ -75,8 +72,7 @@ class Batches:
         for row, caption in enumerate(chosen):
             tokens[row, : self.lengths[caption]] = self.tokens[caption]
         seen = [self.features[self.images[caption], self._view[caption]] for caption in chosen]
-        random = np.random.default_rng([self.seed, epoch, number])
-        return Batch(dropped(np.stack(seen), self.feature_dropout, random), tokens)
+        return Batch(np.stack(seen), tokens)
 
     def _shuffle(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """The captions of each batch [steps, batch size], and the view of each caption."""
@@ -86,16 +82,3 @@ class Batches:
         order = np.concatenate([pool[np.argsort(self.lengths[pool], kind="stable")] for pool in pools])
         batches = random.permutation(order.reshape(-1, self.batch_size))
         return batches, random.integers(self.features.shape[1], size=len(self.images))
-
-
-def dropped(feature_map: np.ndarray, share: float, random: np.random.Generator) -> np.ndarray:
-    """Sets whole channels of a feature map [batch, positions, channels] to zero, others for each row.
-
-    What is left is made larger, so that the mean stays. A decoder that can't rely on any one channel remembers photos
-    less and looks at more of what they show (Tompson et al. 2015, p. 3, drop channels of convolutions like this).
-    """
-    if not share:
-        return feature_map
-    rows, _, channels = feature_map.shape
-    kept = random.random((rows, 1, channels), np.float32) >= share
-    return feature_map * (kept / (1 - share)).astype(feature_map.dtype)

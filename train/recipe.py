@@ -53,7 +53,6 @@ class Recipe:
       mirrored: whether each image also comes mirrored, half of the time.
       cropped: whether each image also comes as its four corners, as often as each of its other views.
       dropout: share of the embedding, of the attended features and of the last hidden layer set to zero.
-      feature_dropout: share of the encoder's channels that are zero all over an image, in both stages.
       label_smoothing: share of the target's probability spread over all words.
       batch_size: captions a step.
       epochs: passes over the captions.
@@ -82,7 +81,6 @@ class Recipe:
     mirrored: bool
     cropped: bool
     dropout: float
-    feature_dropout: float
     label_smoothing: float
     batch_size: int
     epochs: int
@@ -106,7 +104,7 @@ class Recipe:
                 raise RecipeError(f"{name}={value}: it must be {least} or more.")
         if not self.self_critical_temperature > 0:
             raise RecipeError(f"self_critical_temperature={self.self_critical_temperature}: it must be more than 0.")
-        for name in ("dropout", "feature_dropout", "label_smoothing"):
+        for name in ("dropout", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise RecipeError(f"{name}={getattr(self, name)}: it is a share, from 0 to under 1.")
         if self.batch_size < self.self_critical_draws:
@@ -127,7 +125,6 @@ REFERENCE = Recipe(
     mirrored=False,
     cropped=False,
     dropout=0.0,
-    feature_dropout=0.0,
     label_smoothing=0.0,
     batch_size=32,
     epochs=1,
@@ -157,7 +154,6 @@ DEFAULT = Recipe(
     mirrored=True,  # what a photo shows seldom depends on left and right
     cropped=False,  # three times the cache
     dropout=0.45,  # overfitting is the limit on thousands of photos
-    feature_dropout=0.0,
     label_smoothing=0.1,
     batch_size=128,
     epochs=10,

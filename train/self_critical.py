@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from beam_job.vocabulary import END, Vocabulary
-from train.batches import Features, dropped
+from train.batches import Features
 from train.checkpoint import Checkpoint
 from train.cider import Cider
 from train.decoder import Decoder
@@ -111,7 +111,6 @@ def self_critical(
         chosen = order[place * at_once : (place + 1) * at_once]
         views = np.random.default_rng([seed, 2, number]).integers(features.shape[1], size=at_once)
         feature_map = np.stack([features[image, view] for image, view in zip(chosen, views, strict=True)])
-        feature_map = dropped(feature_map, recipe.feature_dropout, np.random.default_rng([seed, 3, number]))
         drawn = generate(feature_map, seed=tf.constant([seed, number]), draws=draws, temperature=temperature)
         reward = rewards(drawn, chosen)
         by_image = reward.reshape(at_once, draws)

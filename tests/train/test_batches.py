@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from train.batches import Batches, dropped
+from train.batches import Batches
 
 RANDOM = np.random.default_rng(0)
 FEATURES = RANDOM.normal(size=(7, 2, 3, 4)).astype(np.float16)
@@ -48,24 +48,3 @@ def test_captions_of_about_one_length_stand_together() -> None:
 def test_too_few_captions_are_refused() -> None:
     with pytest.raises(ValueError, match="--set batch_size"):
         make(batch_size=41)
-
-
-def test_dropped_channels_are_zero_all_over_an_image_and_the_mean_stays() -> None:
-    feature_map = np.ones((50, 3, 400), np.float16)
-    made = dropped(feature_map, 0.25, np.random.default_rng(0))
-    assert made.dtype == np.float16
-    assert (made == made[:, :1]).all()
-    assert set(np.unique(made)) == {np.float16(0), np.float16(1 / 0.75)}
-    assert abs(float(made.mean(dtype=np.float32)) - 1) < 0.02  # of 20,000 draws; their deviation is 0.004
-    assert len(np.unique(made[:, 0] == 0, axis=0)) == 50
-    assert dropped(feature_map, 0.0, np.random.default_rng(0)) is feature_map
-
-
-def test_batches_drop_channels_as_asked_and_again_the_same() -> None:
-    def batch() -> np.ndarray:
-        settings = {"pad_id": 0, "batch_size": 8, "seed": 0}
-        return Batches(FEATURES, IMAGES, TOKENS, **settings, feature_dropout=0.5)[3].feature_map
-
-    gone = (batch() == 0).all(axis=1)
-    assert 0 < gone.sum() < gone.size
-    np.testing.assert_array_equal(batch(), batch())
