@@ -3,17 +3,16 @@
 import gc
 import sys
 
-# Beam, TensorFlow and the model's graphs are millions of objects that stay: to look through them again and again for
-# some that are no longer needed, while they are made, takes two seconds of the start.
-gc.set_threshold(100_000, 50, 50)
-
+gc.disable()  # what imports make stays: to look for garbage in it again and again takes a part of the start
 from beam_job.cli import main  # noqa: E402
+
+gc.enable()
 
 
 def run() -> None:
-    """Runs the job and ends the process."""
+    """Runs the job and ends the process with its exit status."""
     status = main()
-    gc.freeze()  # and to look through them a last time takes another second
+    gc.freeze()  # TensorFlow's graphs are looked through for a second before the process ends
     sys.exit(status)
 
 

@@ -123,7 +123,7 @@ class Captioner:
         return self.model.fingerprint
 
     def warm_up(self) -> None:
-        """Traces and runs every graph that captioning may need, on a blank image; the decoder beside the encoder."""
+        """Traces and runs every graph that captioning may need, on a blank image."""
         in_use = self._padded([True])
         blank = [tf.zeros(shape) for shape in self._encoded_shapes]
         graphs: list[Callable[[], object]] = [partial(self.encode, [])]
@@ -131,7 +131,8 @@ class Captioner:
             graphs.append(partial(self._sampled(0, [""]), *blank, in_use))
         if self.decoding.strategy != "sample" or self.decoding.num_captions > 1:
             graphs.append(partial(self._beam, *blank, in_use))
-        with ThreadPoolExecutor() as side_by_side:
+        # On a GPU one after the other, as captioning runs them: together they might not fit into its memory.
+        with ThreadPoolExecutor(None if self.device == "CPU" else 1) as side_by_side:
             for ran in [side_by_side.submit(graph) for graph in graphs]:
                 ran.result()  # raises what went wrong
 

@@ -1,7 +1,8 @@
 """URIs spread over the workers in groups as large as a batch.
 
 Runners cut their work into bundles between elements, and a batch ends with its bundle. Where bundles are small (Flink
-ends one each second), groups keep batches full all the same, and it is URIs that are shuffled, not pixels.
+ends one each second), groups keep batches full all the same, and it is URIs that are shuffled, not pixels. There
+is work for as many workers as there are groups.
 """
 
 from collections.abc import Iterator
@@ -57,6 +58,6 @@ def _whole(group: list[tuple[Any, int]], window: Any) -> WindowedValue:
     return WindowedValue(group, Timestamp(micros=min(micros for _, micros in group)), (window,))
 
 
-def _ungroup(group: list[tuple[Any, int]]) -> Iterator[beam.window.TimestampedValue]:
+def _ungroup(group: list[tuple[Any, int]], window: Any = beam.DoFn.WindowParam) -> Iterator[WindowedValue]:
     for element, micros in group:
-        yield beam.window.TimestampedValue(element, Timestamp(micros=micros))
+        yield WindowedValue(element, Timestamp(micros=micros), (window,))

@@ -1,6 +1,7 @@
 """The ``ModelHandler`` that ``RunInference`` drives: decoded images in, caption records and failures out."""
 
 import functools
+import gc
 import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -68,10 +69,14 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
             return open_model(self._model or DEFAULT_MODEL, fingerprint=self._fingerprint)
 
         def make(batch_size: int) -> "Captioner":
-            from beam_job.captioner import Captioner  # TensorFlow, which takes seconds to import
+            gc.disable()  # millions of objects are made that stay: to look for garbage in them takes two seconds
+            try:
+                from beam_job.captioner import Captioner  # TensorFlow, which takes seconds to import
 
-            captioner = Captioner(opened(), self._decoding, batch_size, full_precision=self._full_precision)
-            captioner.warm_up()
+                captioner = Captioner(opened(), self._decoding, batch_size, full_precision=self._full_precision)
+                captioner.warm_up()
+            finally:
+                gc.enable()
             return captioner
 
         return FittingCaptioner(make, self._batch_size)

@@ -29,7 +29,7 @@ class Loading:
     """How images are loaded.
 
     Attributes:
-      threads: images that each worker process fetches at a time; it decodes one for each core.
+      threads: images that each worker process fetches at a time; it decodes as many as it has cores.
       fetch: limits on what one image may cost.
       max_pixels: larger images are refused from their header.
       accept_truncated: take what there is of files that end too early.
@@ -56,10 +56,10 @@ class FetchAndDecode(beam.DoFn):
     """Turns a URI into a ``DecodedImage``, or into a ``Failure`` in the output ``FAILURES``.
 
     Takes URIs, or pairs of a URI and the fields that its record is to carry. While the steps behind this one work on an
-    image, threads fetch and decode the next ones, at most ``loading.threads`` at a time in a worker process. Each
-    bundle has so many images and ``ahead`` more in hand, decoded or not: that bounds the memory. It is no bound for all
-    bundles of a process together: one that the runner feeds late would keep its share, and could wait for another that
-    waits for it. Images leave as they get ready: a slow one holds up no other.
+    image, threads fetch the next ones, at most ``loading.threads`` at a time in a worker process, and others decode
+    them. Each bundle has so many images and ``ahead`` more in hand, decoded or not: that bounds the memory. It is no
+    bound for all bundles of a process together: one that the runner feeds late would keep its share, and could wait for
+    another that waits for it. Images leave as they get ready: one that is slow to fetch holds up no other.
 
     Args:
       height, width: of the model's images, in pixels.
@@ -76,7 +76,7 @@ class FetchAndDecode(beam.DoFn):
     def setup(self) -> None:
         self._fetcher = shared_fetcher(self._loading.fetch, self._loading.threads)
         self._loaders = _shared_pool("load", self._loading.threads)
-        self._decoders = _shared_pool("decode", os.cpu_count() or 1)
+        self._decoders = _shared_pool("decode", _decoders())
         self._fetched = Metrics.counter(METRICS, "fetched")
         self._bytes = Metrics.distribution(METRICS, "image_bytes")
         self._fetch_time = Metrics.distribution(METRICS, "fetch_ms")
@@ -158,6 +158,12 @@ class FetchAndDecode(beam.DoFn):
             count_failure(loaded.outcome)
             return TaggedOutput(FAILURES, found)
         return found
+
+
+def _decoders() -> int:
+    """Images to decode at once: one for each core of this process, two at least, so that a slow one has a neighbour."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(2, cores)
 
 
 _MAKING = Lock()  # functools.cache alone lets two threads that come together make two

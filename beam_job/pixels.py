@@ -43,6 +43,9 @@ RESIZE = "stretch-bilinear"
 """The one way images are brought to the model's size, as the model's manifest names it: aspect ratio not kept,
 bilinear, antialiased when the image shrinks."""
 
+LEAST_SCALE = 1.25
+"""Large JPEGs are decoded at a reduced scale, but at no less than so many times the model's size."""
+
 MAX_PIXELS = 150_000_000
 """Default limit on width x height. Pillow holds 4 bytes a pixel, and up to 12 while it turns one mode into another:
 1.8 GB for the largest image that passes. JPEGs take far less, as they are decoded at a reduced scale."""
@@ -117,7 +120,7 @@ def decode(
     EXIF orientation is applied and transparency is laid over white. Of an animated file the first frame is taken, of
     a TIFF the first page. 16-bit samples keep their high byte; grey images of wider or floating-point samples are
     scaled by their range. Colour profiles are ignored. Large JPEGs are decoded at a half, a quarter or an eighth, and
-    never below 1.25 times the wanted size.
+    never below `LEAST_SCALE` times the wanted size.
 
     Args:
       data: the whole file. JPEG, PNG, WebP, GIF, BMP, TIFF, JPEG 2000, AVIF; HEIC where pillow-heif is installed.
@@ -159,7 +162,7 @@ def _decode(data: bytes, height: int, width: int, max_pixels: int) -> Pixels:
             _check_scans(image, data)
             # Wide enough for both sides, as the picture may still be turned. Where the scale does not divide the size,
             # the last column or row is only partly picture: the box says how much.
-            drafted = image.draft(None, (5 * max(height, width) // 4,) * 2)
+            drafted = image.draft(None, (int(LEAST_SCALE * max(height, width)),) * 2)
             box = drafted and drafted[1]
             image.load()
         else:
@@ -197,7 +200,10 @@ def _open(data: bytes) -> ImageFile.ImageFile:
         if not _HEIC_BRANDS.isdisjoint(brands[i : i + 4] for i in range(0, len(brands), 4)):
             raise ImageError("unsupported_format", "This is HEIC, which needs pillow-heif: `pip install pillow-heif`.")
     if failure is not None:
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # or exception and frame hold each other, and the file's bytes, until garbage is collected
     for magic, name in _OTHER_FORMATS:
         if data.startswith(magic):
             raise ImageError("unsupported_format", f"Files of format {name} are not read: convert it to JPEG or PNG.")

@@ -19,7 +19,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import beam_job.__main__  # noqa: F401  garbage is collected as in the job's own process
 from beam_job.captioner import Captioner
 from beam_job.decoding import Decoding
 from beam_job.model_directory import DEFAULT_MODEL, OpenModel, open_model
@@ -48,7 +47,7 @@ class Scale:
     clock: Callable[[], float] = time.perf_counter
 
 
-FULL = Scale(5, 32, 5, 12, (1_000, 10_000, 100_000), 24)
+FULL = Scale(5, 32, 6, 12, (1_000, 10_000, 100_000), 24)
 QUICK = Scale(2, 4, 4, 6, (300, 900), 2)
 
 

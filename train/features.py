@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from beam_job.pixels import RESIZE, ImageError, decode
+from beam_job.pixels import LEAST_SCALE, RESIZE, ImageError, decode
 from train.captions import Image
 from train.encoders import Encoder
 from train.tfds_images import TfdsImage
@@ -71,7 +71,7 @@ class FeatureCache:
             "encoder": encoder.name,
             "weights": encoder.digest,
             "size": encoder.size,
-            "resize": RESIZE,
+            "resize": [RESIZE, LEAST_SCALE],
             "shape": self.shape,
             "images": hashlib.sha256("\n".join(map(_identity, images)).encode()).hexdigest(),
         }

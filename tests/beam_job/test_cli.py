@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -29,6 +31,11 @@ def refused(capsys, *argv):
     assert len(lines) == 1, captured.err
     assert lines[0].startswith("beam_job: ")
     return lines[0]
+
+
+def test_the_process_ends_with_the_jobs_status():
+    command = [sys.executable, "-m", "beam_job", "--images", "no/such/*.jpg"]
+    assert subprocess.run(command, capture_output=True).returncode == 2
 
 
 def test_nothing_is_written_when_the_job_is_refused(capsys, tmp_path):

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_job.download import ERRORS, Effort, FetchError
+from beam_job.download import ERRORS, Effort, FetchError, anonymous_session, settled
 from beam_job.fetch import Fetcher, FetchLimits, shared_fetcher
 from beam_job.images import _shared_pool
 from tests.storage import Storage
@@ -135,10 +135,17 @@ def test_many_threads_share_the_connections(storage):
 
 def test_proxies_of_the_environment_are_used(storage, monkeypatch):
     storage.put("photos", "cat.jpg", DATA)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody listens
     assert code(Fetcher(FetchLimits(seconds=0.5)), "gs://photos/cat.jpg") == "unavailable"
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     assert Fetcher(FetchLimits()).fetch("gs://photos/cat.jpg") == DATA
+
+
+def test_certificates_of_the_environment_are_used(monkeypatch, tmp_path):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
+    assert settled(anonymous_session(), "https://storage.googleapis.com").verify == str(tmp_path)
 
 
 def test_threads_that_come_together_share_a_fetcher_and_the_pool(monkeypatch):

@@ -4,7 +4,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
-from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.transforms.window import FixedWindows, Sessions, SlidingWindows, TimestampedValue
 
 from beam_job.groups import ReshuffleInGroups, _Group
 
@@ -37,3 +37,26 @@ def test_groups_are_as_large_as_a_batch(count, sizes):
     with beam.Pipeline(options=DIRECT) as pipeline:
         found = pipeline | beam.Create([range(count)]) | beam.FlatMap(list) | beam.ParDo(_Group(3)) | beam.Map(len)
         assert_that(found, equal_to(sizes))
+
+
+@pytest.mark.parametrize("windows", [SlidingWindows(10, 5), Sessions(4)])
+def test_windows_are_those_of_a_plain_reshuffle(windows):
+    with beam.Pipeline(options=DIRECT) as pipeline:
+        rows = [TimestampedValue((number % 2, number), number * 1.5) for number in range(5)]
+        merged = (
+            pipeline
+            | beam.Create(rows)
+            | beam.Map(lambda row: row).with_output_types(tuple[int, int])
+            | beam.WindowInto(windows)
+            | beam.GroupByKey()
+        )
+        plain = merged | "Plain" >> beam.Reshuffle() | "PlainWindows" >> beam.ParDo(TimeAndWindow())
+        found = merged | ReshuffleInGroups(2) | "FoundWindows" >> beam.ParDo(TimeAndWindow())
+        both = (
+            (plain | beam.Map(lambda row: (repr(row), 1)), found | "Found" >> beam.Map(lambda row: (repr(row), -1)))
+            | beam.Flatten()
+            | "Everything" >> beam.WindowInto(beam.window.GlobalWindows())
+            | beam.CombinePerKey(sum)
+            | beam.Filter(lambda difference: difference[1] != 0)
+        )
+        assert_that(both, equal_to([]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import random
 import subprocess
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from beam_job.pixels import Pixels, decode
+from beam_job.pixels import ImageError, Pixels, decode
 from tests import images
 from tests.images import COLOURS, HEIGHT, WIDTH
 from tests.timing import least_cpu_seconds
@@ -155,3 +156,17 @@ def test_many_threads_give_the_same_pixels() -> None:
     with ThreadPoolExecutor(8) as pool:
         for kind, pixels in zip(work, pool.map(lambda kind: decode(KINDS[kind].data, 32, 32), work), strict=True):
             np.testing.assert_array_equal(pixels.array, expected[kind], err_msg=kind)
+
+
+def test_a_refused_file_is_not_kept_until_garbage_is_collected() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(3):
+            with pytest.raises(ImageError) as refused:
+                decode(b"\x89PNG\r\n\x1a\n" + bytes([number]) * 1000, 32, 32)
+            del refused
+        kept = [held for held in gc.get_objects() if isinstance(held, ImageError)]
+    finally:
+        gc.enable()
+    assert not kept
