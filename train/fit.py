@@ -58,17 +58,20 @@ def fit(
     @tf.function(
         input_signature=[
             tf.TensorSpec([None, *batches.features.shape[2:]], tf.float16),
-            tf.TensorSpec([None, None], tf.int32),
+            tf.TensorSpec([None, None, None], tf.int32),
         ]
     )
     def train_step(feature_map: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
-        real = tf.math.count_nonzero(tokens[:, 1:] != pad_id, dtype=tf.float32)
+        real = tf.math.count_nonzero(tokens[..., 1:] != pad_id, dtype=tf.float32)
 
         def learn(feature_map: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
             feature_map, tokens = part(feature_map, tokens)
+            together = tf.shape(tokens)[1]
+            tokens = tf.reshape(tokens, [-1, tf.shape(tokens)[2]])
             vary_dropout(decoder.variables)
             with tf.GradientTape() as tape:
                 features, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=True)
+                features, state = tf.repeat(features, together, axis=0), tf.repeat(state, together, axis=0)
                 logits, _, _ = decoder.words([tokens[:, :-1], state, features], training=True)
                 loss = caption_loss(logits, tokens[:, 1:], pad_id, recipe.label_smoothing, real=real)
                 scaled = optimizer.scale_loss(loss)

@@ -24,6 +24,7 @@ _LEAST = {
     "max_caption_length": 2,  # a word and the end
     "captions_per_image": 1,
     "batch_size": 1,
+    "captions_together": 1,
     "epochs": 0,
     "patience": 1,
     "learning_rate": 0,
@@ -55,6 +56,7 @@ class Recipe:
       dropout: share of the embedding, of the attended features and of the last hidden layer set to zero.
       label_smoothing: share of the target's probability spread over all words.
       batch_size: captions a step.
+      captions_together: of one image that a step learns at once; an encoder that learns runs once for all of them.
       epochs: passes over the captions.
       patience: epochs without a better CIDEr on dev photos after which training ends.
       learning_rate: Adam's, at its highest.
@@ -66,6 +68,7 @@ class Recipe:
       encoder_learning_rate: of those stages, as a share of the decoder's.
       self_critical_epochs: looks at every image in a second stage that is rewarded by CIDEr; 0 for no such stage.
       self_critical_draws: captions drawn for an image in a step of that stage; each has to beat the others.
+      self_critical_dropout: whether ``dropout`` applies in that stage, too, where drawn captions are learned from.
       self_critical_temperature: divides the logits that they are drawn from, and that are rewarded.
       self_critical_learning_rate: Adam's in that stage, at its highest.
     """
@@ -83,6 +86,7 @@ class Recipe:
     dropout: float
     label_smoothing: float
     batch_size: int
+    captions_together: int
     epochs: int
     patience: int
     learning_rate: float
@@ -94,6 +98,7 @@ class Recipe:
     encoder_learning_rate: float
     self_critical_epochs: int
     self_critical_draws: int
+    self_critical_dropout: bool
     self_critical_temperature: float
     self_critical_learning_rate: float
 
@@ -107,10 +112,9 @@ class Recipe:
         for name in ("dropout", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise RecipeError(f"{name}={getattr(self, name)}: it is a share, from 0 to under 1.")
-        if self.batch_size < self.self_critical_draws:
-            raise RecipeError(
-                f"self_critical_draws={self.self_critical_draws}: more than a batch of {self.batch_size} holds."
-            )
+        for name in ("captions_together", "self_critical_draws"):
+            if getattr(self, name) > self.batch_size:
+                raise RecipeError(f"{name}={getattr(self, name)}: more than a batch of {self.batch_size} holds.")
 
 
 REFERENCE = Recipe(
@@ -127,6 +131,7 @@ REFERENCE = Recipe(
     dropout=0.0,
     label_smoothing=0.0,
     batch_size=32,
+    captions_together=1,
     epochs=1,
     patience=1,
     learning_rate=1e-3,
@@ -138,6 +143,7 @@ REFERENCE = Recipe(
     encoder_learning_rate=0.1,
     self_critical_epochs=0,
     self_critical_draws=4,
+    self_critical_dropout=False,
     self_critical_temperature=1.0,
     self_critical_learning_rate=5e-5,
 )
@@ -156,6 +162,7 @@ DEFAULT = Recipe(
     dropout=0.45,  # overfitting is the limit on thousands of photos
     label_smoothing=0.1,
     batch_size=128,
+    captions_together=1,  # captions of about the same length share a batch then, whatever they are about
     epochs=10,
     patience=3,  # a single worse epoch says little on a thousand photos
     learning_rate=1.5e-3,
@@ -167,6 +174,7 @@ DEFAULT = Recipe(
     encoder_learning_rate=0.1,  # the decoder starts from nothing, the encoder from all that ImageNet taught it
     self_critical_epochs=0,  # its captions score higher and differ less from each other
     self_critical_draws=4,
+    self_critical_dropout=False,
     self_critical_temperature=0.6,  # at 1 label smoothing's long tail is drawn, a third as good as the greedy caption
     self_critical_learning_rate=4e-5,  # Rennie et al. took 5e-5; at 1e-4 it unlearns to speak within an epoch
 )

@@ -38,7 +38,8 @@ def strategy_for(recipe: Recipe, devices: Sequence[str] | None = None) -> tf.dis
         return tf.distribute.get_strategy()
     if devices is None:
         devices = [f"GPU:{number}" for number in range(len(gpus()))]
-    examples = recipe.batch_size // (max(recipe.self_critical_draws, 1) if recipe.self_critical_epochs else 1)
+    of_one_image = max(recipe.captions_together, recipe.self_critical_draws if recipe.self_critical_epochs else 1)
+    examples = recipe.batch_size // of_one_image
     used = tuple(devices[:examples])
     return _mirrored(used) if len(used) > 1 else tf.distribute.get_strategy()
 

@@ -87,7 +87,14 @@ def train(
     cached, tail = divided(encoder, recipe)
     features = cached_features(data_sets, cached, cache, mirrored=recipe.mirrored, cropped=recipe.cropped)
     captions = targets(data_sets, vocabulary, recipe, left_out=features.broken)
-    batches = Batches(features, *captions, pad_id=vocabulary.pad_id, batch_size=recipe.batch_size, seed=seed)
+    batches = Batches(
+        features,
+        *captions,
+        pad_id=vocabulary.pad_id,
+        batch_size=recipe.batch_size,
+        captions_together=recipe.captions_together,
+        seed=seed,
+    )
     told, seen = references(data_sets, left_out=features.broken), looks(data_sets, left_out=features.broken)
     steps_in_second = steps_in_epoch(recipe, len(seen)) if recipe.self_critical_epochs else 0
     keras.utils.set_random_seed(seed)  # here, so that the decoder's weights do not depend on what was built before

