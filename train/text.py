@@ -29,11 +29,11 @@ def words(caption: str) -> list[str]:
 
 # English words that may stand twice in a good caption.
 _FUNCTION_WORDS = frozenset(
-    words(
+    (
         "a an the and or of in on at to by for from with into onto over under up down out off through near next behind "
         "beside between around across along is are be being has have while as that who which it its his her their one "
         "two three another other some"
-    )
+    ).split()
 )
 
 
