@@ -27,16 +27,6 @@ def words(caption: str) -> list[str]:
     return [word for word in bare if word]
 
 
-# English words that may stand twice in a good caption.
-_FUNCTION_WORDS = frozenset(
-    (
-        "a an the and or of in on at to by for from with into onto over under up down out off through near next behind "
-        "beside between around across along is are be being has have while as that who which it its his her their one "
-        "two three another other some"
-    ).split()
-)
-
-
 def repeated(caption: Sequence[str]) -> int:
     """How many of a caption's words say a content word again: 1 for "a red bus and a red car"."""
     content = [word for word in caption if word not in _FUNCTION_WORDS]
@@ -69,3 +59,13 @@ def build_vocabulary(captions: Iterable[str], size: int, least_frequency: int = 
 def _is_kept(letter: str) -> bool:
     """Marks (Unicode category M) belong to their letter: the vowel signs of Indic scripts, say."""
     return letter.isalnum() or letter in "'-" or unicodedata.category(letter).startswith("M")
+
+
+# English words that may stand twice in a good caption.
+_FUNCTION_WORDS = frozenset(
+    words(
+        "a an the and or of in on at to by for from with into onto over under up down out off through near next behind "
+        "beside between around across along is are be being has have while as that who which it its his her their one "
+        "two three another other some"
+    )
+)
