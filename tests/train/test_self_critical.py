@@ -13,7 +13,7 @@ from train.dev import spoken
 from train.recipe import DEFAULT
 from train.rollout import rollout
 from train.self_critical import self_critical
-from train.text import build_vocabulary
+from train.text import build_vocabulary, repeated
 
 RECIPE = replace(
     DEFAULT,
@@ -38,6 +38,21 @@ def test_drawn_captions_score_higher_and_higher(vocabulary: Vocabulary) -> None:
     decoder = build_decoder(RECIPE, 4, len(vocabulary))
     history = self_critical(decoder, RECIPE, FEATURES, REFERENCES, vocabulary, looks=range(8), seed=0)
     assert np.mean(history.losses[-30:]) < np.mean(history.losses[:30])
+
+
+def test_repetition_is_unlearned_where_it_costs() -> None:
+    told = dict.fromkeys(range(8), ("red red wall",))
+    vocabulary = build_vocabulary(["red red wall"], 100)
+    said = []
+    for cost in (0.0, 20.0):
+        keras.utils.set_random_seed(0)
+        recipe = replace(RECIPE, self_critical_repetition=cost, self_critical_dropout=True, dropout=0.2)
+        decoder = build_decoder(recipe, 4, len(vocabulary))
+        self_critical(decoder, recipe, FEATURES, told, vocabulary, looks=range(8), seed=0)
+        greedy = rollout(decoder, vocabulary, longest=5)(FEATURES[:, 0]).numpy()
+        said.append(np.mean([repeated(spoken(caption, vocabulary)) > 0 for caption in greedy]))
+    assert said[0] > 0.5
+    assert said[1] == 0
 
 
 def test_too_few_images_are_refused(vocabulary: Vocabulary) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_job.vocabulary import END, PADDING, SPECIAL, START, UNKNOWN, Vocabulary
-from train.text import build_vocabulary, words
+from train.text import build_vocabulary, repeated, words
 
 TEXT = st.text(max_size=60)
 
@@ -70,3 +70,9 @@ def test_size_and_least_frequency() -> None:
 def test_a_vocabulary_of_nothing_is_refused(size: int, least: int) -> None:
     with pytest.raises(ValueError, match="least frequency"):
         build_vocabulary(["a dog"], size, least)
+
+
+def test_content_words_that_come_again_are_counted() -> None:
+    assert repeated(words("A red bus and a red car.")) == 1
+    assert repeated(words("dog dog dog")) == 2
+    assert repeated(words("A man on a horse on the sand of the beach.")) == 0
