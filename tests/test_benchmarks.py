@@ -8,6 +8,7 @@ from PIL import Image
 from benchmarks.measurement import Measurement
 from benchmarks.page import page
 from benchmarks.photographs import photographs
+from benchmarks.subjects import shows
 
 JOB = Measurement("rates", "job", "images/s", [9.0, 10.0, 5.0])
 ENCODER = Measurement("rates", "encoder", "images/s", [10.0, 10.0, 10.0])
@@ -40,3 +41,9 @@ def test_photographs_are_of_one_size_and_all_different(tmp_path):
     made = photographs(tmp_path / "photos", 17, (64, 48))
     assert {Image.open(path).size for path in made} == {(64, 48)}
     assert len({path.read_bytes() for path in made}) == 17
+
+
+def test_half_of_the_references_decide_what_a_photograph_shows():
+    told = ("a cat sleeps", "a kitten on a bed", "an animal", "a dog")
+    assert shows(told, {"cat", "kitten"})
+    assert not shows(told, {"bed", "sofa"})

@@ -30,6 +30,9 @@ def test_settings_of_every_kind() -> None:
         "dropout=1",
         "self_critical_draws=1",
         "self_critical_draws=1000",
+        "captions_together=0",
+        "captions_together=1000",
+        "self_critical_repetition=-1",
         "self_critical_temperature=0",
     ],
 )
