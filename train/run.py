@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from beam_job.devices import gpus
@@ -161,6 +162,7 @@ def train(
         if history.dev_cider_before is not None:
             training["dev_cider_before"] = round(history.dev_cider_before, 2)
     if recipe.self_critical_epochs:
+        before = [np.array(variable.numpy()) for variable in learner.trainable_variables]
         rewarded = self_critical(
             learner,
             recipe,
@@ -175,15 +177,27 @@ def train(
             checkpoint=checkpoints[1],
             report=_report("self-critical", recipe.self_critical_epochs, steps_in_second, logs),
         )
+        mix(learner.trainable_variables, before, recipe.self_critical_share)
         training["reward_by_epoch"] = [round(-100 * loss, 2) for loss in rewarded.losses]
-        if dev_set:
+        if dev:
             training["dev_cider_by_self_critical_epoch"] = [round(cider, 2) for cider in rewarded.dev_cider]
+            training["dev_cider"] = round(dev(), 2)
     training["seconds"] = round(time.time() - began)
     training["versions"] = {name: version(name) for name in ("tensorflow", "keras", "numpy", "pillow")}
     manifest = export(output, encoder, decoder, vocabulary, recipe, training=training, metrics={}, licence=licence)
     for checkpoint in checkpoints:
         checkpoint.remove()
     return manifest
+
+
+def mix(variables: Sequence[keras.Variable], before: Sequence[np.ndarray], share: float) -> None:
+    """Leaves that share of the variables' values, and takes the rest from what they were before.
+
+    Weights on the line between a model and what further training made of it often are better than either end
+    (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
+    """
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(share * variable.numpy() + (1 - share) * value)
 
 
 class Divided(NamedTuple):

@@ -17,7 +17,7 @@ from train.precision import adam
 from train.recipe import DEFAULT
 
 ROOT = Path(__file__).parents[2]
-QUICK_TO_BUILD = ("EfficientNetLite0", "MobileNetV3Small", "ResNet50", "EfficientNetV2B0")
+QUICK_TO_BUILD = ("EfficientNetLite0", "EfficientNetLite2", "MobileNetV3Small", "ResNet50", "EfficientNetV2B0")
 SETTINGS = [
     "--set",
     *QUICK,
@@ -25,6 +25,7 @@ SETTINGS = [
     "patience=4",
     "self_critical_epochs=1",
     "fine_tuned=true",
+    "captions_together=2",
     "encoder_learning_rate=1.0",
 ]
 

@@ -65,6 +65,21 @@ def test_the_model_learned_its_colours(model: OpenModel) -> None:
     assert [name in caption[0].tokens for name, caption in zip(COLOURS, found, strict=True)] == [True] * 4
 
 
+def test_a_share_of_the_second_stage_lies_between_both(captions: Path, tmp_path: Path) -> None:
+    def with_share(share: str) -> dict[str, np.ndarray]:
+        command = arguments(captions, tmp_path / share, "--set", "epochs=2", f"self_critical_share={share}")
+        dev = command.index("--dev")  # without it no epoch is the best, and the second stage ends where it is
+        assert main([*command[:dev], *command[dev + 2 :]]) == 0
+        return weights(open_model(tmp_path / share))
+
+    first, half, all_of_it = map(with_share, ("0.0", "0.5", "1.0"))
+    apart = [name for name in first if not np.array_equal(first[name], all_of_it[name])]
+    assert any(name.startswith("decoder/") for name in apart)
+    for name in first:
+        np.testing.assert_allclose(half[name], (first[name].astype(float) + all_of_it[name]) / 2, rtol=2e-3, atol=1e-5)
+    assert not any(name.startswith("encoder/") for name in apart)
+
+
 def test_the_curves_are_there_for_tensorboard(model: OpenModel, captions: Path) -> None:
     (log,) = (captions.parent / "logs" / "training").iterdir()
     seen: dict[str, list[int]] = {}
