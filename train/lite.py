@@ -54,7 +54,7 @@ _STEM, _HEAD = 32, 1280  # channels, the same for all of the family
 def lite(name: str, image_size: tuple[int, int]) -> keras.Model:
     """The network without its classifier: [batch, height, width, 3] -> [batch, height / 32, width / 32, 1280].
 
-    ``name`` is a key of ``SCALINGS``. What the fifth stage says is called "frozen_to", see ``train.fine_tuning``.
+    ``name`` is a key of ``SCALINGS``. Heights and widths are rounded up.
     """
     images = keras.Input((*image_size, 3))
     x = _convolution(images, _STEM, kernel=3, stride=2)
@@ -66,7 +66,7 @@ def lite(name: str, image_size: tuple[int, int]) -> keras.Model:
 
 
 def last_of_stage(name: str, number: int) -> str:
-    """The layer that ends a stage, counted from 1, of more than one block."""
+    """The name of the layer that ends a stage of more than one block; stages count from 1."""
     return f"block{number}{'abcde'[_scaled(SCALINGS[name])[number - 1].repeats - 1]}_add"
 
 

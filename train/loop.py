@@ -68,7 +68,7 @@ def loop(
         return len(losses) >= epochs * steps_per_epoch or (len(losses) % steps_per_epoch == 0 and waited >= patience)
 
     if dev and taught and not ciders:
-        ciders, best = [dev()], _values(decoder.variables)
+        ciders, best = [dev()], values(decoder.variables)
         report(0, {"dev_cider": ciders[0]})
     while not over():
         losses.append(step(len(losses)))
@@ -77,9 +77,9 @@ def loop(
             ciders.append(dev())
             report(len(losses), {"dev_cider": ciders[-1]})
             if ciders[-1] > max(ciders[:-1], default=-1.0):
-                best = _values(decoder.variables)
+                best = values(decoder.variables)
         if checkpoint and (checkpoint.due or over()):
-            checkpoint.save({"losses": losses, "dev_cider": ciders}, {"variables": _values(variables), "best": best})
+            checkpoint.save({"losses": losses, "dev_cider": ciders}, {"variables": values(variables), "best": best})
     for variable, value in zip(decoder.variables, best, strict=False):  # nothing where nothing was measured
         variable.assign(value)
     by_epoch = np.array(losses).reshape(-1, steps_per_epoch)
@@ -87,5 +87,6 @@ def loop(
     return History(mean, ciders[1:], ciders[0]) if dev and taught else History(mean, ciders)
 
 
-def _values(variables: list[keras.Variable]) -> list[np.ndarray]:
+def values(variables: list[keras.Variable]) -> list[np.ndarray]:
+    """What the variables are now; later steps leave it alone."""
     return [np.array(variable.numpy()) for variable in variables]

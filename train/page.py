@@ -24,7 +24,7 @@ _WIDTH, _HEIGHT, _EDGE = 420, 180, 36  # of a curve
 CURVES = {
     "loss_by_epoch": "Loss, nats a word",
     "dev_cider_by_epoch": "Dev CIDEr",
-    "reward_by_epoch": "Self-critical training: CIDEr of drawn captions",
+    "reward_by_epoch": "Self-critical training: reward of drawn captions",
     "dev_cider_by_self_critical_epoch": "Self-critical training: dev CIDEr",
 }
 _STYLE = """

@@ -21,7 +21,9 @@ from beam_job.devices import HALF_PRECISION_FROM, gpus
 from train.replicas import Adam
 
 Precision: TypeAlias = Literal["float16", "bfloat16", "float32"]
-# Kept out of bfloat16, in which the gradients of depthwise convolutions take several times as long on CPUs.
+# TensorFlow's list of what to leave in single precision (auto_mixed_precision_lists.h), and what to add to it on CPUs:
+# in bfloat16 fine-tuning's step took 1.7 times as long, by the gradients of depthwise convolutions.
+_KEEP_OUT = "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_ALLOWLIST_REMOVE"
 _SINGLE = ("DepthwiseConv2dNative", "DepthwiseConv2dNativeBackpropFilter", "DepthwiseConv2dNativeBackpropInput")
 
 Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
@@ -44,15 +46,20 @@ def mixed(precision: Precision) -> Iterator[None]:
     """Graphs that run for the first time in here multiply in that precision."""
     options = {"float16": "auto_mixed_precision", "bfloat16": "auto_mixed_precision_onednn_bfloat16"}
     option = options.get(precision)
-    if precision == "bfloat16":
-        os.environ["TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_ALLOWLIST_REMOVE"] = ",".join(_SINGLE)
+    before = os.environ.get(_KEEP_OUT)
     if option:
         tf.config.optimizer.set_experimental_options({option: True})
+    if precision == "bfloat16":
+        os.environ[_KEEP_OUT] = ",".join(filter(None, (before, *_SINGLE)))
     try:
         yield
     finally:
         if option:
             tf.config.optimizer.set_experimental_options({option: False})
+        if before is not None:
+            os.environ[_KEEP_OUT] = before
+        else:
+            os.environ.pop(_KEEP_OUT, None)
 
 
 def adam(

