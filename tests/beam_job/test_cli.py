@@ -58,7 +58,7 @@ def test_nothing_is_written_when_the_job_is_refused(capsys, tmp_path):
         (["--output", "out", "--images", "x", "--decoding", "best"], "invalid choice: 'best'"),
         (["--output", "out", "--images", "x", "--decoding", "beam", "--beam_width", "0"], "--beam_width 0"),
         (["--output", "out", "--images", "x", "--decoding", "sample", "--top_p", "1.5"], "--top_p 1.5"),
-        (["--output", "out", "--images", "x", "--decoding", "beam", "--num_captions", "4"], "--num_captions 4"),
+        (["--output", "out", "--images", "x", "--decoding", "beam", "--num_captions", "6"], "--num_captions 6"),
     ],
 )
 def test_bad_options_get_one_clear_sentence(capsys, tmp_path, monkeypatch, argv, message):
