@@ -59,7 +59,8 @@ class FetchAndDecode(beam.DoFn):
     image, threads fetch the next ones, at most ``loading.threads`` at a time in a worker process, and others decode
     them. Each bundle has so many images and ``ahead`` more in hand, decoded or not: that bounds the memory. It is no
     bound for all bundles of a process together: one that the runner feeds late would keep its share, and could wait for
-    another that waits for it. Images leave as they get ready: one that is slow to fetch holds up no other.
+    another that waits for it. Images leave in the order in which they get ready: one that is slow to fetch holds up no
+    other.
 
     Args:
       height, width: of the model's images, in pixels.
@@ -98,7 +99,8 @@ class FetchAndDecode(beam.DoFn):
         loading = self._loaders.submit(self._load, uri, carried, WindowedValue(None, timestamp, (window,)))
         loading.add_done_callback(self._ready.put)
         self._in_hand += 1
-        while self._in_hand > self._most or not self._ready.empty():
+        # One out for each one in: if all that are ready left at once, nothing would be fetched while the model works.
+        if self._in_hand > self._most:
             yield self._next()
 
     def finish_bundle(self) -> Iterator[Any]:

@@ -47,7 +47,7 @@ class Scale:
     clock: Callable[[], float] = time.perf_counter
 
 
-FULL = Scale(5, 32, 6, 12, (1_000, 10_000, 100_000), 24)
+FULL = Scale(5, 32, 8, 12, (1_000, 10_000, 100_000), 24)
 QUICK = Scale(2, 4, 4, 6, (300, 900), 2)
 
 

@@ -1,8 +1,8 @@
 """Images per second of the bare encoder, of encoder and decoder loop in memory, and of the whole job.
 
 All are measured by turns in one process, over the same photographs and with one copy of the model; what the job is
-compared with half before it and half after it, over as many batches. The job's figure is
-that of its steady state: from the end of its first batch to the end of its last but one. As many images wait decoded
+compared with half before it and half after it, over as many batches. The job's figure is that of its steady state: from
+the end of its first batch to the end of its last but two, while there are still images to fetch. As many wait decoded
 at that window's end as at its beginning, and neither start nor end of the pipeline is in it.
 """
 
@@ -138,7 +138,7 @@ class Throughput:
             status = main([str(argument) for argument in argv])
         if status != 0:
             raise RuntimeError(said.getvalue())
-        return (watched.ends[-2] - watched.ends[0]) / (len(watched.ends) - 2)
+        return (watched.ends[-3] - watched.ends[0]) / (len(watched.ends) - 3)
 
     def _results(self, took: dict[str, list[float]]) -> list[Measurement]:
         ratios = f"{self.group}, ratios"

@@ -53,6 +53,32 @@ def test_a_slow_image_holds_up_no_other(monkeypatch, tmp_path):
     assert [image.uri for image in load(made, Loading(threads=4), ahead=8)].index(made[0]) == 11
 
 
+def test_while_the_model_works_the_next_images_are_always_in_hand(monkeypatch, tmp_path):
+    made = [str(path) for path in photos(tmp_path, 60)]
+    fetch, done = FetchAndDecode._load, []
+
+    def counted(self, uri, carried, place):
+        loaded = fetch(self, uri, carried, place)
+        done.append(uri)
+        return loaded
+
+    monkeypatch.setattr(FetchAndDecode, "_load", counted)
+    fn = FetchAndDecode(16, 16, Loading(threads=4), ahead=8)
+    fn.setup()
+    fn.start_bundle()
+    left = 0
+    for uri in made:
+        for _ in fn.process(uri, 0, None):
+            left += 1
+            if left % 8 == 0:  # a batch is full: the model is slow, and twelve more images get ready beside it
+                deadline = time.monotonic() + 30
+                while len(done) < left + 12 and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                assert len(done) == left + 12
+    assert left == 48
+    assert len(list(fn.finish_bundle())) == 12
+
+
 def test_limits_reach_the_decoder(tmp_path):
     (tmp_path / "bomb.png").write_bytes(bomb())
     (tmp_path / "cut.jpg").write_bytes(photos(tmp_path, 1)[0].read_bytes()[:20_000])
