@@ -99,7 +99,7 @@ class FetchAndDecode(beam.DoFn):
         loading = self._loaders.submit(self._load, uri, carried, WindowedValue(None, timestamp, (window,)))
         loading.add_done_callback(self._ready.put)
         self._in_hand += 1
-        # One out for each one in: if all that are ready left at once, nothing would be fetched while the model works.
+        # One out for each one in: if all that are ready left at once, no more would be fetched while the model works.
         if self._in_hand > self._most:
             yield self._next()
 

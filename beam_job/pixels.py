@@ -164,8 +164,6 @@ def _decode(data: bytes, height: int, width: int, max_pixels: int) -> Pixels:
             # the last column or row is only partly picture: the box says how much.
             drafted = image.draft(None, (int(LEAST_SCALE * max(height, width)),) * 2)
             box = drafted and drafted[1]
-            # Pillow would hand the decoder 64 kB at a time, and have it start over where they end amid a block.
-            image.decodermaxblock = len(data)
             image.load()
         else:
             image.load()

@@ -2,8 +2,9 @@
 
 All are measured by turns in one process, over the same photographs and with one copy of the model; what the job is
 compared with half before it and half after it, over as many batches. The job's figure is that of its steady state: from
-the end of its first batch to the end of its last but two, while there are still images to fetch. As many wait decoded
-at that window's end as at its beginning, and neither start nor end of the pipeline is in it.
+the end of its first batch to the end of its last but two, while there are still images to fetch. Where a batch has no
+fewer images than threads fetch, as many are in hand at that window's end as at its beginning, and neither start nor end
+of the pipeline is in it.
 """
 
 import contextlib
