@@ -125,10 +125,13 @@ def match_images(glob: str) -> Iterator[str]:
 
 
 def check_images(glob: str) -> None:
-    """Raises ``ValueError`` where no image matches a glob."""
+    """Raises ``ValueError`` where a glob names a folder, or no image."""
     scheme, separator, _ = glob.partition("://")
     if separator and scheme != "gs":
         raise ValueError(f"--images {glob}: globs are on gs:// or local disks; list other images with --uris.")
+    if not separator and os.path.isdir(glob):
+        images, below = (os.path.join(glob, pattern) for pattern in ("*.jpg", "**.jpg"))
+        raise ValueError(f"--images {glob}: is a folder; write '{images}', or '{below}' for its subfolders, too.")
     try:
         if next(match_images(glob), None) is not None:
             return

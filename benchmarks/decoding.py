@@ -19,7 +19,7 @@ from beam_job.decoding import Decoding
 from beam_job.model_directory import DEFAULT_MODEL, OpenModel, open_model
 from beam_job.records import Caption
 from train.captions import Example, read_captions
-from train.evaluate import caption_images, cider_of_each, health, score
+from train.evaluate import EvaluationError, caption_images, check_tools, cider_of_each, health, score
 
 WAYS = {
     "greedy, pairs may repeat": Decoding("greedy", no_repeat_ngram=0),
@@ -42,6 +42,10 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, help="An exported model.")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="Where to draw score against quality (SVG).")
     options = parser.parse_args()
+    try:
+        check_tools()
+    except EvaluationError as error:
+        parser.error(str(error))
     model, examples = open_model(options.model), read_captions(options.captions)
 
     print("| decoding | BLEU-4 | METEOR | CIDEr | distinct | repeat a word | words | time, greedy = 1 |")

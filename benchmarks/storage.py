@@ -28,10 +28,13 @@ def storage(folder: Path, latency: float) -> Iterator[list[str]]:
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        os.environ["STORAGE_EMULATOR_HOST"] = server.stdout.readline().strip()
+        address = server.stdout.readline().strip()
+        if not address:
+            raise RuntimeError("The storage emulator did not start; it comes with: pip install '.[test]'.")
+        os.environ["STORAGE_EMULATOR_HOST"] = address
         yield [f"gs://{BUCKET}/{path.name}" for path in sorted(folder.iterdir())]
     finally:
-        del os.environ["STORAGE_EMULATOR_HOST"]
+        os.environ.pop("STORAGE_EMULATOR_HOST", None)
         server.terminate()
         server.wait()
 

@@ -10,6 +10,7 @@ The scores are those of pycocoevalcap behind its PTB tokenizer, times 100. Both 
 """
 
 import contextlib
+import importlib.util
 import io
 import json
 import os
@@ -71,6 +72,7 @@ def measure(
     Raises:
       EvaluationError: no image can be read, or pycocoevalcap or Java is missing.
     """
+    check_tools()  # before the work rather than after it
     unreadable: dict[int, str] = {}
     captions = caption_images(captioner, [image for image, _ in data.examples], batch_size, report, unreadable)
     examples = [example for index, example in enumerate(data.examples) if index not in unreadable]
@@ -157,14 +159,19 @@ def cider_of_each(candidates: Sequence[str], references: Sequence[Sequence[str]]
     return [100 * float(value) for value in each]
 
 
-def _tokenized(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[dict, dict]:
-    """References and candidates as pycocoevalcap's scorers take them, by image."""
-    try:
-        from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
-    except ImportError as error:
-        raise EvaluationError("Evaluation needs pycocoevalcap: pip install '.[evaluate]'.") from error
+def check_tools() -> None:
+    """Raises ``EvaluationError`` where pycocoevalcap or Java is missing."""
+    if importlib.util.find_spec("pycocoevalcap") is None:
+        raise EvaluationError("Evaluation needs pycocoevalcap: pip install '.[evaluate]'.")
     if shutil.which("java") is None:
         raise EvaluationError("Evaluation needs Java (17, say) on the PATH, for the PTB tokenizer and METEOR.")
+
+
+def _tokenized(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[dict, dict]:
+    """References and candidates as pycocoevalcap's scorers take them, by image."""
+    check_tools()
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+
     tokenizer = PTBTokenizer()
     truth = tokenizer.tokenize({i: [{"caption": text} for text in texts] for i, texts in enumerate(references)})
     return truth, tokenizer.tokenize({i: [{"caption": text}] for i, text in enumerate(candidates)})

@@ -22,7 +22,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="DIR", help="a run=<id> folder, or the --output of the job: its latest run")
+    parser.add_argument(
+        "run",
+        metavar="DIR",
+        help="a run=<id> folder, or the --output of the job: its latest run that found anything new",
+    )
     parser.add_argument("--compare", metavar="DIR", help="a second run, shown side by side with the first")
     parser.add_argument("--to", metavar="FILE", help=f"the page to write (default: {REPORT} in the run's folder)")
     parser.add_argument("--sample", type=int, default=SAMPLE, help="images on the page at most (default: %(default)s)")

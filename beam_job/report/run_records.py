@@ -33,6 +33,12 @@ class RunRecords:
     finished: bool
     problems: list[str] = field(default_factory=list)
 
+    @property
+    def idle(self) -> bool:
+        """Whether it captioned nothing because earlier runs had."""
+        counts = self.about.get("counts", {})
+        return self.finished and counts.get("captioned") == 0 and counts.get("skipped", 0) > 0
+
     def read(self, kind: str) -> Iterator[dict[str, Any]]:
         """Yields the records of ``kind``, "captions" or "failures", a line at a time.
 
@@ -74,7 +80,9 @@ class RunRecords:
 
 
 def open_run(path: str) -> RunRecords:
-    """Finds a run: ``path`` is its own folder, or the folder that collects runs, of which the latest is taken.
+    """Finds a run: ``path`` is its own folder, or the folder that collects runs.
+
+    Of several the latest is taken, but for those that found nothing new: the same command again, when all was done.
 
     Raises:
       ReportError: there is no run at ``path``.
@@ -82,10 +90,14 @@ def open_run(path: str) -> RunRecords:
     run = _open(path)
     if run is not None:
         return run
+    latest = None
     for directory in sorted(_runs(path), reverse=True):  # a run's name starts with the time of its start
         run = _open(directory)
-        if run is not None:
+        if run is not None and not run.idle:
             return run
+        latest = latest or run
+    if latest is not None:
+        return latest
     raise ReportError(
         f"{path}: there is no run here; name the folder that was given as --output, or one run=<id> in it."
     )

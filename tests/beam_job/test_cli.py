@@ -43,6 +43,12 @@ def test_nothing_is_written_when_the_job_is_refused(capsys, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_folder_instead_of_a_glob_is_refused(capsys, tmp_path, slash):
+    told = refused(capsys, "--images", f"{tmp_path}{slash}", "--output", tmp_path / "out")
+    assert f"is a folder; write '{tmp_path}/*.jpg', or '{tmp_path}/**.jpg' for its subfolders, too." in told
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

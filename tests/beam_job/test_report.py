@@ -139,6 +139,17 @@ def test_the_latest_run_is_taken_and_one_that_has_not_ended_is_said_to_be_so(tmp
     assert found["captioned"] == 2
 
 
+def test_a_run_that_found_nothing_new_is_passed_over(tmp_path):
+    nothing = {"input": 1, "captioned": 0, "failed": 0, "skipped": 1, "duplicates": 0}
+    idle = write_run(tmp_path, [], name="run=20260104T000000Z-cccccc", counts=nothing)
+    assert open_run(str(tmp_path)).directory == str(idle)
+    early = write_run(tmp_path, [caption_record()])
+    assert open_run(str(tmp_path)).directory == str(early)
+    assert open_run(str(idle)).directory == str(idle)
+    failed = write_run(tmp_path, [], [Failure("x", "fetch", "not_found", "")], name="run=20260105T000000Z-dddddd")
+    assert open_run(str(tmp_path)).directory == str(failed)
+
+
 def test_files_that_are_not_what_the_manifest_says_are_named(tmp_path):
     run = write_run(tmp_path, [caption_record(f"{n}.jpg") for n in range(3)], [Failure("x", "fetch", "not_found", "")])
     captions = run / "captions-1.jsonl"
