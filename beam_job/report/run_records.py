@@ -35,9 +35,9 @@ class RunRecords:
 
     @property
     def idle(self) -> bool:
-        """Whether it captioned nothing because earlier runs had."""
+        """Whether there was nothing to do: earlier runs had captioned all. A failure, even one tried again, counts."""
         counts = self.about.get("counts", {})
-        return self.finished and counts.get("captioned") == 0 and counts.get("skipped", 0) > 0
+        return self.finished and counts.get("captioned") == counts.get("failed") == 0 < counts.get("skipped", 0)
 
     def read(self, kind: str) -> Iterator[dict[str, Any]]:
         """Yields the records of ``kind``, "captions" or "failures", a line at a time.

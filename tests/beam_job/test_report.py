@@ -146,7 +146,9 @@ def test_a_run_that_found_nothing_new_is_passed_over(tmp_path):
     early = write_run(tmp_path, [caption_record()])
     assert open_run(str(tmp_path)).directory == str(early)
     assert open_run(str(idle)).directory == str(idle)
-    failed = write_run(tmp_path, [], [Failure("x", "fetch", "not_found", "")], name="run=20260105T000000Z-dddddd")
+    counts = nothing | {"input": 2, "failed": 1}
+    failures = [Failure("x", "fetch", "not_found", "")]
+    failed = write_run(tmp_path, [], failures, name="run=20260105T000000Z-dddddd", counts=counts)
     assert open_run(str(tmp_path)).directory == str(failed)
 
 
