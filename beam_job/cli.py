@@ -47,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _caption(argv: list[str], terminal: bool) -> int:
     try:
         options = parse(argv)
+        if options.check:
+            check_options(options)
+            return _say("the options are right. No file, list, model or cloud was looked at.", 0)
         job = check(options)
         job.run.start()
     except (ValueError, devices.NoGpuError) as error:
@@ -91,10 +94,13 @@ class Job(NamedTuple):
     limits: ShardLimits
 
 
-def check(options: CaptionOptions) -> Job:
-    """Checks every option before any work starts; raises ``ValueError`` with one sentence."""
-    decoding, fields = options.to_decoding(), options.to_fields()
-    loading, limits = options.to_loading(), options.to_shard_limits()
+def check_options(options: CaptionOptions) -> None:
+    """Checks what the options say by themselves, and completes them for Dataflow; raises ``ValueError``.
+
+    It reads no file and asks no cloud, so that a dry run can do it anywhere.
+    """
+    for convert in (options.to_decoding, options.to_fields, options.to_loading, options.to_shard_limits):
+        convert()
     if options.batch_size is not None:
         options.check_positive("batch_size")
     if options.max_failures is not None:
@@ -110,9 +116,17 @@ def check(options: CaptionOptions) -> Job:
                 "with `python -m beam_job.report DIR`."
             )
         dataflow.prepare(options)
-    elif options.accelerator or options.share_gpu:
-        raise OptionError("--accelerator and --share_gpu are for Dataflow; elsewhere the GPUs that are there are used.")
-    elif options.require_gpu and _is_local(options):
+    elif options.accelerator or options.share_gpu or options.flex_start:
+        raise OptionError(
+            "--accelerator, --share_gpu and --flex_start are for Dataflow; elsewhere the GPUs that are there are used."
+        )
+
+
+def check(options: CaptionOptions) -> Job:
+    """Checks every option and what it names before any work starts; raises ``ValueError`` with one sentence."""
+    check_options(options)
+    decoding, fields = options.to_decoding(), options.to_fields()
+    if options.require_gpu and _is_local(options):
         devices.require_gpu()
     model = open_model(options.model or DEFAULT_MODEL)
     for glob in options.images:
@@ -130,18 +144,19 @@ def check(options: CaptionOptions) -> Job:
             options.model,
             decoding,
             options.batch_size,
-            loading,
+            options.to_loading(),
             require_gpu=bool(options.require_gpu),
             full_precision=options.full_precision,
         ),
-        limits,
+        options.to_shard_limits(),
     )
 
 
 def _asked(options: CaptionOptions) -> dict[str, Any]:
     names = (
         "images uris uri_field carry model batch_size fetch_threads recaption max_failures max_bytes max_pixels "
-        "fetch_deadline accept_truncated allow_https shard_records shard_seconds accelerator require_gpu full_precision"
+        "fetch_deadline accept_truncated allow_https shard_records shard_seconds accelerator flex_start require_gpu "
+        "full_precision"
     )
     return {name: getattr(options, name) for name in names.split()}
 

@@ -1,8 +1,6 @@
 """Google Cloud Dataflow: what a job needs there beyond its pipeline. Everything is checked before it is submitted."""
 
 import os
-import re
-from dataclasses import dataclass
 
 from apache_beam.options.pipeline_options import (
     DebugOptions,
@@ -12,49 +10,14 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
+from beam_job.accelerators import FLEX_START_ONLY, Accelerator
 from beam_job.options import CaptionOptions, OptionError
 
-# GPU type -> the machine family that takes it, and the machine that goes with one GPU where none is named.
-# https://cloud.google.com/compute/docs/gpus
-MACHINES = {
-    "nvidia-tesla-t4": ("n1", "n1-standard-4"),
-    "nvidia-tesla-v100": ("n1", "n1-standard-8"),
-    "nvidia-tesla-p100": ("n1", "n1-standard-8"),
-    "nvidia-tesla-p4": ("n1", "n1-standard-4"),
-    "nvidia-l4": ("g2", "g2-standard-4"),
-    "nvidia-tesla-a100": ("a2", "a2-highgpu-1g"),
-    "nvidia-a100-80gb": ("a2", "a2-ultragpu-1g"),
-    "nvidia-h100-80gb": ("a3", "a3-highgpu-1g"),
-}
 DISK_GB = 100  # the image with its CUDA libraries takes about 15 GB unpacked; Dataflow's own 25 GB are soon full
 
 OWN_IMAGE = "CAPTION_IMAGE"  # set inside our image to its own name
 
 _ONE_PROCESS = "no_use_multiple_sdk_containers"
-
-
-@dataclass(frozen=True)
-class Accelerator:
-    """The GPUs of each worker."""
-
-    type: str
-    count: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Accelerator":
-        """Reads ``TYPE`` or ``TYPE:COUNT``; raises ``OptionError``."""
-        match = re.fullmatch(r"([a-z0-9-]+)(?::([1-9][0-9]?))?", text)
-        if not match or match[1] not in MACHINES:
-            raise OptionError(
-                f"--accelerator {text}: write TYPE or TYPE:COUNT, such as nvidia-l4 or nvidia-tesla-t4:2; "
-                f"the types are {', '.join(MACHINES)}."
-            )
-        return cls(match[1], int(match[2] or 1))
-
-    def service_option(self, *, shared: bool) -> str:
-        """The Dataflow service option that gives every worker these GPUs and their driver."""
-        sharing = ";use_nvidia_mps" if shared else ""
-        return f"worker_accelerator=type:{self.type};count:{self.count};install-nvidia-driver{sharing}"
 
 
 def is_dataflow(options: CaptionOptions) -> bool:
@@ -90,8 +53,9 @@ def prepare(options: CaptionOptions) -> None:
         options.require_gpu = wants_gpu(options)
     if options.accelerator:
         _add_gpus(options, Accelerator.parse(options.accelerator))
-    elif options.share_gpu:
-        raise OptionError("--share_gpu: there is no GPU to share; add --accelerator TYPE.")
+    elif options.share_gpu or options.flex_start:
+        name = "--share_gpu" if options.share_gpu else "--flex_start"
+        raise OptionError(f"{name}: this job asks for no GPU; add --accelerator TYPE.")
 
 
 def _add_gpus(options: CaptionOptions, accelerator: Accelerator) -> None:
@@ -115,18 +79,16 @@ def _add_gpus(options: CaptionOptions, accelerator: Accelerator) -> None:
         )
     if any("worker_accelerator" in text for text in cloud.dataflow_service_options or []):
         raise OptionError("--dataflow_service_options names a worker_accelerator and so does --accelerator; drop one.")
-    family, machine = MACHINES[accelerator.type]
-    if not worker.machine_type:
-        worker.machine_type = machine
-    if not worker.machine_type.startswith((f"{family}-", f"custom-{family}-")):
+    worker.machine_type = accelerator.machine(worker.machine_type)
+    if worker.machine_type in FLEX_START_ONLY and not options.flex_start:
         raise OptionError(
-            f"--worker_machine_type {worker.machine_type}: {accelerator.type} goes with {family} machines, "
-            f"such as {machine}."
+            f"--accelerator {options.accelerator}: {worker.machine_type} starts as Spot or Flex-start only; "
+            f"add --flex_start, which waits for a free machine, or take {accelerator.type}:8."
         )
     worker.disk_size_gb = worker.disk_size_gb or DISK_GB
     cloud.dataflow_service_options = [
         *(cloud.dataflow_service_options or []),
-        accelerator.service_option(shared=options.share_gpu),
+        accelerator.service_option(shared=options.share_gpu, flex_start=options.flex_start),
     ]
     if not options.share_gpu:
         options.view_as(DebugOptions).add_experiment(_ONE_PROCESS)

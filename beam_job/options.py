@@ -82,16 +82,27 @@ class CaptionOptions(PipelineOptions):
             help="Print scores and captions when the run has ended, the surest first.",
         )
         job.add_argument("--report", action="store_true", help="Write the run's report.html when it has ended.")
+        job.add_argument(
+            "--check",
+            action="store_true",
+            help="Check the options and end: no file is read, no cloud is asked.",
+        )
         job.add_argument("--verbose", action="store_true", help="Show what Beam and TensorFlow log.")
 
         gpus = parser.add_argument_group("GPUs")
         gpus.add_argument(
             "--accelerator",
             metavar="TYPE[:N]",
-            help="GPUs of each Dataflow worker: nvidia-tesla-t4, nvidia-l4:2, ...; machine, disk and driver follow.",
+            help="GPUs of each Dataflow worker, such as nvidia-tesla-t4 or nvidia-l4:2. Machine, disk and driver are "
+            "chosen to match.",
         )
         gpus.add_argument(
             "--share_gpu", action="store_true", help="Dataflow: a process for each vCPU on the GPU, not one in all."
+        )
+        gpus.add_argument(
+            "--flex_start",
+            action="store_true",
+            help="Dataflow: wait until machines with these GPUs are free (preview).",
         )
         gpus.add_argument(
             "--require_gpu",

@@ -11,7 +11,7 @@ from typing import Any
 
 from beam_job.options import CaptionOptions
 
-LOCAL = ("print_captions", "report", "verbose")
+LOCAL = ("check", "print_captions", "report", "verbose")
 REQUIRED = ("output",)
 
 _REGEXES = {

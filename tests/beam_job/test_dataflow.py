@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 
+from beam_job.accelerators import ATTACHED, BUILT_IN, Accelerator
 from beam_job.cli import main
 from tests.cloud import BUCKET, dataflow_service, storage_emulator
 from tests.photos import SAMPLES
@@ -130,13 +131,52 @@ def test_a_cpu_job_keeps_dataflows_defaults(bucket, service):
     assert options_of(environment)["batch_size"] == 32
 
 
-def test_a_gpu_shared_by_one_process_for_each_vcpu(bucket, service):
-    environment = submit(service, "--accelerator=nvidia-l4:2", "--share_gpu", "--worker_machine_type=g2-standard-24")
-    assert environment["workerPools"][0]["machineType"] == "g2-standard-24"
+@pytest.mark.parametrize(
+    ("accelerator", "machine", "more"),
+    [
+        ("nvidia-tesla-t4:2", "n1-standard-8", []),
+        ("nvidia-tesla-t4:4", "n1-standard-16", []),
+        ("nvidia-l4", "g2-standard-4", []),
+        ("nvidia-l4:2", "g2-standard-24", []),
+        ("nvidia-l4:4", "g2-standard-48", []),
+        ("nvidia-l4:8", "g2-standard-96", []),
+        ("nvidia-rtx-pro-6000", "g4-standard-48", []),
+        ("nvidia-rtx-pro-6000:2", "g4-standard-96", []),
+        ("nvidia-rtx-pro-6000:4", "g4-standard-192", []),
+        ("nvidia-rtx-pro-6000:8", "g4-standard-384", []),
+        ("nvidia-tesla-a100", "a2-highgpu-1g", []),
+        ("nvidia-tesla-a100:2", "a2-highgpu-2g", []),
+        ("nvidia-tesla-a100:4", "a2-highgpu-4g", []),
+        ("nvidia-tesla-a100:8", "a2-highgpu-8g", []),
+        ("nvidia-tesla-a100:16", "a2-megagpu-16g", []),
+        ("nvidia-a100-80gb", "a2-ultragpu-1g", []),
+        ("nvidia-a100-80gb:2", "a2-ultragpu-2g", []),
+        ("nvidia-a100-80gb:4", "a2-ultragpu-4g", []),
+        ("nvidia-a100-80gb:8", "a2-ultragpu-8g", []),
+        ("nvidia-h100-80gb", "a3-highgpu-1g", ["--flex_start"]),
+        ("nvidia-h100-80gb:2", "a3-highgpu-2g", ["--flex_start"]),
+        ("nvidia-h100-80gb:4", "a3-highgpu-4g", ["--flex_start"]),
+        ("nvidia-h100-80gb:8", "a3-highgpu-8g", []),
+    ],
+)
+def test_every_accelerator_as_dataflow_receives_it(bucket, service, accelerator, machine, more):
+    type_, _, count = accelerator.partition(":")
+    shared = ["--share_gpu"] if count else []
+    environment = submit(service, f"--accelerator={accelerator}", *more, *shared)
+    assert environment["workerPools"][0]["machineType"] == machine
     assert environment["serviceOptions"] == [
-        "worker_accelerator=type:nvidia-l4;count:2;install-nvidia-driver;use_nvidia_mps"
+        f"worker_accelerator=type:{type_};count:{count or 1};install-nvidia-driver"
+        + (";use_nvidia_mps" if shared else "")
+        + (";provisioning_model:FLEX_START" if more else "")
     ]
-    assert "use_multiple_sdk_containers" in environment["experiments"]
+    assert ("use_multiple_sdk_containers" in environment["experiments"]) == bool(shared)
+
+
+def test_every_accelerator_of_the_table_is_tested_above():
+    (mark,) = test_every_accelerator_as_dataflow_receives_it.pytestmark
+    tested = {Accelerator.parse(accelerator) for accelerator, *_ in mark.args[1]}
+    table = {Accelerator(type_, count) for table in (ATTACHED, BUILT_IN) for type_ in table for count in table[type_]}
+    assert table - tested == {Accelerator("nvidia-tesla-t4", 1)}, "the job of the first test"
 
 
 def test_resource_hints_hold_for_every_step(bucket, service):
@@ -200,10 +240,12 @@ def test_a_service_that_refuses_the_job(bucket, service, capsys):
     [
         (["--accelerator=t4"], "--accelerator t4: write TYPE or TYPE:COUNT"),
         (["--accelerator=nvidia-l4:2"], "--accelerator nvidia-l4:2: a process uses one GPU"),
-        (["--accelerator=nvidia-l4:0"], "--accelerator nvidia-l4:0: write TYPE or TYPE:COUNT"),
+        (["--accelerator=nvidia-l4:3", "--share_gpu"], "--accelerator nvidia-l4:3: no machine has 3 of them"),
+        (["--accelerator=nvidia-tesla-v100"], "--accelerator nvidia-tesla-v100: this type is being retired"),
+        (["--accelerator=nvidia-h100-80gb"], "a3-highgpu-1g starts as Spot or Flex-start only; add --flex_start"),
         (
             ["--accelerator=nvidia-l4", "--worker_machine_type=n1-standard-4"],
-            "--worker_machine_type n1-standard-4: nvidia-l4 goes with g2 machines",
+            "--worker_machine_type n1-standard-4: nvidia-l4:1 goes with g2-standard-4,",
         ),
         (["--accelerator=nvidia-l4", "--flexrs_goal=COST_OPTIMIZED"], "FlexRS has no GPUs"),
         (
@@ -214,7 +256,8 @@ def test_a_service_that_refuses_the_job(bucket, service, capsys):
             ["--accelerator=nvidia-l4", "--dataflow_service_options=worker_accelerator=type:nvidia-l4;count:1"],
             "names a worker_accelerator and so does --accelerator",
         ),
-        (["--share_gpu"], "--share_gpu: there is no GPU to share"),
+        (["--share_gpu"], "--share_gpu: this job asks for no GPU"),
+        (["--flex_start"], "--flex_start: this job asks for no GPU"),
         (["--images=photos/*.jpg"], "--images photos/*.jpg: Dataflow's workers see no local files"),
         (["--model=models/tiny"], "--model models/tiny: Dataflow's workers see no local files"),
         (["--output=captions"], "--output captions: Dataflow's workers see no local files"),
@@ -222,8 +265,17 @@ def test_a_service_that_refuses_the_job(bucket, service, capsys):
     ],
 )
 def test_refusals(bucket, service, capsys, more, message):
-    assert main(arguments(*more, service=service)) == 2
-    assert message in capsys.readouterr().err
+    for check in ([], ["--check"]):
+        assert main(arguments(*more, *check, service=service)) == 2
+        assert message in capsys.readouterr().err
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("more", [["--accelerator=nvidia-l4"], ["--accelerator=nvidia-h100-80gb:8", "--share_gpu"]])
+def test_a_check_asks_no_cloud(service, capsys, monkeypatch, more):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")  # nobody answers there
+    assert main(arguments("--check", *more, service=service)) == 0
+    assert "the options are right" in capsys.readouterr().err
     assert service.requests == []
 
 
@@ -236,7 +288,7 @@ def test_workers_need_an_image_or_a_package(bucket, capsys):
 
 def test_gpus_are_asked_for_on_dataflow_alone(capsys):
     assert main(["--runner=DirectRunner", "--images=x", "--output=y", "--accelerator=nvidia-l4"]) == 2
-    assert "--accelerator and --share_gpu are for Dataflow" in capsys.readouterr().err
+    assert "--accelerator, --share_gpu and --flex_start are for Dataflow" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
