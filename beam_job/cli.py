@@ -14,7 +14,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, SetupOption
 
 from beam_job import dataflow, devices
 from beam_job.console import console
-from beam_job.history import ReadCaptioned
+from beam_job.history import ReadEarlier
 from beam_job.model_directory import DEFAULT_MODEL, open_model
 from beam_job.options import CaptionOptions, OptionError, help_text, parse
 from beam_job.pipeline import CaptionImages, build
@@ -89,7 +89,7 @@ class Job(NamedTuple):
 
     run: Run
     read_uris: ReadUris
-    read_captioned: ReadCaptioned
+    read_earlier: ReadEarlier
     caption_images: CaptionImages
     limits: ShardLimits
 
@@ -139,7 +139,7 @@ def check(options: CaptionOptions) -> Job:
     return Job(
         run,
         ReadUris(options.images, options.uris, fields),
-        ReadCaptioned(run, options.recaption),
+        ReadEarlier(run, options.recaption),
         CaptionImages(
             options.model,
             decoding,
@@ -218,9 +218,12 @@ def _print_captions(run: Run, manifest: dict[str, Any]) -> None:
 
 def _summary(run: Run, manifest: dict[str, Any]) -> str:
     counts = manifest["counts"]
-    found = ", ".join(f"{count} {name}" for name, count in counts.items() if name != "input")
+    notes = {"failed": f" ({manifest['known_failures']} known)"} if manifest["known_failures"] else {}
+    found = ", ".join(f"{count} {name}{notes.get(name, '')}" for name, count in counts.items() if name != "input")
     lines = [f"{counts['input']} images: {found} in {manifest['seconds']} s. See {run.directory}."]
     lines += [f"  {count} failed: {code}" for code, count in manifest["failures_by_code"].items()]
+    if manifest["passed_over"]:
+        lines.append(f"  {manifest['passed_over']} lines or files of earlier runs were passed over; see the warnings.")
     return "\n".join(lines)
 
 

@@ -117,7 +117,7 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
             model.warm_up()
         message = f"{type(error).__name__}: {error}"
         logging.error("No caption for %s: %s", image.uri.partition("?")[0], message)  # behind it a signature may stand
-        failure = Failure(image.uri, "infer", code, message, image.carried)
+        failure = Failure(image.uri, "infer", code, message, image.carried, earlier=image.earlier)
         count_failure(failure)
         return failure
 

@@ -1,14 +1,17 @@
-"""What earlier runs have captioned, and what is left to do.
+"""What earlier runs have captioned, what failed in them, and what is left to do.
 
-A run counts as earlier work when it was started with the same model and the same decoding options. Of a run that ended
-well, the files that its manifest names are read; of one that was killed, every complete file that it left.
+A run's captions count as earlier work when it was started with the same model and the same decoding options. Of a run
+that ended well, the files that its manifest names are read; of one that was killed, every complete file that it left.
+
+Failures count whatever the model, but for those of the model itself. Only finished runs count, as only they have
+reported them. A record that a run marked as known repeats an older one: it is not read, so what is read grows with the
+number of images that ever failed, not with the number of nights.
 """
 
-import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
@@ -19,17 +22,41 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_job.counters import TO_CAPTION, count
 from beam_job.decoding import Decoding
-from beam_job.run import MANIFEST, STARTED, Run
-from beam_job.shards import files_in
+from beam_job.records import EarlierFailure, Failure
+from beam_job.run import Run
+from beam_job.run_folder import (
+    CAPTIONS,
+    FAILURES,
+    RecordFile,
+    UnreadableError,
+    is_caption,
+    is_failure,
+    is_text,
+    open_run_folder,
+    run_folders,
+    shown,
+)
 
 _DONE = True  # stands where listed URIs have the fields they carry, which are a dictionary or None
-_COUNTS = "counts"
+_COUNTS, _FAILED, _PASSED_OVER = "counts", "failed", "passed_over"
 
 
-class ReadCaptioned(beam.PTransform):
-    """Reads the URIs that earlier runs of ``run.output`` have captioned in the same way, as keys.
+class Earlier(NamedTuple):
+    """What earlier runs left.
 
-    ``recaption`` makes it read none.
+    Attributes:
+      known: (URI, ``True``) for each that was captioned, (URI, (run, stage, error, sha256)) for each that failed.
+      passed_over: numbers of runs, files and lines that could not be read.
+    """
+
+    known: beam.PCollection[tuple[str, Any]]
+    passed_over: beam.PCollection[int]
+
+
+class ReadEarlier(beam.PTransform):
+    """Reads the URIs that earlier runs of ``run.output`` have captioned in the same way, and those that failed.
+
+    ``recaption`` makes it read none of the former.
     """
 
     def __init__(self, run: Run, recaption: bool = False) -> None:
@@ -37,50 +64,84 @@ class ReadCaptioned(beam.PTransform):
         self._run = run
         self._recaption = recaption
 
-    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[tuple[str, bool]]:
-        outputs = [] if self._recaption else [self._run.output]
-        return (
+    def expand(self, pbegin: beam.pvalue.PBegin) -> Any:  # Earlier, which Beam's type hints don't know
+        def steps(label: str, found: beam.PCollection, reader: beam.DoFn) -> Any:
+            return found | label >> beam.ParDo(reader).with_outputs(_PASSED_OVER, main="found").with_output_types(
+                tuple[str, Any]
+            )
+
+        runs = (
             pbegin
-            | "Output" >> beam.Create(outputs)
+            | "Output" >> beam.Create([self._run.output])
             | "EarlierRuns" >> beam.FlatMap(earlier_runs, self._run.id)
             | "ReshuffleRuns" >> beam.Reshuffle()
-            | "CaptionFiles" >> beam.FlatMap(caption_files, self._run.model, self._run.options["decoding"])
-            | "ReshuffleFiles" >> beam.Reshuffle()
-            | "CaptionedUris" >> beam.FlatMap(captioned_uris).with_output_types(tuple[str, Any])
         )
+        files = steps(
+            "Files", runs, _Files(self._run.model, self._run.options["decoding"], captions=not self._recaption)
+        )
+        read = steps("Records", files.found | "ReshuffleFiles" >> beam.Reshuffle(), _Records())
+        return Earlier(read.found, (files[_PASSED_OVER], read[_PASSED_OVER]) | "PassedOver" >> beam.Flatten())
+
+
+class New(NamedTuple):
+    """What is left to do.
+
+    Attributes:
+      uris: (URI, carried fields, earlier failure or ``None``), one row for each URI that is not captioned yet.
+      failures: those that listing made, with the failures of earlier runs.
+      counts: numbers of (duplicates, URIs that are captioned).
+    """
+
+    uris: beam.PCollection[tuple[str, dict[str, Any] | None, EarlierFailure | None]]
+    failures: beam.PCollection[Failure]
+    counts: beam.PCollection[tuple[int, int]]
 
 
 class TakeNew(beam.PTransform):
-    """Keeps one row for each URI that was listed and is not captioned yet.
+    """Keeps one row for each URI that was listed and is not captioned yet: ``New``.
 
-    Takes the collections of listed (URI, carried fields) and captioned (URI, True); returns the new (URI, carried
-    fields) and the numbers of the others, (duplicates, captioned). All that is shuffled for it are the URIs.
+    Takes the collections of listed (URI, carried fields), of failures that listing made, and of what is ``known``. All
+    that is shuffled for it are the URIs and those failures.
     """
 
-    def expand(self, listed_and_captioned: Any) -> Any:
+    def expand(self, found: Any) -> Any:
+        listed, failures, known = found
         taken = (
-            listed_and_captioned
+            (listed, failures | "FailuresByUri" >> beam.Map(_by_uri).with_output_types(tuple[str, Any]), known)
             | beam.Flatten()
             | "ByUri" >> beam.GroupByKey()
-            | "Take" >> beam.ParDo(_Take()).with_outputs(_COUNTS, main="new").with_output_types(tuple[str, Any])
+            | "Take" >> beam.ParDo(_Take()).with_outputs(_COUNTS, _FAILED, main="new")
         )
-        return taken.new, taken[_COUNTS]
+        return New(taken.new, taken[_FAILED], taken[_COUNTS])
+
+
+def _by_uri(failure: Failure) -> tuple[str, Failure]:
+    return failure.uri, failure
 
 
 class _Take(beam.DoFn):
     def start_bundle(self) -> None:
         self._duplicates = self._skipped = 0
 
-    def process(self, grouped: tuple[str, Iterable[Any]]) -> Iterator[tuple[str, dict[str, Any] | None]]:
-        uri, rows = grouped
+    def process(self, grouped: tuple[str, Iterable[Any]]) -> Iterator[Any]:
+        uri, values = grouped
         listed, done, carried = 0, False, None
-        for row in rows:  # never a list: one URI may have been listed a million times
-            if row is _DONE:
+        failed: list[Failure] = []
+        latest: dict[bool, tuple[Any, ...]] = {}  # of lists, and of images: the latest run's counts
+        for value in values:  # never a list: one URI may have been listed a million times
+            if value is _DONE:
                 done = True
-                continue
-            if not listed:
-                carried = row
-            listed += 1
+            elif isinstance(value, tuple):
+                of_list = value[1] == "list"
+                latest[of_list] = max(latest.get(of_list, value), value, key=lambda known: known[0])
+            elif isinstance(value, Failure):
+                failed.append(value)
+            else:
+                carried = carried if listed else value
+                listed += 1
+        earlier = {of_list: known[1:] for of_list, known in latest.items()}
+        for failure in failed:
+            yield TaggedOutput(_FAILED, replace(failure, earlier=earlier.get(failure.stage == "list")))
         if not listed:
             return
         self._duplicates += listed - 1
@@ -88,49 +149,74 @@ class _Take(beam.DoFn):
             self._skipped += 1
         else:
             count(TO_CAPTION)
-            yield uri, carried
+            yield uri, carried, earlier.get(False)
 
     def finish_bundle(self) -> Iterator[Any]:
-        known = (self._duplicates, self._skipped)
-        yield TaggedOutput(_COUNTS, WindowedValue(known, MIN_TIMESTAMP, (GlobalWindow(),)))
+        counts = (self._duplicates, self._skipped)
+        yield TaggedOutput(_COUNTS, WindowedValue(counts, MIN_TIMESTAMP, (GlobalWindow(),)))
+
+
+class _Files(beam.DoFn):
+    """A run's folder to its files that are to be read: (path, (kind, run, whether the model's own failures count))."""
+
+    def __init__(self, model: str, decoding: Mapping[str, Any], *, captions: bool) -> None:
+        self._model = model
+        self._decoding = decoding
+        self._captions = captions
+
+    def process(self, directory: str) -> Iterator[Any]:
+        try:
+            run = open_run_folder(directory)
+        except UnreadableError as error:
+            yield _passed_over(f"{shown(directory)}: {error}")
+            return
+        # An option that is younger than the run had no effect on it: its default.
+        decoding = {**asdict(Decoding()), **run.about["options"].get("decoding", {})}
+        alike = run.about["model"] == self._model and decoding == dict(self._decoding)
+        name = FileSystems.split(directory)[1]
+        if alike and self._captions:
+            yield from ((path, (CAPTIONS, name, alike)) for path in run.files(CAPTIONS))
+        if run.finished:
+            yield from (
+                (path, (FAILURES, name, alike))
+                for path, entry in run.files(FAILURES).items()
+                if entry.get("known") != entry.get("records", -1)
+            )
+        for problem in run.problems:
+            yield _passed_over(f"{shown(directory)}: {problem}")
+
+
+class _Records(beam.DoFn):
+    """A file of an earlier run to what is known of its URIs."""
+
+    def process(self, file: tuple[str, tuple[str, str, bool]]) -> Iterator[Any]:
+        path, (kind, run, alike) = file
+        records = RecordFile(path, _is_caption if kind == CAPTIONS else _is_failure)
+        if kind == CAPTIONS:
+            yield from ((record["uri"], _DONE) for record in records)
+        else:
+            for record in records:
+                if not record.get("known") and (alike or record["stage"] != "infer"):
+                    digest = record.get("sha256")
+                    digest = digest if is_text(digest) else None
+                    yield record["uri"], (run, record["stage"], record["error"], digest)
+        if records.problem:
+            yield _passed_over(f"{shown(path)}: {records.problem}", records.passed_over)
+
+
+def _is_caption(record: Mapping[str, Any]) -> bool:
+    return is_caption(record) and is_text(record["uri"])  # else it could not be shuffled, and no list names it
+
+
+def _is_failure(record: Mapping[str, Any]) -> bool:
+    return is_failure(record) and all(is_text(record[name]) for name in ("uri", "stage", "error"))
+
+
+def _passed_over(problem: str, number: int = 1) -> TaggedOutput:
+    logging.warning("Passed over: %s", problem)
+    return TaggedOutput(_PASSED_OVER, number)
 
 
 def earlier_runs(output: str, this_run: str) -> list[str]:
     """The folders of the runs in ``output``, without this one."""
-    folders = (path.removesuffix(STARTED).rstrip("/\\") for path in files_in(output, "run=*", STARTED))
-    return [folder for folder in folders if not folder.endswith(f"run={this_run}")]
-
-
-def caption_files(folder: str, model: str, decoding: Mapping[str, Any]) -> list[str]:
-    """The complete files of captions in a run's folder, none where it ran another model or decoded otherwise."""
-    started = _read_json(FileSystems.join(folder, STARTED))
-    if started is None or started.get("model") != model:
-        return []
-    # An option that is younger than the run had no effect on it: its default.
-    if {**asdict(Decoding()), **started.get("options", {}).get("decoding", {})} != dict(decoding):
-        return []
-    manifest_path = FileSystems.join(folder, MANIFEST)
-    manifest = _read_json(manifest_path) if FileSystems.exists(manifest_path) else None
-    if manifest is not None:
-        return [FileSystems.join(folder, shard["name"]) for shard in manifest["captions"]]
-    return files_in(folder, "captions-*.jsonl")
-
-
-def captioned_uris(path: str) -> Iterator[tuple[str, bool]]:
-    """The URIs in a file of captions. Where it was deleted, its images are captioned again."""
-    if not FileSystems.exists(path):
-        logging.warning("%s is gone: its images are captioned again.", path)
-        return
-    with FileSystems.open(path) as file:
-        for line in iter(file.readline, b""):
-            yield json.loads(line)["uri"], _DONE
-
-
-def _read_json(path: str) -> dict[str, Any] | None:
-    try:
-        with FileSystems.open(path) as file:
-            found = json.loads(file.read())
-    except ValueError:  # half of a file, left by something other than this job
-        logging.warning("%s is not valid JSON: it is passed over.", path)
-        return None
-    return found if isinstance(found, dict) else None
+    return [folder for folder in run_folders(output) if FileSystems.split(folder)[1] != f"run={this_run}"]

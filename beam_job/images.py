@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from threading import Lock
 from typing import Any, NamedTuple
@@ -42,7 +42,10 @@ class Loading:
 
 
 class _Loaded(NamedTuple):
-    """One image's outcome and what it took; threads have no access to Beam's metrics."""
+    """One image's outcome and what it took; threads have no access to Beam's metrics.
+
+    ``place`` has the time and the window of its URI, and how the image failed before for a value.
+    """
 
     outcome: DecodedImage | Failure
     place: WindowedValue
@@ -55,12 +58,12 @@ class _Loaded(NamedTuple):
 class FetchAndDecode(beam.DoFn):
     """Turns a URI into a ``DecodedImage``, or into a ``Failure`` in the output ``FAILURES``.
 
-    Takes URIs, or pairs of a URI and the fields that its record is to carry. While the steps behind this one work on an
-    image, threads fetch the next ones, at most ``loading.threads`` at a time in a worker process, and others decode
-    them. Each bundle has so many images and ``ahead`` more in hand, decoded or not: that bounds the memory. It is no
-    bound for all bundles of a process together: one that the runner feeds late would keep its share, and could wait for
-    another that waits for it. Images leave in the order in which they get ready: one that is slow to fetch holds up no
-    other.
+    Takes URIs, or tuples of a URI, the fields that its record is to carry, and how it failed before. While the steps
+    behind this one work on an image, threads fetch the next ones, at most ``loading.threads`` at a time in a worker
+    process, and others decode them. Each bundle has so many images and ``ahead`` more in hand, decoded or not: that
+    bounds the memory. It is no bound for all bundles of a process together: one that the runner feeds late would keep
+    its share, and could wait for another that waits for it. Images leave in the order in which they get ready: one that
+    is slow to fetch holds up no other.
 
     Args:
       height, width: of the model's images, in pixels.
@@ -91,12 +94,12 @@ class FetchAndDecode(beam.DoFn):
 
     def process(
         self,
-        element: str | tuple[str, Mapping[str, Any] | None],
+        element: str | tuple[Any, ...],
         timestamp: Any = beam.DoFn.TimestampParam,
         window: Any = beam.DoFn.WindowParam,
     ) -> Iterator[Any]:
-        uri, carried = (element, None) if isinstance(element, str) else element
-        loading = self._loaders.submit(self._load, uri, carried, WindowedValue(None, timestamp, (window,)))
+        uri, carried, earlier, *_ = (element, None, None) if isinstance(element, str) else (*element, None, None)
+        loading = self._loaders.submit(self._load, uri, carried, WindowedValue(earlier, timestamp, (window,)))
         loading.add_done_callback(self._ready.put)
         self._in_hand += 1
         # One out for each one in: if all that are ready left at once, no more would be fetched while the model works.
@@ -155,9 +158,10 @@ class FetchAndDecode(beam.DoFn):
             self._fetched.inc()
             self._bytes.update(loaded.size)
             self._decode_time.update(round(1000 * loaded.decode_seconds))
-        found = loaded.place.with_value(loaded.outcome)
-        if isinstance(loaded.outcome, Failure):
-            count_failure(loaded.outcome)
+        outcome = replace(loaded.outcome, earlier=loaded.place.value) if loaded.place.value else loaded.outcome
+        found = loaded.place.with_value(outcome)
+        if isinstance(outcome, Failure):
+            count_failure(outcome)
             return TaggedOutput(FAILURES, found)
         return found
 

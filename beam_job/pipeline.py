@@ -10,7 +10,7 @@ from beam_job.decoding import Decoding
 from beam_job.devices import BATCH_SIZE
 from beam_job.groups import ReshuffleInGroups
 from beam_job.handler import CaptionHandler
-from beam_job.history import ReadCaptioned, TakeNew
+from beam_job.history import ReadEarlier, TakeNew
 from beam_job.images import FAILURES, FetchAndDecode, Loading
 from beam_job.model_directory import DEFAULT_MODEL, read_manifest
 from beam_job.records import CaptionRecord, Failure
@@ -29,7 +29,8 @@ class Captioned(NamedTuple):
 class CaptionImages(beam.PTransform):
     """Captions images: URIs to ``Captioned``.
 
-    Takes a ``PCollection[str]``, or pairs of a URI and the fields (a dictionary or ``None``) that its record carries.
+    Takes a ``PCollection[str]``, or pairs of a URI and the fields (a dictionary or ``None``) that its record carries; a
+    third part may say how the image failed before (``EarlierFailure`` or ``None``).
 
     Args:
       model: an exported model directory; ``None`` takes the one in this package.
@@ -80,21 +81,28 @@ def build(
     pipeline: beam.Pipeline,
     run: Run,
     read_uris: ReadUris,
-    read_captioned: ReadCaptioned,
+    read_earlier: ReadEarlier,
     caption_images: CaptionImages,
     limits: ShardLimits = ShardLimits(),
 ) -> beam.PCollection[dict[str, Any]]:
     """Puts a whole run into ``pipeline``; returns its manifest, which is written when all else is."""
     listed = pipeline | "ReadUris" >> read_uris
-    captioned = pipeline | "ReadCaptioned" >> read_captioned
-    new, known = (listed.uris, captioned) | "TakeNew" >> TakeNew()
-    captions, failures = new | "CaptionImages" >> caption_images
-    failures = (failures, listed.bad) | "FailuresAndBadRows" >> beam.Flatten()
+    earlier = pipeline | "ReadEarlier" >> read_earlier
+    new = (listed.uris, listed.bad, earlier.known) | "TakeNew" >> TakeNew()
+    captions, failures = new.uris | "CaptionImages" >> caption_images
+    failures = (failures, new.failures) | "FailuresAndBadRows" >> beam.Flatten()
     caption_files = captions | "WriteCaptions" >> beam.ParDo(WriteShards(run.directory, "captions", limits))
     failure_files = failures | "WriteFailures" >> beam.ParDo(WriteShards(run.directory, "failures", limits))
     return (
         pipeline
         | "Run" >> beam.Create([run])
         | "WriteManifest"
-        >> beam.Map(Run.finish, AsIter(listed.read), AsIter(known), AsIter(caption_files), AsIter(failure_files))
+        >> beam.Map(
+            Run.finish,
+            read=AsIter(listed.read),
+            compared=AsIter(new.counts),
+            passed_over=AsIter(earlier.passed_over),
+            captions=AsIter(caption_files),
+            failures=AsIter(failure_files),
+        )
     )

@@ -3,12 +3,21 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-FIELDS = {"uri", "caption", "score", "captions", "width", "height", "model", "stage", "error", "message"}
+FIELDS = {
+    *("uri", "caption", "score", "captions", "width", "height", "model"),
+    *("stage", "error", "message", "sha256", "known"),
+}
 """The names of the records' own fields; none of them can be carried from a list."""
+
+EarlierFailure: TypeAlias = tuple[str, str, str | None]
+"""How an image failed in an earlier run: stage, error, SHA-256 of its file where it was fetched."""
+
+KNOWN = "known"
+"""The key under which failures that are known already are counted."""
 
 _DECIMALS = 4  # of scores in JSON: more than they mean, few enough to read
 
@@ -17,7 +26,7 @@ _DECIMALS = 4  # of scores in JSON: more than they mean, few enough to read
 class DecodedImage:
     """An image at model size: ``pixels`` uint8 [height, width, 3]; ``width`` and ``height`` are the source's own.
 
-    ``carried`` holds fields of the list that are to stand on its record, by name.
+    ``carried`` holds fields of the list that are to stand on its record, by name; ``earlier``, how it failed before.
     """
 
     uri: str
@@ -25,6 +34,7 @@ class DecodedImage:
     height: int
     pixels: np.ndarray
     carried: Mapping[str, Any] | None = None
+    earlier: EarlierFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +91,9 @@ class CaptionRecord:
     carried: Mapping[str, Any] | None = None
 
     @property
-    def tally(self) -> str:
-        return self.device
+    def tally(self) -> tuple[str, ...]:
+        """The keys under which the run's books count it."""
+        return (self.device,)
 
     def to_json(self) -> str:
         captions = [caption.fields() for caption in self.captions]
@@ -103,21 +114,36 @@ class CaptionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The dead letter of one image: the stage that failed (list, fetch, decode, infer), a stable code, a sentence."""
+    """The dead letter of one image: the stage that failed (list, fetch, decode, infer), a stable code, a sentence.
+
+    Attributes:
+      sha256: of the image's file, in hex, where its bytes were fetched.
+      earlier: how it failed in an earlier run.
+    """
 
     uri: str
     stage: str
     error: str
     message: str
     carried: Mapping[str, Any] | None = None
+    sha256: str | None = None
+    earlier: EarlierFailure | None = None
 
     @property
-    def tally(self) -> str:
-        return f"{self.stage}/{self.error}"
+    def known(self) -> bool:
+        """Whether the image, unchanged, failed before in the same way."""
+        return self.earlier == (self.stage, self.error, self.sha256)
+
+    @property
+    def tally(self) -> tuple[str, ...]:
+        """The keys under which the run's books count it."""
+        code = f"{self.stage}/{self.error}"
+        return (code, KNOWN) if self.known else (code,)
 
     def to_json(self) -> str:
-        own = {"uri": self.uri, "stage": self.stage, "error": self.error, "message": self.message}
-        return json.dumps({**own, **(self.carried or {})}, ensure_ascii=False)
+        own = {"uri": self.uri, "stage": self.stage, "error": self.error, "message": self.message, "known": self.known}
+        digest = {"sha256": self.sha256} if self.sha256 else {}
+        return json.dumps({**own, **digest, **(self.carried or {})}, ensure_ascii=False)
 
 
 def _rounded(value: float) -> float:

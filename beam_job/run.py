@@ -13,6 +13,7 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job import __version__
+from beam_job.records import KNOWN
 from beam_job.shards import Shard, delete_strays, write_whole
 
 STARTED = "run.json"
@@ -86,22 +87,24 @@ class Run:
     def finish(
         self,
         read: Iterable[int],
-        known: Iterable[tuple[int, int]],
+        compared: Iterable[tuple[int, int]],
         captions: Iterable[Shard],
         failures: Iterable[Shard],
+        passed_over: Iterable[int] = (),
     ) -> dict[str, Any]:
         """Closes the books: checks that the counts add up, writes the manifest, and deletes what it does not name.
 
         Args:
           read: numbers of rows read, duplicates included.
-          known: numbers of (duplicates, URIs that earlier runs have captioned).
+          compared: numbers of (duplicates, URIs that earlier runs have captioned).
           captions, failures: the shards of records that were written.
+          passed_over: numbers of lines and files of earlier runs that could not be read.
 
         Raises:
           UnbalancedError: input is not captioned + failed + skipped + duplicates; no manifest is written.
         """
         captions, failures = (sorted(shards, key=lambda shard: shard.name) for shards in (captions, failures))
-        duplicates, skipped = (sum(counts) for counts in zip((0, 0), *known, strict=True))
+        duplicates, skipped = (sum(counts) for counts in zip((0, 0), *compared, strict=True))
         counts = {
             "input": sum(read),
             "captioned": sum(shard.records for shard in captions),
@@ -115,6 +118,7 @@ class Run:
                 "run the job again."
             )
         by_code: Counter[str] = sum((Counter(shard.tally) for shard in failures), Counter())
+        known = by_code.pop(KNOWN, 0)
         finished = _now()
         manifest = {
             **asdict(self),
@@ -122,6 +126,8 @@ class Run:
             "seconds": round((finished - datetime.fromisoformat(self.started)).total_seconds(), 1),
             "counts": counts,
             "failures_by_code": dict(sorted(by_code.items())),
+            "known_failures": known,
+            "passed_over": sum(passed_over),
             "devices": sorted({device for shard in captions for device in shard.tally}),
             "versions": {
                 "python": platform.python_version(),
@@ -129,7 +135,7 @@ class Run:
                 **{name: version(name) for name in ("apache-beam", "tensorflow", "pillow")},
             },
             "captions": [_entry(shard) for shard in captions],
-            "failures": [_entry(shard) for shard in failures],
+            "failures": [{**_entry(shard), "known": shard.tally.get(KNOWN, 0)} for shard in failures],
         }
         write_whole(FileSystems.join(self.directory, MANIFEST), _json(manifest))
         for prefix, shards in (("captions", captions), ("failures", failures)):
@@ -137,13 +143,18 @@ class Run:
         return manifest
 
     def check_failures(self, manifest: Mapping[str, Any]) -> None:
-        """Raises ``TooManyFailuresError`` where more images failed than ``max_failures`` allows."""
-        counts = manifest["counts"]
+        """Raises ``TooManyFailuresError`` where more images failed than ``max_failures`` allows.
+
+        Failures that are known already neither count nor belong to those that were tried.
+        """
+        counts, known = manifest["counts"], manifest["known_failures"]
         text = self.options.get("max_failures")
-        tried = counts["captioned"] + counts["failed"]
-        if text is not None and counts["failed"] > MaxFailures.parse(text).of(tried):
+        failed = counts["failed"] - known
+        tried = counts["captioned"] + failed
+        if text is not None and failed > MaxFailures.parse(text).of(tried):
+            besides = f" ({known} more failed as before)" if known else ""
             raise TooManyFailuresError(
-                f"{counts['failed']} of {tried} images failed, more than --max_failures {text} allows."
+                f"{failed} of {tried} images failed{besides}, more than --max_failures {text} allows."
             )
 
 

@@ -37,7 +37,7 @@ class ShardLimits:
 class Shard:
     """A finished file: its name within the run, the records in it, and its SHA-256.
 
-    ``tally`` counts the records by what they say for the run's books (their ``tally``).
+    ``tally`` counts the records by the keys that they have for the run's books (their ``tally``).
     """
 
     name: str
@@ -68,7 +68,7 @@ class WriteShards(beam.DoFn):
         if not self._lines:
             self._opened = time.monotonic()
         self._lines.append(record.to_json())
-        self._tally[record.tally] += 1
+        self._tally.update(record.tally)
         count(self._prefix)
         if len(self._lines) >= self._limits.records or time.monotonic() - self._opened >= self._limits.seconds:
             yield self._write()

@@ -59,7 +59,7 @@ def _pretend_captioned(folder: Path, names: list[str], model: str) -> None:
     """Files as a killed run leaves them, with records of the usual size."""
     folder.mkdir(parents=True)
     fingerprint = read_manifest(model).fingerprint
-    started = {"model": fingerprint, "options": {"decoding": asdict(Decoding())}}
+    started = {"id": "before", "model": fingerprint, "options": {"decoding": asdict(Decoding())}}
     (folder / "run.json").write_text(json.dumps(started))
     text = "A brown dog runs through the tall grass with a red ball."
     rest = {"caption": text, "score": -0.9, "captions": [{"text": text, "tokens": text.lower()[:-1].split()}]}

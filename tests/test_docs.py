@@ -102,7 +102,7 @@ def test_every_field_of_a_record_is_documented_and_in_the_schema():
     record = json.loads(CaptionRecord("a.jpg", 1, 1, "f", "CPU", [caption]).to_json())
     named = set(record) | {f"captions[].{name}" for name in record["captions"][0]}
     assert fields_of(text, "Captions") == named
-    failure = json.loads(Failure("a.jpg", "fetch", "not_found", "Gone.").to_json())
+    failure = json.loads(Failure("a.jpg", "decode", "empty", "No bytes.", sha256="0").to_json())
     assert fields_of(text, "Failures") == set(failure)
     assert set(record) | set(failure) == FIELDS
     schema = json.loads((ROOT / "docs" / "bigquery_captions.json").read_text())

@@ -1,85 +1,54 @@
-"""A run's files, read back: what it says of itself, and its records one at a time."""
+"""The run that a report is about, and its records one at a time."""
 
-import hashlib
-import json
+import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
-from beam_job.run import MANIFEST, STARTED
-from beam_job.shards import files_in
+from beam_job.records import FIELDS
+from beam_job.run_folder import (
+    CAPTIONS,
+    FAILURES,
+    RecordFile,
+    RunFolder,
+    UnreadableError,
+    is_caption,
+    is_failure,
+    is_number,
+    is_shallow,
+    open_run_folder,
+    run_folders,
+    shown,
+)
 
 
 class ReportError(ValueError):
     """A run that cannot be reported on; the message says why and what to do."""
 
 
-@dataclass
-class RunRecords:
-    """The records of one run, on any file system that Beam reads.
+def is_idle(run: RunFolder) -> bool:
+    """Whether there was nothing to do: earlier runs had captioned all. A failure, even one tried again, counts."""
+    counts = run.about.get("counts", {})
+    return run.finished and counts.get("captioned") == counts.get("failed") == 0 < counts.get("skipped", 0)
 
-    Attributes:
-      directory: the run's own folder.
-      about: its manifest, or what it wrote at its start where it has not ended.
-      finished: whether there is a manifest.
-      problems: sentences about files that are not what the manifest says; filled while records are read.
+
+def read(run: RunFolder, kind: str) -> Iterator[dict[str, Any]]:
+    """Yields the records of ``kind``, ``CAPTIONS`` or ``FAILURES``, a line at a time.
+
+    What the files hold that the job does not write goes to the run's problems.
     """
-
-    directory: str
-    about: Mapping[str, Any]
-    finished: bool
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def idle(self) -> bool:
-        """Whether there was nothing to do: earlier runs had captioned all. A failure, even one tried again, counts."""
-        counts = self.about.get("counts", {})
-        return self.finished and counts.get("captioned") == counts.get("failed") == 0 < counts.get("skipped", 0)
-
-    def read(self, kind: str) -> Iterator[dict[str, Any]]:
-        """Yields the records of ``kind``, "captions" or "failures", a line at a time.
-
-        A finished run's files are those that its manifest names: others were left by attempts that were made again.
-        """
-        for shard in self._shards(kind):
-            yield from self._read(shard)
-
-    def _shards(self, kind: str) -> list[Mapping[str, Any]]:
-        if self.finished:
-            return list(self.about.get(kind, []))
-        return [{"name": FileSystems.split(path)[1]} for path in files_in(self.directory, f"{kind}-*.jsonl")]
-
-    def _read(self, shard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        name, digest, lines, unreadable = shard["name"], hashlib.sha256(), 0, 0
-        path = FileSystems.join(self.directory, name)
-        try:
-            with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-                while line := file.readline():
-                    digest.update(line)
-                    lines += 1
-                    try:
-                        record = json.loads(line)
-                    except ValueError:
-                        record = None
-                    if isinstance(record, dict) and isinstance(record.get("uri"), str):
-                        yield record
-                    else:
-                        unreadable += 1
-        except OSError as error:
-            self.problems.append(f"{name} cannot be read: {error}")
-            return
-        if unreadable:
-            self.problems.append(f"{name}: {unreadable} of {lines} lines hold no record.")
-        elif "records" in shard and shard["records"] != lines:
-            self.problems.append(f"{name} has {lines} records; the manifest says {shard['records']}.")
-        elif "sha256" in shard and shard["sha256"] != digest.hexdigest():
-            self.problems.append(f"{name} was changed after the run: its digest is not the manifest's.")
+    for path, entry in run.files(kind).items():
+        records = RecordFile(path, {CAPTIONS: _is_caption, FAILURES: _is_failure}[kind])
+        yield from records
+        name = path.removeprefix(run.directory)[1:]
+        if records.problem:
+            run.problems.append(f"{name}: {records.problem}")
+        elif "records" in entry and entry["records"] != records.lines:
+            run.problems.append(f"{name} has {records.lines} records; the manifest says {shown(entry['records'])}.")
+        elif "sha256" in entry and entry["sha256"] != records.sha256:
+            run.problems.append(f"{name} was changed after the run: its digest is not the manifest's.")
 
 
-def open_run(path: str) -> RunRecords:
+def open_run(path: str) -> RunFolder:
     """Finds a run: ``path`` is its own folder, or the folder that collects runs.
 
     Of several the latest is taken, but for those that found nothing new: the same command again, when all was done.
@@ -87,40 +56,70 @@ def open_run(path: str) -> RunRecords:
     Raises:
       ReportError: there is no run at ``path``.
     """
-    run = _open(path)
-    if run is not None:
-        return run
+    problem = ""
+    try:
+        return open_run_folder(path)
+    except UnreadableError as error:
+        problem = f"{error}"
+    except Exception as error:  # file systems raise what they like
+        raise ReportError(f"{path}: cannot be read ({error}).") from error
     latest = None
-    for directory in sorted(_runs(path), reverse=True):  # a run's name starts with the time of its start
-        run = _open(directory)
-        if run is not None and not run.idle:
+    for run in _runs(path):
+        if not is_idle(run):
             return run
         latest = latest or run
     if latest is not None:
         return latest
     raise ReportError(
-        f"{path}: there is no run here; name the folder that was given as --output, or one run=<id> in it."
+        f"{path}: there is no run here ({problem}); name the folder that was given as --output, or one run=<id> in it."
     )
 
 
-def _runs(path: str) -> set[str]:
+def _runs(path: str) -> Iterator[RunFolder]:
+    """The runs in a folder, the latest first; those that are none are passed over."""
     try:
-        return {FileSystems.split(found)[0] for found in files_in(path, "run=*", "*.json")}
+        directories = run_folders(path)
     except Exception as error:  # file systems raise what they like
         raise ReportError(f"{path}: cannot be listed ({error}).") from error
-
-
-def _open(directory: str) -> RunRecords | None:
-    for name in (MANIFEST, STARTED):
-        path = FileSystems.join(directory, name)
+    for directory in reversed(directories):
         try:
-            if not FileSystems.exists(path):
-                continue
-            with FileSystems.open(path) as file:
-                about = json.loads(file.read())
-        except Exception as error:
-            raise ReportError(f"{path}: cannot be read ({error}).") from error
-        if not isinstance(about, dict) or "id" not in about:
-            raise ReportError(f"{path}: this is not the manifest of a run; name a folder run=<id>.")
-        return RunRecords(directory, about, finished=name == MANIFEST)
-    return None
+            yield open_run_folder(directory)
+        except UnreadableError as error:
+            logging.warning("Passed over: %s: %s", shown(directory), error)
+
+
+def _is_caption(record: Mapping[str, Any]) -> bool:
+    """Whether a record has what the page shows of it, each in the type that the job writes."""
+    captions = record.get("captions", [])
+    return (
+        is_caption(record)
+        and is_number(record.get("score"))
+        and all(is_number(record.get(name, 1)) for name in ("width", "height"))
+        and isinstance(captions, list)
+        and all(isinstance(caption, dict) and _is_hypothesis(caption) for caption in captions)
+        and _is_shown(record)
+    )
+
+
+def _is_hypothesis(caption: Mapping[str, Any]) -> bool:
+    tokens, log_probs, attention = (caption.get(name) or [] for name in ("tokens", "log_probs", "attention"))
+    return (
+        isinstance(caption.get("text", ""), str)
+        and all(is_number(caption.get(name, 0)) for name in ("score", "min_log_prob"))
+        and isinstance(caption.get("ended", True), bool)
+        and isinstance(tokens, list)
+        and all(isinstance(token, str) for token in tokens)
+        and isinstance(log_probs, list)
+        and all(map(is_number, log_probs))
+        and isinstance(attention, list)
+        and all(isinstance(weights, list) and len(weights) == len(attention[0]) for weights in attention)
+        and all(is_number(weight) for weights in attention for weight in weights)
+    )
+
+
+def _is_failure(record: Mapping[str, Any]) -> bool:
+    return is_failure(record) and isinstance(record.get("message", ""), str)
+
+
+def _is_shown(record: Mapping[str, Any]) -> bool:
+    return all(is_shallow(value) for name, value in record.items() if name not in FIELDS)

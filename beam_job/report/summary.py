@@ -11,6 +11,7 @@ LEAST_SCORE = -20.0  # lower scores count as this one
 _BARS = 24
 _EXAMPLES = 8
 _MAX_CAPTIONS = 1 << 16
+_LONGEST = 2000  # characters of a caption that are compared
 _MANY = 20  # images, below which repeated captions say nothing
 _SAME_SHARE = 0.1
 _DISTINCT_SHARE = 0.5
@@ -70,7 +71,7 @@ class Summary:
 
     def add_caption(self, record: Mapping[str, Any]) -> None:
         self.captioned += 1
-        self.repeats.add(str(record.get("caption", "")))
+        self.repeats.add(str(record.get("caption", ""))[:_LONGEST])
         score = max(float(record.get("score", 0.0)), LEAST_SCORE)
         self._scores[math.floor(score / SCORE_STEP)] += 1
         best = (record.get("captions") or [{}])[0]
@@ -82,7 +83,7 @@ class Summary:
         code = f"{record.get('stage', '?')}/{record.get('error', '?')}"
         count, examples = self._failures.get(code, (0, []))
         if len(examples) < _EXAMPLES:
-            examples.append({"uri": record["uri"], "message": str(record.get("message", ""))})
+            examples.append({"uri": record["uri"], "message": str(record.get("message", ""))[:_LONGEST]})
         self._failures[code] = (count + 1, examples)
 
     def to_json(self) -> dict[str, Any]:

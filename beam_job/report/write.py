@@ -12,15 +12,18 @@ from beam_job import download, handler, pixels, rows
 from beam_job.records import FIELDS
 from beam_job.report.compare import compare as compare_runs
 from beam_job.report.page import render
-from beam_job.report.run_records import ReportError, RunRecords, open_run
+from beam_job.report.run_records import ReportError, open_run, read
 from beam_job.report.sample import Sample
 from beam_job.report.summary import Summary, edges
 from beam_job.report.thumbnails import thumbnails
+from beam_job.run_folder import CAPTIONS, FAILURES, RunFolder, is_number
 from beam_job.shards import write_whole
 
 REPORT = "report.html"
 SAMPLE = 300
 _FEW = 60  # images whose thumbnails may be larger
+_LONGEST = 2000  # characters of a text on the page
+_MOST_OPTIONS = 200
 _SIDES = (512, 256)  # of thumbnails in pixels: for few images, for many; the page stays under a few megabytes
 
 # One entry of the gallery: an image with its record in each run, and whether it was chosen for its priority.
@@ -56,13 +59,13 @@ def write_report(
     return target
 
 
-def _data(first: RunRecords, second: RunRecords | None, sample: Sample) -> dict[str, Any]:
+def _data(first: RunFolder, second: RunFolder | None, sample: Sample) -> dict[str, Any]:
     runs = [first] if second is None else [first, second]
     summaries = [Summary() for _ in runs]
     changes: dict[str, Any] | None = None
     shown: list[Shown]
     if second is None:
-        for record in first.read("captions"):
+        for record in read(first, CAPTIONS):
             summaries[0].add_caption(record)
             sample.add(record, record["score"])
         shown = [([record], least) for record, least in sample.records()]
@@ -73,7 +76,7 @@ def _data(first: RunRecords, second: RunRecords | None, sample: Sample) -> dict[
         shown_of = found.both
         changes = {"both": found.both, "same": found.same, "only": found.only}
     for run, summary in zip(runs, summaries, strict=True):
-        for record in run.read("failures"):
+        for record in read(run, FAILURES):
             summary.add_failure(record)
     bars = edges(summaries)
     return {
@@ -86,7 +89,7 @@ def _data(first: RunRecords, second: RunRecords | None, sample: Sample) -> dict[
     }
 
 
-def _run(run: RunRecords, summary: Summary, bars: list[float]) -> dict[str, Any]:
+def _run(run: RunFolder, summary: Summary, bars: list[float]) -> dict[str, Any]:
     about = run.about
     counts = about.get("counts") or {"input": None, "captioned": summary.captioned, "failed": summary.failed}
     return {
@@ -102,15 +105,16 @@ def _run(run: RunRecords, summary: Summary, bars: list[float]) -> dict[str, Any]
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found = []
-    for name, value in options.items():
+    found: list[tuple[str, Any]] = []
+    for name, value in list(options.items())[:_MOST_OPTIONS]:
         if isinstance(value, Mapping):
-            found += _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, (list, tuple)):
-            found.append((prefix + name, ", ".join(map(str, value))))
+            found += _flat(value, f"{prefix}{_cut(name)}.")
+        elif value is None or isinstance(value, bool) or is_number(value):
+            found.append((prefix + _cut(name), value))
         else:
-            found.append((prefix + name, value))
-    return found
+            text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+            found.append((prefix + _cut(name), _cut(text)))
+    return found[:_MOST_OPTIONS]
 
 
 def _items(shown: Sequence[Shown], allow_https: bool) -> list[dict[str, Any]]:
@@ -124,11 +128,15 @@ def _items(shown: Sequence[Shown], allow_https: bool) -> list[dict[str, Any]]:
             "image": picture,
             "why": why,
             "chosen": chosen,
-            "carried": {name: str(value) for name, value in records[-1].items() if name not in FIELDS},
+            "carried": {name: _cut(str(value)) for name, value in records[-1].items() if name not in FIELDS},
             "captions": [[_caption(caption) for caption in record.get("captions", [])] for record in records],
         }
         for (uri, width, height), (records, chosen), (picture, why) in zip(images, shown, made, strict=True)
     ]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _size(record: Mapping[str, Any], name: str) -> int:
@@ -137,6 +145,7 @@ def _size(record: Mapping[str, Any], name: str) -> int:
 
 def _caption(caption: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: caption.get(name) for name in ("text", "tokens", "score", "min_log_prob", "ended", "log_probs")}
+    found["text"] = _cut(str(found["text"]))
     if caption.get("attention"):
         found["attention"] = _attention(caption["attention"])
     return {name: value for name, value in found.items() if value is not None}

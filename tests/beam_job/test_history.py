@@ -1,11 +1,20 @@
 """The same command again: only what is new is captioned."""
 
+import ast
 import json
+import shutil
+import tempfile
+from pathlib import Path
 
+import apache_beam as beam
 import pytest
+from apache_beam.testing.util import assert_that, equal_to
 
 from beam_job.cli import main
-from beam_job.history import caption_files, captioned_uris, earlier_runs
+from beam_job.history import ReadEarlier, TakeNew
+from beam_job.records import Failure
+from beam_job.run import Run
+from tests.earlier_runs import DECODING, earlier_run
 from tests.photos import photos
 from tests.tiny_model import write_tiny_model
 
@@ -50,34 +59,145 @@ def test_only_what_is_new(tmp_path, models):
     assert run(tmp_path, models / "0", "--decoding", "beam", "--beam_width", "2") == (0, 0, 31, 0)
 
 
-def earlier(folder, started, manifest=None, **files):
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text(started if isinstance(started, str) else json.dumps(started))
-    if manifest is not None:
-        (folder / "manifest.json").write_text(json.dumps({"captions": [{"name": name} for name in manifest]}))
-    for name, uris in files.items():
-        (folder / f"captions-{name}.jsonl").write_text("".join(f'{{"uri": "{uri}"}}\n' for uri in uris))
-    return str(folder)
+def left(tmp_path, listed=(), failures=(), recaption=False, model="m", decoding=DECODING):
+    """What the runs in a folder leave to do: new URIs, failures that listing made, their counts, what was passed over.
+
+    Each new URI comes with the failure of an earlier run, each failure with whether it is known.
+    """
+    run = Run(str(tmp_path), model, {"decoding": decoding}, id="now")
+    kept = Path(tempfile.mkdtemp(dir=tmp_path))
+    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+        earlier = pipeline | ReadEarlier(run, recaption)
+        rows = pipeline | "Listed" >> beam.Create([(uri, None) for uri in listed])
+        failed = pipeline | "Failures" >> beam.Create([Failure(*failure, "") for failure in failures])
+        new = (rows, failed, earlier.known) | TakeNew()
+        found = {
+            "uris": new.uris | beam.Map(lambda row: (row[0], row[2])),
+            "failures": new.failures | beam.Map(lambda failure: (failure.uri, failure.error, failure.known)),
+            "counts": new.counts,
+            "passed_over": earlier.passed_over,
+        }
+        for name, elements in found.items():
+            elements | f"Keep {name}" >> beam.Map(keep, str(kept / name))
+    read = {name: [] if not (kept / name).exists() else (kept / name).read_text().splitlines() for name in found}
+    uris, failed, counts, passed_over = (sorted(map(ast.literal_eval, read[name])) for name in found)
+    shutil.rmtree(kept)
+    return dict(uris), failed, tuple(map(sum, zip((0, 0), *counts, strict=True))), sum(passed_over)
 
 
-def test_files_of_earlier_runs(tmp_path):
-    from dataclasses import asdict
+def keep(element, path):
+    with open(path, "a") as file:
+        file.write(f"{element!r}\n")
 
-    from beam_job.decoding import Decoding
 
-    decoding = asdict(Decoding())
-    started = {"model": "m", "options": {"decoding": decoding}}
-    ended = earlier(tmp_path / "run=1", started, ["captions-a.jsonl"], a=["x"], stray=["x"])
-    killed = earlier(tmp_path / "run=2", started, a=["y"], b=["z"])
-    older = earlier(tmp_path / "run=3", {"model": "m", "options": {"decoding": {}}}, a=["o"])
-    other = earlier(tmp_path / "run=4", {**started, "model": "n"}, a=["x"])
-    torn = earlier(tmp_path / "run=5", '{"mod', a=["x"])
-    earlier(tmp_path / "run=now", started)
-    assert earlier_runs(str(tmp_path), "now") == [ended, killed, older, other, torn]
-    assert caption_files(ended, "m", decoding) == [f"{ended}/captions-a.jsonl"]
-    assert caption_files(killed, "m", decoding) == [f"{killed}/captions-a.jsonl", f"{killed}/captions-b.jsonl"]
-    assert caption_files(older, "m", decoding) == [f"{older}/captions-a.jsonl"]
-    assert caption_files(ended, "m", {**decoding, "beam_width": 9}) == []
-    assert caption_files(other, "m", decoding) == caption_files(torn, "m", decoding) == []
-    assert list(captioned_uris(f"{ended}/captions-a.jsonl")) == [("x", True)]
-    assert list(captioned_uris(f"{ended}/captions-gone.jsonl")) == []
+def test_new_uris_are_taken_once():
+    listed = [("a", None), ("b", {"id": 1}), ("a", None), ("c", None), ("b", {"id": 1}), ("a", None)]
+    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+        known = pipeline | "Known" >> beam.Create([("c", True), ("d", True), ("c", True)])
+        rows = pipeline | "Listed" >> beam.Create(listed)
+        new = (rows, pipeline | "Failures" >> beam.Create([]), known) | TakeNew()
+        assert_that(new.uris, equal_to([("a", None, None), ("b", {"id": 1}, None)]), label="new")
+        sums = new.counts | beam.CombineGlobally(lambda counts: tuple(map(sum, zip((0, 0), *counts, strict=True))))
+        assert_that(sums, equal_to([(3, 1)]), label="counts")
+
+
+def test_which_runs_count_for_captions(tmp_path):
+    ended = earlier_run(tmp_path / "run=1", captions=["ended"])
+    (ended / "captions-stray.jsonl").write_text('{"uri": "stray", "caption": "A dog."}\n')
+    killed = earlier_run(tmp_path / "run=2", finished=False, captions=["killed"])
+    (killed / "captions-2.jsonl").write_text('{"uri": "killed, too", "caption": "A dog."}\n')
+    earlier_run(tmp_path / "run=3", decoding={}, captions=["older"])  # options that are younger had no effect on it
+    earlier_run(tmp_path / "run=4", model="n", captions=["other model"])
+    torn = earlier_run(tmp_path / "run=5", captions=["its manifest is torn"])
+    (torn / "manifest.json").write_text('{"id": "5", "mod')
+    lost = earlier_run(tmp_path / "run=6", captions=["its run.json is lost"])
+    (lost / "run.json").unlink()
+    earlier_run(tmp_path / "run=now", captions=["now"])
+    listed = ["ended", "stray", "killed", "killed, too", "older", "other model", "its manifest is torn"]
+    listed += ["its run.json is lost", "now"]
+    found = left(tmp_path, listed)
+    assert found == (dict.fromkeys(["stray", "other model", "now"]), [], (0, 6), 1)
+    assert left(tmp_path, listed, recaption=True)[0].keys() == set(listed)
+    assert left(tmp_path, listed, decoding={**DECODING, "beam_width": 9})[0].keys() == set(listed)
+
+
+DECODE = ("decode", "corrupt", {"sha256": "1"})
+
+
+def test_which_failures_of_earlier_runs_count(tmp_path):
+    """The latest finished run's, whatever its model, but for failures of the model itself."""
+    no_caption = ("infer", "no_caption", {"sha256": "1"})
+    earlier_run(
+        tmp_path / "run=1",
+        failures=[
+            ("decode", *DECODE),
+            ("fetch", "fetch", "not_found"),
+            ("infer", *no_caption),
+            ("row", "list", "bad_row"),
+            ("fetched later", "fetch", "not_found"),
+            ("gone later", *DECODE),
+            ("again", *DECODE),
+            ("odd", "decode", "corrupt", {"sha256": ["1"]}),
+        ],
+    )
+    earlier_run(tmp_path / "run=2", model="n", failures=[("other model", *DECODE), ("other infer", *no_caption)])
+    later = [("fetched later", *DECODE), ("gone later", "fetch", "not_found")]
+    earlier_run(tmp_path / "run=3", failures=[*later, ("again", "decode", "corrupt", {"known": True})])
+    earlier_run(tmp_path / "run=4", finished=False, failures=[("killed", *DECODE)])  # nobody was told of it
+    expected = {
+        "decode": ("decode", "corrupt", "1"),
+        "fetch": ("fetch", "not_found", None),
+        "infer": ("infer", "no_caption", "1"),
+        "row": None,  # it is a row's failure, whose place happens to have that name
+        "fetched later": ("decode", "corrupt", "1"),
+        "gone later": ("fetch", "not_found", None),
+        "again": ("decode", "corrupt", "1"),
+        "odd": ("decode", "corrupt", None),
+        "other model": ("decode", "corrupt", "1"),
+        "other infer": None,
+        "killed": None,
+    }
+    assert left(tmp_path, expected)[0] == expected
+    assert left(tmp_path, expected, recaption=True)[0] == expected
+
+
+def test_files_that_hold_known_failures_alone_are_not_read(tmp_path):
+    """Or a night would cost as much as all nights before it together."""
+    run = earlier_run(tmp_path / "run=1", failures=[("a", *DECODE)])
+    assert left(tmp_path, ["a"])[0] == {"a": ("decode", "corrupt", "1")}
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["failures"][0]["known"] = 1
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    assert left(tmp_path, ["a"])[0] == {"a": None}
+
+
+def test_failures_of_listing_are_known_by_their_place(tmp_path):
+    earlier_run(tmp_path / "run=1", failures=[("list.csv#3", "list", "bad_row"), ("/closed", "list", "cannot_list")])
+    rows = [("list.csv#3", "list", "bad_row"), ("list.csv#4", "list", "bad_row"), ("/closed", "list", "cannot_list")]
+    found = left(tmp_path, ["list.csv#3"], [*rows, rows[0]])
+    assert found[0] == {"list.csv#3": None}
+    assert found[1] == [
+        ("/closed", "cannot_list", True),
+        ("list.csv#3", "bad_row", True),
+        ("list.csv#3", "bad_row", True),
+        ("list.csv#4", "bad_row", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "sha256", "known"),
+    [
+        (("decode", "corrupt", "1"), "1", True),
+        (("decode", "corrupt", "2"), "1", False),  # another file by that name
+        (("decode", "truncated", "1"), "1", False),
+        (("fetch", "corrupt", "1"), "1", False),
+        (("decode", "corrupt", None), "1", False),
+        (("decode", "corrupt", None), None, True),
+        (None, None, False),
+    ],
+)
+def test_a_failure_is_known_by_stage_code_and_file(earlier, sha256, known):
+    failure = Failure("a", "decode", "corrupt", "", sha256=sha256, earlier=earlier)
+    assert failure.known is known
+    assert failure.tally == (("decode/corrupt", "known") if known else ("decode/corrupt",))
+    assert json.loads(failure.to_json())["known"] is known

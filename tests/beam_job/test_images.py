@@ -10,7 +10,6 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from beam_job import download, pixels
 from beam_job.fetch import FetchLimits
-from beam_job.history import TakeNew
 from beam_job.images import FAILURES, FetchAndDecode, Loading
 from beam_job.metrics import METRICS
 from beam_job.records import DecodedImage, Failure
@@ -107,16 +106,6 @@ def test_what_is_counted(tmp_path):
     assert counters["failed_fetch_not_found"] == counters["failed_decode_empty"] == 1
     counts = {found.key.metric.name: found.committed.count for found in metrics["distributions"]}
     assert (counts["image_bytes"], counts["fetch_ms"], counts["decode_ms"]) == (6, 7, 6)
-
-
-def test_new_uris_are_taken_once():
-    listed = [("a", None), ("b", {"id": 1}), ("a", None), ("c", None), ("b", {"id": 1}), ("a", None)]
-    with beam.Pipeline(runner="FnApiRunner") as pipeline:
-        captioned = pipeline | "Captioned" >> beam.Create([("c", True), ("d", True), ("c", True)])
-        new, known = (pipeline | "Listed" >> beam.Create(listed), captioned) | TakeNew()
-        assert_that(new, equal_to([("a", None), ("b", {"id": 1})]), label="new")
-        sums = known | beam.CombineGlobally(lambda counts: tuple(map(sum, zip((0, 0), *counts, strict=True))))
-        assert_that(sums, equal_to([(3, 1)]), label="known")
 
 
 @pytest.mark.filterwarnings("ignore")

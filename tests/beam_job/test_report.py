@@ -16,7 +16,7 @@ from beam_job.cli import main
 from beam_job.records import Caption, CaptionRecord, Failure
 from beam_job.report import ReportError, write_report
 from beam_job.report.page import as_script_data
-from beam_job.report.run_records import open_run
+from beam_job.report.run_records import open_run, read
 from beam_job.report.sample import Sample
 from beam_job.report.summary import Repeats, Summary, edges
 
@@ -133,7 +133,7 @@ def test_the_latest_run_is_taken_and_one_that_has_not_ended_is_said_to_be_so(tmp
     (late / "manifest.json").rename(late / "run.json")
     run = open_run(str(tmp_path))
     assert not run.finished
-    assert len(list(run.read("captions"))) == 2
+    assert len(list(read(run, "captions"))) == 2
     found = data_of(write_report(str(tmp_path)))["runs"][0]
     assert found["complete"] is False
     assert found["captioned"] == 2
@@ -158,8 +158,8 @@ def test_files_that_are_not_what_the_manifest_says_are_named(tmp_path):
     captions.write_text(captions.read_text().replace("dog", "cat", 1) + "torn\n")
     (run / "failures-1.jsonl").unlink()
     (problem, gone) = data_of(write_report(str(run)))["runs"][0]["problems"]
-    assert problem == "captions-1.jsonl: 1 of 4 lines hold no record."
-    assert gone.startswith("failures-1.jsonl cannot be read")
+    assert problem == "captions-1.jsonl: 1 of 4 lines hold no record; line 4 is the first."
+    assert gone == "failures-1.jsonl: it is gone."
     captions.write_text(captions.read_text().replace("torn\n", ""))
     assert "its digest is not the manifest's" in data_of(write_report(str(run)))["runs"][0]["problems"][0]
 

@@ -29,6 +29,8 @@ def test_the_books_balance(run, tmp_path):
     assert manifest["failures_by_code"] == {"decode/empty": 1, "fetch/not_found": 1}
     assert manifest["devices"] == ["CPU", "T4"]
     assert manifest["captions"][0] == {"name": "captions-a.jsonl", "records": 4, "sha256": "1"}
+    assert manifest["failures"][0] == {"name": "failures-a.jsonl", "records": 2, "sha256": "3", "known": 0}
+    assert (manifest["known_failures"], manifest["passed_over"]) == (0, 0)
     assert json.loads((tmp_path / f"run={run.id}" / "manifest.json").read_text()) == manifest
 
 
@@ -60,6 +62,23 @@ def test_too_many_failures(run):
     manifest = run.finish([10], [], CAPTIONS, more)
     with pytest.raises(TooManyFailuresError, match="3 of 10 images failed, more than --max_failures 2"):
         run.check_failures(manifest)
+
+
+def test_failures_that_are_known_neither_count_nor_dilute_those_that_are_new(tmp_path):
+    def check(captioned, codes):
+        run = Run(str(tmp_path), "m", {"decoding": {}, "max_failures": "50%"})
+        captions = [Shard("captions-a.jsonl", captioned, "1", {"CPU": captioned})]
+        failures = [Shard("failures-a.jsonl", sum(codes.values()) - codes["known"], "2", codes)]
+        run.start()
+        manifest = run.finish([captioned + failures[0].records], [], captions, failures)
+        assert manifest["known_failures"] == codes["known"]
+        assert "known" not in manifest["failures_by_code"]
+        run.check_failures(manifest)
+
+    check(0, {"decode/corrupt": 3, "known": 3})
+    check(1, {"decode/corrupt": 4, "known": 3})
+    with pytest.raises(TooManyFailuresError, match=r"1 of 1 images failed \(98 more failed as before\), more than"):
+        check(0, {"decode/corrupt": 90, "decode/empty": 9, "known": 98})
 
 
 @pytest.mark.parametrize(("text", "tried", "limit"), [("7", 1, 7), ("0", 9, 0), ("5%", 200, 10), ("0.05", 200, 10)])
