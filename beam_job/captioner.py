@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +17,8 @@ import tensorflow as tf
 from beam_job import devices
 from beam_job.decoding import Decoding
 from beam_job.frozen import freeze
-from beam_job.model_directory import SAVED_MODEL, OpenModel
+from beam_job.model_directory import OpenModel
+from beam_job.model_manifest import SAVED_MODEL, ModelError
 from beam_job.proposals import ban_tokens, drawn, likeliest
 from beam_job.records import Caption
 from beam_job.search import Hypotheses, Propose, search
@@ -57,10 +59,11 @@ class Captioner:
         self._max_length = decoding.longest(model.manifest.max_caption_length)
 
         loaded = tf.saved_model.load(str(model.directory / SAVED_MODEL))
-        signatures = [loaded.signatures[name] for name in ("encode", "decode_step")]
+        signatures = _signatures(model, loaded)
         encoded = signatures[0].structured_outputs
         self._encoded_shapes = [[self._rows, *encoded[name].shape[1:]] for name in ("features", "state")]
         encode, decode_step = map(freeze, signatures)
+        model.check_unchanged()
         ban = ban_tokens(
             len(vocabulary),
             [vocabulary.pad_id, vocabulary.unknown_id, vocabulary.start_id],
@@ -228,6 +231,22 @@ class Captioner:
             )
             found.append((float(rank), caption))
         return found
+
+
+def _signatures(model: OpenModel, loaded: Any) -> list[Any]:
+    """*encode* and *decode_step*; ``ModelError`` where they are missing, or *encode* takes other images."""
+    try:
+        encode, decode_step = loaded.signatures["encode"], loaded.signatures["decode_step"]
+        takes = encode.structured_input_signature[1]["images"].shape[1:].as_list()
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"Model {model.directory}: its SavedModel lacks encode or decode_step ({error}).") from error
+    image = model.manifest.image
+    if takes != [image.height, image.width, 3]:
+        raise ModelError(
+            f"Model {model.directory}: encode takes images of {takes}, and the manifest says {image.height} x "
+            f"{image.width}; export the model again."
+        )
+    return [encode, decode_step]
 
 
 def _split(hypotheses: Hypotheses, rows: int) -> list[Hypotheses]:

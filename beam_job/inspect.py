@@ -13,7 +13,8 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job.model_directory import DEFAULT_MODEL, Manifest, ModelError, OpenModel, open_model, read_manifest
+from beam_job.model_directory import DEFAULT_MODEL, OpenModel, open_model
+from beam_job.model_manifest import Manifest, ModelError, read_manifest
 from beam_job.vocabulary import SPECIAL
 
 EXIT_TORN = 1

@@ -7,131 +7,48 @@ model on every caption record; ``open_model`` refuses a directory whose files do
 
 import atexit
 import hashlib
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job.pixels import RESIZE
+from beam_job.model_manifest import MANIFEST, SAVED_MODEL, VOCABULARY, ImageSpec, Manifest, ModelError, read_manifest
 from beam_job.vocabulary import Vocabulary
 
-FORMAT_VERSION = 1
-SAVED_MODEL = "saved_model"
-VOCABULARY = "vocabulary.txt"
-MANIFEST = "manifest.json"
 DEFAULT_MODEL = Path(__file__).parent / "default_model"
 
 _CHUNK = 1 << 20
 
 
-class ModelError(ValueError):
-    """A model directory that cannot be used; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """The images that *encode* takes: height and width in pixels, and the way they are brought to that size."""
-
-    height: int
-    width: int
-    resize: str = RESIZE
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What ``manifest.json`` says of a model.
-
-    ``files`` maps each file's path inside the directory to its SHA-256. ``training`` and ``metrics`` are for people:
-    they are the only fields that the fingerprint leaves out, so that metrics can be added to a finished model.
-    """
-
-    image: ImageSpec
-    encoder: str
-    max_caption_length: int
-    files: Mapping[str, str]
-    training: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    licence: str = ""
-    format_version: int = FORMAT_VERSION
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over the files' digests and the fields that change captions."""
-        contract = {
-            "format_version": self.format_version,
-            "image": asdict(self.image),
-            "max_caption_length": self.max_caption_length,
-        }
-        lines = [f"{digest}  {path}" for path, digest in sorted(self.files.items())]
-        lines.append(json.dumps(contract, sort_keys=True))
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-    def to_json(self) -> str:
-        return json.dumps({"fingerprint": self.fingerprint, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
-
-
 @dataclass(frozen=True)
 class OpenModel:
-    """A checked model: ``directory`` is on the local disk, whatever file system it came from."""
+    """A checked model: ``directory`` is on the local disk, whatever file system it came from.
+
+    ``states`` holds each file's state on the disk from before it was checked.
+    """
 
     directory: Path
     manifest: Manifest
     vocabulary: Vocabulary
+    states: Mapping[str, "FileState | None"]
 
     @property
     def fingerprint(self) -> str:
         return self.manifest.fingerprint
 
-
-def read_manifest(model: str | os.PathLike[str]) -> Manifest:
-    """Reads and checks ``manifest.json`` alone; ``ModelError`` where it is missing, torn or of another version."""
-    try:
-        with FileSystems.open(FileSystems.join(os.fspath(model), MANIFEST)) as file:
-            text = file.read()
-    except Exception as error:  # Beam's file systems raise what they like
-        raise ModelError(
-            f"Model {model}: {MANIFEST} cannot be read ({error}). --model takes a directory that `train` exported."
-        ) from error
-    try:
-        fields = json.loads(text)
-    except ValueError as error:
-        raise ModelError(f"Model {model}: {MANIFEST} is not valid JSON ({error}); export the model again.") from error
-    if not isinstance(fields, dict):
-        raise ModelError(f"Model {model}: {MANIFEST} is no JSON object; export the model again.")
-    version = fields.get("format_version")
-    if version != FORMAT_VERSION:
-        raise ModelError(
-            f"Model {model}: format version {version!r} is unknown, this release reads version {FORMAT_VERSION}. "
-            "Use a release that knows it, or export the model again."
-        )
-    claimed = fields.pop("fingerprint", None)
-    try:
-        manifest = Manifest(**{**fields, "image": ImageSpec(**fields["image"])})
-        fingerprint = manifest.fingerprint
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"Model {model}: {MANIFEST} lacks or misnames a field ({error}).") from error
-    if claimed != fingerprint:
-        raise ModelError(
-            f"Model {model}: {MANIFEST} states the fingerprint {claimed} but its fields give {fingerprint}: it was "
-            "changed after the export. Export the model again, or fetch it again."
-        )
-    if manifest.image.resize != RESIZE:
-        raise ModelError(
-            f"Model {model}: images are brought to size by {manifest.image.resize!r}, this release knows {RESIZE!r}."
-        )
-    for name in (f"{SAVED_MODEL}/saved_model.pb", VOCABULARY):
-        if name not in manifest.files:
-            raise ModelError(f"Model {model}: {MANIFEST} does not list {name}; export the model again.")
-    for name in manifest.files:
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise ModelError(f"Model {model}: {MANIFEST} lists {name!r}, which lies outside the directory.")
-    return manifest
+    def check_unchanged(self) -> None:
+        """Raises ``ModelError`` where a file was touched since it was checked: call it once the model is loaded."""
+        for name, state in self.states.items():
+            if _state(self.directory / name) != state:
+                raise ModelError(
+                    f"Model {self.directory}: {name} was changed while the model was loaded. Start again once nothing "
+                    "writes there."
+                )
 
 
 def open_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, fingerprint: str | None = None) -> OpenModel:
@@ -156,6 +73,12 @@ def open_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, fingerprint: st
         atexit.register(shutil.rmtree, directory, ignore_errors=True)
         for name in manifest.files:
             _copy(model, FileSystems.join(os.fspath(model), *name.split("/")), directory / name)
+    for path in sorted(directory.rglob("*")):
+        if path.is_symlink():
+            raise ModelError(
+                f"Model {model}: {path.relative_to(directory)} is a link, which may point anywhere; put a copy there."
+            )
+    states = {name: _state(directory / name) for name in manifest.files}
     for name, digest in manifest.files.items():
         path = directory / name
         if not path.is_file():
@@ -172,10 +95,11 @@ def open_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, fingerprint: st
                 f"Model {model}: {path.relative_to(directory)} is not in {MANIFEST}; remove it or export again."
             )
     try:
-        vocabulary = Vocabulary.from_lines((directory / VOCABULARY).open(encoding="utf-8"))
+        with (directory / VOCABULARY).open(encoding="utf-8") as lines:
+            vocabulary = Vocabulary.from_lines(lines)
     except ValueError as error:
         raise ModelError(f"Model {model}: {error}") from error
-    return OpenModel(directory, manifest, vocabulary)
+    return OpenModel(directory, manifest, vocabulary, states)
 
 
 def write_model(
@@ -201,13 +125,9 @@ def write_model(
     Raises:
       ModelError: there is something at ``model`` already.
     """
-    target = os.fspath(model)
-    refuse_existing(target)
-    remote = "://" in target
-    if not remote:
-        Path(target).absolute().parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".exporting-", dir=None if remote else Path(target).absolute().parent))
-    try:
+    manifests = []
+
+    def write(beside: Path) -> None:
         write_saved_model(str(beside / SAVED_MODEL))
         # TensorFlow leaves empty folders and a random identifier, which would give equal models unequal fingerprints.
         (beside / SAVED_MODEL / "fingerprint.pb").unlink(missing_ok=True)
@@ -223,10 +143,38 @@ def write_model(
             licence=licence,
         )
         (beside / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        manifests.append(manifest)
+
+    _write_whole(os.fspath(model), write)
+    return manifests[0]
+
+
+def copy_model(source: OpenModel, target: str | os.PathLike[str]) -> None:
+    """Writes a copy of a model, with its fingerprint, whole or not at all; ``ModelError`` as ``write_model``."""
+
+    def copy(beside: Path) -> None:
+        for name in source.manifest.files:
+            (beside / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source.directory / name, beside / name)
+        (beside / MANIFEST).write_text(source.manifest.to_json(), encoding="utf-8")
+
+    _write_whole(os.fspath(target), copy)
+    source.check_unchanged()
+
+
+def _write_whole(target: str, write: Callable[[Path], None]) -> None:
+    """Has ``write`` fill a folder beside ``target`` and renames it; a remote place gets copies, the manifest last."""
+    refuse_existing(target)
+    remote = "://" in target
+    if not remote:
+        Path(target).absolute().parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=".exporting-", dir=None if remote else Path(target).absolute().parent))
+    try:
+        write(beside)
         if remote:
-            for path in [*paths, beside / MANIFEST]:
-                name = FileSystems.join(target, *path.relative_to(beside).parts)
-                with FileSystems.create(name) as file:
+            paths = sorted(path for path in beside.rglob("*") if path.is_file())
+            for path in sorted(paths, key=lambda path: path == beside / MANIFEST):
+                with FileSystems.create(FileSystems.join(target, *path.relative_to(beside).parts)) as file:
                     file.write(path.read_bytes())
         else:
             beside.chmod(0o755)
@@ -235,7 +183,6 @@ def write_model(
             beside.rename(target)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return manifest
 
 
 def refuse_existing(model: str | os.PathLike[str]) -> None:
@@ -252,6 +199,25 @@ def sha256(path: Path) -> str:
     """SHA-256 of a local file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class FileState(NamedTuple):
+    """Which file lies at a path; any change, a rename included, gives another one."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
+def _state(path: Path) -> FileState | None:
+    """``None`` where nothing lies there."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return FileState(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _copy(model: str | os.PathLike[str], source: str, target: Path) -> None:

@@ -12,7 +12,8 @@ from beam_job.groups import ReshuffleInGroups
 from beam_job.handler import CaptionHandler
 from beam_job.history import ReadEarlier, TakeNew
 from beam_job.images import FAILURES, FetchAndDecode, Loading
-from beam_job.model_directory import DEFAULT_MODEL, read_manifest
+from beam_job.model_directory import DEFAULT_MODEL
+from beam_job.model_manifest import read_manifest
 from beam_job.records import CaptionRecord, Failure
 from beam_job.run import Run
 from beam_job.shards import ShardLimits, WriteShards

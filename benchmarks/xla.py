@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from beam_job.captioner import Captioner
 from beam_job.decoding import Decoding
-from beam_job.model_directory import SAVED_MODEL, OpenModel
+from beam_job.model_directory import OpenModel
+from beam_job.model_manifest import SAVED_MODEL
 from benchmarks.measurement import Measurement, seconds
 
 

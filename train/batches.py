@@ -9,9 +9,13 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from train.errors import TrainError
+
 # Captions of about the same length share a batch, or half of it would be padding. They are sorted within pools of this
 # many batches, so that what stands together still differs from epoch to epoch.
 POOL = 100
+FEW_STEPS = 10  # in an epoch
+LEAST_BATCH = 8  # smaller ones make the loss noisy
 NONE = -1  # in place of a caption that an image does not have
 
 
@@ -65,15 +69,28 @@ class Batches:
         self.lengths = np.array([len(ids) for ids in tokens])
         counts = np.bincount(images)
         self.pad_id, self.seed, self.together = pad_id, seed, min(captions_together, int(counts.max()))
+        self._fitting = fitting_size(len(images), captions_together)
         self.images_at_once = batch_size // self.together
         self.groups = int(np.sum(-(-counts // self.together)))
         self.steps_per_epoch = self.groups // self.images_at_once
         if not self.steps_per_epoch:
-            raise ValueError(
-                f"{len(images)} captions don't fill a batch of {batch_size}, {self.together} of each image: add "
-                "some, or --set batch_size=N."
+            together = f" ({self.together} captions of the same photo stand together)" if self.together > 1 else ""
+            raise TrainError(
+                f"{len(images):,} captions do not fill a batch of {batch_size}{together}. Add captions, or make the "
+                f"batches smaller: --set batch_size={self._fitting}."
             )
         self._epoch = -1
+
+    @property
+    def advice(self) -> str | None:
+        """A sentence where an epoch has so few batches that little is learned in it."""
+        if self.steps_per_epoch >= FEW_STEPS or self._fitting >= self.images_at_once * self.together:
+            return None
+        steps = f"{self.steps_per_epoch} steps" if self.steps_per_epoch > 1 else "1 step"
+        return (
+            f"{len(self.images):,} captions make only {steps} an epoch: with so few, smaller batches learn more, such "
+            f"as --set batch_size={self._fitting}"
+        )
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of that step, counted from 0 over all epochs."""
@@ -110,3 +127,9 @@ class Batches:
         groups = np.full((self.groups, self.together), NONE)
         groups[starts, place % self.together] = order
         return groups
+
+
+def fitting_size(captions: int, together: int) -> int:
+    """A batch size for so few captions: a power of two that makes ``FEW_STEPS`` batches of them, but at least
+    ``LEAST_BATCH`` where there are so many, and ``together``, the captions of an image that may share a batch."""
+    return max(2 ** int(np.log2(max(captions / FEW_STEPS, min(captions, LEAST_BATCH)))), together)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from train.errors import TrainError
 from train.text import words
 from train.tfds_images import TfdsImage, TfdsSplit
 
@@ -19,7 +20,7 @@ Image: TypeAlias = Path | TfdsImage
 Tell: TypeAlias = Callable[[str], None]
 
 
-class CaptionsError(ValueError):
+class CaptionsError(TrainError):
     """A captions file that can't be used; the message names the file, the line and what to mend."""
 
 

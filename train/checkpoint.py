@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from train.errors import StoppedError
 
-class CheckpointError(OSError):
+
+class CheckpointError(StoppedError):
     """A checkpoint that can't be written or read; the message says what to do."""
 
 

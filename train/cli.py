@@ -3,13 +3,15 @@
 import argparse
 import json
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beam_job.console import console
 from beam_job.decoding import Decoding
+from train.errors import StoppedError, TrainError
 from train.progress import Progress
 from train.recipe import RECIPES, Recipe, with_settings
 
@@ -17,26 +19,51 @@ if TYPE_CHECKING:  # TensorFlow is imported when a command needs it
     from beam_job.model_directory import OpenModel
     from train.encoders import Encoder
 
+EXIT_FAILED = 1
 EXIT_REFUSED = 2
+EXIT_INTERRUPTED = 130  # as a shell has it
+_LONGEST_MESSAGE = 300  # characters of an unexpected error; TensorFlow's go on for pages
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; returns 0 when it ended well, 2 when something was refused, with one sentence why."""
+    """Runs a command and returns its exit status, with one sentence on standard error where it is not 0.
+
+    0: it ended well. 1: it failed. 2: it was refused as it was given. 130: it was interrupted.
+    """
     options = _parser().parse_args(argv)
     with console(verbose=options.debug) as Progress.on_terminal:
         try:
             options.command(options)
+        except KeyboardInterrupt:
+            print("train: interrupted; the same command goes on from its last checkpoint.", file=sys.stderr)
+            return EXIT_INTERRUPTED
         except Exception as error:
-            if options.debug or not _for_people(error):
-                raise
-            print(f"train: {error}", file=sys.stderr)
-            return EXIT_REFUSED
+            if options.debug:
+                traceback.print_exc()
+            refused = _is_refusal(error)
+            expected = refused or isinstance(error, StoppedError)
+            print(f"train: {error if expected else _unexpected(error)}", file=sys.stderr)
+            return EXIT_REFUSED if refused else EXIT_FAILED
     return 0
 
 
-def _for_people(error: Exception) -> bool:
-    """Whether the message says what to do; TensorFlow's own errors tell of memory and disks."""
-    return isinstance(error, ValueError | OSError | RuntimeError) or type(error).__module__.startswith("tensorflow")
+def _is_refusal(error: Exception) -> bool:
+    from beam_job.model_manifest import ModelError  # its import takes a second, which --help need not wait for
+
+    return isinstance(error, TrainError | ModelError)
+
+
+def _unexpected(error: Exception) -> str:
+    """What failed and where, in a line; the whole traceback goes to a file, since the work may take hours to repeat."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    message = (str(error).strip().splitlines() or [""])[0][:_LONGEST_MESSAGE]
+    where = f"{type(error).__name__} in {frame.filename}, line {frame.lineno}: {message}"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="train-", suffix=".log", delete=False, encoding="utf-8") as log:
+            traceback.print_exception(error, file=log)
+    except OSError:  # no room for it: --debug prints it
+        return f"failed with an unexpected {where}. --debug shows the whole traceback."
+    return f"failed with an unexpected {where}. The whole traceback is in {log.name}."
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -150,7 +177,7 @@ class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
 def _fit(options: argparse.Namespace) -> None:
     recipe = with_settings(RECIPES[options.recipe], options.set)
     if options.fresh_decoder and not options.start:
-        raise ValueError("--fresh_decoder belongs to --start: without it the decoder is fresh anyway.")
+        raise TrainError("--fresh_decoder belongs to --start: without it the decoder is fresh anyway.")
 
     from beam_job.model_directory import refuse_existing
     from train.captions import DataSet
@@ -167,7 +194,7 @@ def _fit(options: argparse.Namespace) -> None:
         options.output,
         cache=options.cache,
         seed=options.seed,
-        licence=options.licence,
+        licence=_licence(options.licence, start),
         dev_set=dev_set,
         start=None if options.fresh_decoder else start,
         checkpoint_seconds=options.checkpoint_seconds,
@@ -177,6 +204,13 @@ def _fit(options: argparse.Namespace) -> None:
     dev = options.dev or "DATA that it has not seen"
     print(f"Measure it:   python -m train evaluate --model {options.output} --captions {dev} --page scores.html")
     print(f"Caption with: python -m beam_job --model {options.output} --images 'photos/*.jpg' --output captions")
+
+
+def _licence(own: str, start: "OpenModel | None") -> str:
+    """The note about the data, with that of the model that training starts from."""
+    if not start or not start.manifest.licence:
+        return own
+    return f"{own} Training started from model {start.fingerprint[:12]}, whose note is: {start.manifest.licence}"
 
 
 def _features(options: argparse.Namespace) -> None:
@@ -206,26 +240,38 @@ def _encoder(options: argparse.Namespace, recipe: Recipe, start: "OpenModel | No
         name = options.encoder or "InceptionResNetV2"
         return build_encoder(name, options.encoder_weights or "imagenet", recipe.image_size)
     if options.encoder or options.encoder_weights:
-        raise ValueError("--start brings its own encoder: leave --encoder and --encoder_weights out.")
+        raise TrainError("--start brings its own encoder: leave --encoder and --encoder_weights out.")
     return load_encoder(start, recipe.image_size)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
     from beam_job.captioner import Captioner
     from beam_job.model_directory import DEFAULT_MODEL, open_model
+    from beam_job.shards import write_whole
     from train.captions import DataSet
-    from train.evaluate import measure, record
+    from train.evaluate import check_recordable, check_writable, measure, record
     from train.page import page
 
-    decoding = Decoding.from_arguments(options)
+    name = options.model or DEFAULT_MODEL
+    model = open_model(name)
+    try:
+        decoding = Decoding.from_arguments(options)
+        decoding.longest(model.manifest.max_caption_length)
+    except ValueError as error:
+        raise TrainError(str(error)) from error
+    if options.batch_size < 1:
+        raise TrainError(f"--batch_size {options.batch_size}: a batch holds at least 1 image.")
+    if options.record:
+        check_recordable(name)
+    for file in filter(None, (options.output, options.page)):
+        check_writable(file)
     data = DataSet.parse(options.captions, options.data_dir)
-    model = open_model(options.model or DEFAULT_MODEL)
     progress = Progress("captions", "images", len(data.examples))
     found = measure(Captioner(model, decoding, options.batch_size), data, options.batch_size, progress)
     print(json.dumps(found.metrics, indent=2))
-    if options.record:
-        record(options.model or DEFAULT_MODEL, options.record, found.metrics)
     if options.output:
-        Path(options.output).write_text(found.to_json(), encoding="utf-8")
+        write_whole(options.output, found.to_json().encode())
     if options.page:
-        Path(options.page).write_text(page(model.manifest, data.name, found), encoding="utf-8")
+        write_whole(options.page, page(model.manifest, data.name, found).encode())
+    if options.record:  # last: whatever fails before it leaves the model as it was
+        record(name, options.record, found.metrics)

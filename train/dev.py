@@ -30,6 +30,7 @@ class Dev:
         decoder: Decoder,
         vocabulary: Vocabulary,
         longest: int,
+        lowercase: bool = True,
     ):
         """
         Args:
@@ -38,9 +39,10 @@ class Dev:
           decoder: the one in training.
           vocabulary: its words.
           longest: tokens of a caption at most.
+          lowercase: see ``train.text.words``.
         """
         self.features, self.photos, self.vocabulary = features, list(references), vocabulary
-        self._cider = Cider([[words(caption) for caption in captions] for captions in references.values()])
+        self._cider = Cider([[words(caption, lowercase) for caption in captions] for captions in references.values()])
         self._generate = rollout(decoder, vocabulary, longest)
 
     def cider(self) -> float:

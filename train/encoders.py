@@ -16,6 +16,7 @@ from typing import NamedTuple
 import keras
 from keras import applications, layers
 
+from train.errors import TrainError
 from train.lite import SCALINGS, last_of_stage, lite
 from train.published import PublishedError, load_published
 
@@ -23,7 +24,7 @@ Build = Callable[[tuple[int, int], str | None], keras.Model]
 Scale = Callable[[keras.KerasTensor], keras.KerasTensor]
 
 
-class EncoderError(ValueError):
+class EncoderError(TrainError):
     """An encoder that can't be had; the message says what to do."""
 
 

@@ -20,15 +20,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from apache_beam.io.filesystems import FileSystems
+
 from beam_job.captioner import Captioner
-from beam_job.model_directory import MANIFEST, read_manifest
+from beam_job.model_directory import DEFAULT_MODEL
+from beam_job.model_manifest import MANIFEST, read_manifest
 from beam_job.pixels import ImageError, decode
 from beam_job.records import Caption
+from beam_job.shards import write_whole
 from train.captions import DataSet, Image
+from train.errors import TrainError
 from train.text import repeated
 
 
-class EvaluationError(RuntimeError):
+class EvaluationError(TrainError):
     """What the measurement needs is missing; the message says what to install."""
 
 
@@ -182,12 +187,34 @@ def _quietly() -> contextlib.AbstractContextManager[object]:
 
 
 def record(model: str | os.PathLike[str], name: str, metrics: Mapping[str, float]) -> None:
-    """Adds metrics under a name to the manifest of a local model directory; the fingerprint stays the same."""
+    """Adds metrics under a name to a model's manifest, on any file system; the fingerprint stays the same."""
     manifest = read_manifest(model)
     manifest = replace(manifest, metrics={**manifest.metrics, name: dict(metrics)})
-    beside = Path(model) / f"{MANIFEST}.new"
-    beside.write_text(manifest.to_json(), encoding="utf-8")
-    beside.replace(Path(model) / MANIFEST)
+    write_whole(FileSystems.join(os.fspath(model), MANIFEST), manifest.to_json().encode())
+
+
+def check_recordable(model: str | os.PathLike[str]) -> None:
+    """Raises ``EvaluationError`` where a model's manifest must not, or cannot, be changed."""
+    if "://" in os.fspath(model):
+        return
+    if Path(model).resolve() == DEFAULT_MODEL.resolve():
+        raise EvaluationError(
+            f"--record would change the model in the installed package. Copy it first, as in `cp -r {DEFAULT_MODEL} "
+            "model`, and evaluate with --model model."
+        )
+    if not os.access(model, os.W_OK):
+        raise EvaluationError(f"--record: {model} cannot be written by this account.")
+
+
+def check_writable(file: str) -> None:
+    """Raises ``EvaluationError`` where a local file of results could not be written once the work is done."""
+    if "://" in file:
+        return
+    folder = Path(file).absolute().parent
+    if not folder.is_dir():
+        raise EvaluationError(f"{file}: there is no folder {folder}.")
+    if Path(file).is_dir() or not os.access(folder, os.W_OK):
+        raise EvaluationError(f"{file}: this file cannot be written.")
 
 
 def health(captions: Sequence[Caption]) -> dict[str, float]:

@@ -16,10 +16,12 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from beam_job.model_directory import Manifest, write_model
+from beam_job.model_directory import write_model
+from beam_job.model_manifest import Manifest
 from beam_job.vocabulary import Vocabulary
 from train.decoder import Decoder
 from train.encoders import Encoder
+from train.errors import StoppedError
 from train.recipe import Recipe
 
 
@@ -92,7 +94,7 @@ def export(
       licence: what the users of the model must know about its training data.
 
     Raises:
-      OSError: the disk is full, say.
+      StoppedError: the disk is full, say.
     """
 
     def write_saved_model(path: str) -> None:
@@ -101,7 +103,7 @@ def export(
         try:
             tf.saved_model.save(module, path, signatures=signatures)
         except tf.errors.OpError as error:  # a full disk, say, which is no OSError here
-            raise OSError(f"The model can't be written beside {directory}: {error.message}") from error
+            raise StoppedError(f"The model can't be written beside {directory}: {error.message}") from error
         _name_functions_afresh(Path(path) / "saved_model.pb")
 
     return write_model(

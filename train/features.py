@@ -25,13 +25,14 @@ import tensorflow as tf
 from beam_job.pixels import LEAST_SCALE, RESIZE, ImageError, decode
 from train.captions import Image
 from train.encoders import Encoder
+from train.errors import StoppedError
 from train.tfds_images import TfdsImage
 
 _HALF = np.dtype(np.float16)
 _CROP = 7 / 8  # of the width and of the height: what those who evaluate on ImageNet cut out of an image
 
 
-class CacheError(OSError):
+class CacheError(StoppedError):
     """The cache can't be written; the message says why and what to do."""
 
 

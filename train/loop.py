@@ -3,6 +3,7 @@
 history = loop(step, decoder, optimizer, epochs=6, steps_per_epoch=633, patience=3, dev=dev.cider)
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from train.checkpoint import Checkpoint
 from train.decoder import Decoder
+from train.errors import StoppedError
 
 # Called with the number of steps done and what was measured: "loss" after each step, "dev_cider" after each epoch.
 Report = Callable[[int, Mapping[str, float]], None]
@@ -19,12 +21,20 @@ Report = Callable[[int, Mapping[str, float]], None]
 class History(NamedTuple):
     """What was measured in each epoch: the mean loss, and CIDEr on dev photos (times 100) where there are any.
 
-    ``dev_cider_before`` is that of what training began with, where it could speak already.
+    ``dev_cider_before`` is that of the weights that training began with, where the decoder could caption already.
     """
 
     losses: list[float]
     dev_cider: list[float]
     dev_cider_before: float | None = None
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch, from 1, whose weights training ended with: the first with the highest CIDEr. 0 where that is what
+        it began with, ``None`` where nothing was measured."""
+        before = [] if self.dev_cider_before is None else [self.dev_cider_before]
+        measured = [*before, *self.dev_cider]
+        return int(np.argmax(measured)) + 1 - len(before) if measured else None
 
 
 def loop(
@@ -52,6 +62,9 @@ def loop(
       dev: measures the decoder as it is. The decoder ends with the weights that measured best.
       checkpoint: where to go on from, and where to keep what is needed for that.
       report: see ``Report``.
+
+    Raises:
+      StoppedError: the loss or a weight is no longer a number.
     """
     variables = [*decoder.variables, *optimizer.variables]
     losses: list[float] = []
@@ -72,6 +85,8 @@ def loop(
         report(0, {"dev_cider": ciders[0]})
     while not over():
         losses.append(step(len(losses)))
+        if not math.isfinite(losses[-1]):
+            raise _diverged(len(losses), f"the loss is {losses[-1]}")
         report(len(losses), {"loss": losses[-1]})
         if dev and len(losses) % steps_per_epoch == 0:
             ciders.append(dev())
@@ -80,11 +95,20 @@ def loop(
                 best = values(decoder.variables)
         if checkpoint and (checkpoint.due or over()):
             checkpoint.save({"losses": losses, "dev_cider": ciders}, {"variables": values(variables), "best": best})
+    if not all(np.isfinite(value).all() for value in values(decoder.variables)):  # the last step's doing
+        raise _diverged(len(losses), "a weight is not a number")
     for variable, value in zip(decoder.variables, best, strict=False):  # nothing where nothing was measured
         variable.assign(value)
     by_epoch = np.array(losses).reshape(-1, steps_per_epoch)
     mean = [float(loss) for loss in by_epoch.mean(axis=1)]
     return History(mean, ciders[1:], ciders[0]) if dev and taught else History(mean, ciders)
+
+
+def _diverged(step: int, what: str) -> StoppedError:
+    return StoppedError(
+        f"Training stopped at step {step:,}: {what}. Nothing was exported. Lower the learning rate by --set "
+        "(learning_rate, self_critical_learning_rate), or set clip_norm=1.0 or mixed_precision=false."
+    )
 
 
 def values(variables: list[keras.Variable]) -> list[np.ndarray]:

@@ -9,11 +9,12 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 from PIL import Image as Picture
 
-from beam_job.model_directory import Manifest
+from beam_job.model_manifest import Manifest
 from beam_job.pixels import decode
 from train.evaluate import Evaluation, Judged
 
@@ -57,7 +58,7 @@ def page(manifest: Manifest, data: str, found: Evaluation) -> str:
 <p>Model <code>{manifest.fingerprint}</code>, encoder {escape(manifest.encoder)}.</p>
 <h2>Scores</h2><table>{rows}</table>
 {f"<h2>Left out</h2><ul>{left_out}</ul>" if left_out else ""}
-<h2>Training</h2><div class="row">{_curves(manifest.training)}</div>
+<h2>Training</h2>{_exported(manifest.training)}<div class="row">{_curves(manifest.training)}</div>
 <h2>Examples, from the lowest CIDEr to the highest</h2>
 <div class="photos">{"".join(map(_example, spread(found.judged)))}</div>
 </body></html>
@@ -87,6 +88,15 @@ def curve(title: str, values: Sequence[float]) -> str:
 <text x="{_EDGE}" y="{_HEIGHT - 4}">epoch 1</text>
 <text x="{_WIDTH - 8}" y="{_HEIGHT - 4}" text-anchor="end">{len(values)}</text></svg>
 <figcaption>{escape(title)}</figcaption></figure>"""
+
+
+def _exported(training: Mapping[str, Any]) -> str:
+    """Which weights the model has, and the CIDEr of the model that training started from."""
+    before, text = training.get("dev_cider_before"), training.get("exported")
+    shown = f"Exported: {text}. " if text else ""
+    if before is not None:
+        shown += f"Dev CIDEr of the model that training started from: {before:g}."
+    return f"<p>{escape(shown)}</p>" if shown else ""
 
 
 def _curves(training: Mapping[str, Sequence[float]]) -> str:

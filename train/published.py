@@ -17,10 +17,12 @@ from typing import Any, BinaryIO, ClassVar, NamedTuple
 import keras
 import numpy as np
 
+from train.errors import TrainError
+
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 
 
-class PublishedError(ValueError):
+class PublishedError(TrainError):
     """The published weights can't be had; the message says what to do."""
 
 

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
+from train.errors import TrainError
 
-class RecipeError(ValueError):
+
+class RecipeError(TrainError):
     """A number that the recipe can't have; the message says which and why."""
 
 
@@ -51,6 +53,7 @@ class Recipe:
       width: of the embedding, of each GRU and of the projected image features.
       tied: whether the embedding serves as the output layer too.
       vocabulary_size: most tokens, the four special ones included.
+      lowercase: whether captions are learned in lower case; false for languages that capitalise nouns, such as German.
       least_frequency: rarer words become ``[UNK]``.
       max_caption_length: in tokens, ``<end>`` included; longer captions are cut.
       captions_per_image: how many of an image's captions are used; None for all.
@@ -85,6 +88,7 @@ class Recipe:
     width: int
     tied: bool
     vocabulary_size: int
+    lowercase: bool
     least_frequency: int
     max_caption_length: int
     captions_per_image: int | None
@@ -123,8 +127,8 @@ class Recipe:
         for name in ("dropout", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise RecipeError(f"{name}={getattr(self, name)}: it is a share, from 0 to under 1.")
-        for name in ("captions_together", "self_critical_draws"):
-            if getattr(self, name) > self.batch_size:
+        for name, used in (("captions_together", True), ("self_critical_draws", self.self_critical_epochs > 0)):
+            if used and getattr(self, name) > self.batch_size:
                 raise RecipeError(f"{name}={getattr(self, name)}: more than a batch of {self.batch_size} holds.")
 
 
@@ -134,6 +138,7 @@ REFERENCE = Recipe(
     width=512,
     tied=False,
     vocabulary_size=20_000,
+    lowercase=True,
     least_frequency=1,
     max_caption_length=64,
     captions_per_image=1,
@@ -167,6 +172,7 @@ DEFAULT = Recipe(
     width=512,
     tied=False,
     vocabulary_size=20_000,
+    lowercase=True,
     least_frequency=4,  # a word seen three times is not learned, only remembered
     max_caption_length=40,  # the longest of Flickr8k has 36 words
     captions_per_image=None,  # five times the data for nothing

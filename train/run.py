@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from beam_job.devices import gpus
-from beam_job.model_directory import Manifest, OpenModel
+from beam_job.model_directory import OpenModel, copy_model
+from beam_job.model_manifest import Manifest
 from train.batches import Batches
 from train.captions import CaptionsError, DataSet
 from train.checkpoint import Checkpoint
@@ -28,6 +29,7 @@ from train.features import FeatureCache
 from train.fine_tuning import split, with_tail
 from train.fit import fit
 from train.loop import Report, values
+from train.outcome import outcome
 from train.precision import best_precision, mixed
 from train.progress import Progress
 from train.recipe import Recipe
@@ -72,7 +74,7 @@ def train(
       logs: directory for TensorBoard.
 
     Returns:
-      The manifest of the exported model.
+      The manifest of the exported model: a copy of ``start`` where its dev CIDEr was the best.
     """
     began = time.time()
     if start:
@@ -81,6 +83,7 @@ def train(
         (caption for data in data_sets for example in data.examples for caption in example.captions),
         recipe.vocabulary_size,
         recipe.least_frequency,
+        recipe.lowercase,
     )
     if start:
         vocabulary = extended(start.vocabulary, vocabulary)
@@ -96,6 +99,8 @@ def train(
         captions_together=recipe.captions_together,
         seed=seed,
     )
+    if batches.advice:
+        say(batches.advice)
     told, seen = references(data_sets, left_out=features.broken), looks(data_sets, left_out=features.broken)
     steps_in_second = steps_in_epoch(recipe, len(seen)) if recipe.self_critical_epochs else 0
     keras.utils.set_random_seed(seed)  # here, so that the decoder's weights do not depend on what was built before
@@ -113,7 +118,7 @@ def train(
     if dev_set:
         dev_features = cached_features([dev_set], cached, cache)
         found = references([dev_set], left_out=dev_features.broken)
-        dev = Dev(dev_features, found, learner, vocabulary, recipe.max_caption_length).cider
+        dev = Dev(dev_features, found, learner, vocabulary, recipe.max_caption_length, recipe.lowercase).cider
     precision = best_precision() if recipe.mixed_precision else "float32"
     key = _key(
         recipe=asdict(recipe),
@@ -161,6 +166,7 @@ def train(
         training["dev_cider_by_epoch"] = [round(cider, 2) for cider in history.dev_cider]
         if history.dev_cider_before is not None:
             training["dev_cider_before"] = round(history.dev_cider_before, 2)
+    rewarded, mixture = None, None
     if recipe.self_critical_epochs:
         before = values(learner.trainable_variables)
         rewarded = self_critical(
@@ -184,11 +190,18 @@ def train(
             mix(learner.trainable_variables, before, recipe.self_critical_share)
             if dev:
                 with mixed(precision):
-                    training["dev_cider"] = round(dev(), 2)
-                say(f"mixed with the weights before the second stage: dev CIDEr is {training['dev_cider']:.1f}")
+                    mixture = dev()
+                training["dev_cider"] = round(mixture, 2)
+    ended = outcome(history, rewarded, recipe.self_critical_share, mixture)
+    training["exported"] = ended.text
     training["seconds"] = round(time.time() - began)
     training["versions"] = {name: version(name) for name in ("tensorflow", "keras", "numpy", "pillow")}
-    manifest = export(output, encoder, decoder, vocabulary, recipe, training=training, metrics={}, licence=licence)
+    if start and ended.is_start and encoder.size == start.manifest.image.height:
+        copy_model(start, output)
+        manifest = start.manifest
+    else:
+        manifest = export(output, encoder, decoder, vocabulary, recipe, training=training, metrics={}, licence=licence)
+    say(f"exported: {ended.text}")
     for checkpoint in checkpoints:
         checkpoint.remove()
     return manifest

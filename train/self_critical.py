@@ -8,6 +8,7 @@ greedy caption: it costs nothing more and varies less (Luo 2020, https://arxiv.o
 features come from the cache, as in the first stage.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from train.checkpoint import Checkpoint
 from train.cider import Cider
 from train.decoder import Decoder
 from train.dev import spoken
+from train.errors import TrainError
 from train.fit import learning_rate
 from train.loop import History, Report, loop
 from train.precision import Precision, adam, mixed
@@ -65,7 +67,9 @@ def self_critical(
     at_once = recipe.batch_size // draws
     steps, temperature = steps_in_epoch(recipe, len(looks)), recipe.self_critical_temperature
     # The end counts as a word: otherwise captions that stop in the middle are rewarded, too.
-    cider = Cider([[[*words(caption), END] for caption in captions] for captions in references.values()])
+    cider = Cider(
+        [[[*words(caption, recipe.lowercase), END] for caption in captions] for captions in references.values()]
+    )
     places = {image: place for place, image in enumerate(references)}
     dropout = recipe.self_critical_dropout
     ban = unspeakable(vocabulary)
@@ -77,13 +81,14 @@ def self_critical(
         optimizer.build(decoder.trainable_variables)
 
     @tf.function(reduce_retracing=True)
-    def reinforce(feature_map: tf.Tensor, drawn: tf.Tensor, advantage: tf.Tensor) -> None:
-        """``drawn`` int32 [images * draws, length] without ``<start>``; ``advantage`` float32 [images, draws]."""
+    def reinforce(feature_map: tf.Tensor, drawn: tf.Tensor, advantage: tf.Tensor) -> tf.Tensor:
+        """Takes ``drawn`` int32 [images * draws, length] without ``<start>`` and ``advantage`` float32 [images, draws];
+        returns the loss, a scalar."""
         real = tf.cast(drawn != vocabulary.pad_id, tf.float32)
         weights = tf.reshape(advantage, [-1, 1]) * real
         by_image = [tf.reshape(rows, [-1, draws, tf.shape(drawn)[1]]) for rows in (drawn, weights)]
 
-        def learn(*batch: tf.Tensor) -> None:
+        def learn(*batch: tf.Tensor) -> tf.Tensor:
             feature_map, *by_image = part(*batch)
             if dropout:
                 vary_dropout(decoder.variables)
@@ -94,11 +99,13 @@ def self_critical(
                 encoded, state = tf.repeat(encoded, draws, axis=0), tf.repeat(state, draws, axis=0)
                 logits, _, _ = decoder.words([tf.concat([start, drawn[:, :-1]], 1), state, encoded], training=dropout)
                 surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(drawn, (logits + ban) / temperature)
-                scaled = optimizer.scale_loss(tf.reduce_sum(weights * surprise) / tf.reduce_sum(real))
+                loss = tf.reduce_sum(weights * surprise) / tf.reduce_sum(real)
+                scaled = optimizer.scale_loss(loss)
             variables = decoder.trainable_variables
             optimizer.apply(summed(tape.gradient(scaled, [variable.value for variable in variables])), variables)
+            return loss
 
-        strategy.run(learn, (feature_map, *by_image))
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(learn, (feature_map, *by_image)), axis=None)
 
     def rewards(captions: tf.Tensor, chosen: np.ndarray) -> np.ndarray:
         scores = []
@@ -118,8 +125,8 @@ def self_critical(
         reward = rewards(drawn, chosen)
         by_image = reward.reshape(at_once, draws)
         others = (by_image.sum(axis=1, keepdims=True) - by_image) / (draws - 1)
-        reinforce(feature_map, drawn, tf.constant(by_image - others))
-        return -float(np.mean(reward))
+        loss = float(reinforce(feature_map, drawn, tf.constant(by_image - others)))
+        return -float(np.mean(reward)) if math.isfinite(loss) else loss
 
     with mixed(precision):
         return loop(
@@ -140,12 +147,13 @@ def steps_in_epoch(recipe: Recipe, looks: int) -> int:
     """Each step takes as many images as its drawn captions fill a batch; the last ones of an epoch are left out.
 
     Raises:
-      ValueError: there are too few images.
+      TrainError: there are too few images.
     """
     at_once = recipe.batch_size // recipe.self_critical_draws
     if at_once > looks:
-        raise ValueError(
-            f"Batches of {recipe.batch_size} captions, {recipe.self_critical_draws} of each image, can't be had from "
-            f"{looks} images: --set batch_size=N."
+        raise TrainError(
+            f"{looks:,} photos are too few for the second stage: a batch of {recipe.batch_size} holds "
+            f"{recipe.self_critical_draws} sampled captions for each of {at_once} photos. Set batch_size to "
+            f"{recipe.self_critical_draws * looks} or less, with --set batch_size=N."
         )
     return looks // at_once

@@ -14,14 +14,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from beam_job.model_directory import SAVED_MODEL, OpenModel
+from beam_job.model_directory import OpenModel
+from beam_job.model_manifest import SAVED_MODEL
 from beam_job.vocabulary import Vocabulary
 from train.decoder import Decoder
 from train.encoders import ENCODERS, Encoder, build_encoder
+from train.errors import TrainError
 from train.recipe import Recipe
 
 
-class StartError(ValueError):
+class StartError(TrainError):
     """A model that training can't start from; the message says why and what to do."""
 
 
@@ -41,6 +43,7 @@ def load_encoder(model: OpenModel, size: int | None = None) -> Encoder:
         if weight.shape != stored.shape:
             raise StartError(f"{model.directory}: its encoder's {weight.path} has another shape than this release's.")
         weight.assign(stored)
+    model.check_unchanged()
     return encoder
 
 
@@ -48,12 +51,14 @@ def shaped_like(model: OpenModel, recipe: Recipe) -> Recipe:
     """The recipe, with those numbers that decide the decoder's weights taken from the model."""
     trained = model.manifest.training.get("recipe", {})
     try:
-        return replace(recipe, **{name: trained[name] for name in ("decoder", "width", "tied")})
+        shape = {name: trained[name] for name in ("decoder", "width", "tied")}
     except KeyError as error:
         raise StartError(
             f"{model.directory}: its manifest does not say with which {error} it was trained: take its encoder alone "
             "with --fresh_decoder."
         ) from error
+    # A model that learned capitals keeps them; one that did not may still learn them.
+    return replace(recipe, **shape, lowercase=recipe.lowercase and trained.get("lowercase", True))
 
 
 def extended(vocabulary: Vocabulary, more: Vocabulary) -> Vocabulary:
@@ -83,6 +88,7 @@ def load_decoder(model: OpenModel, decoder: Decoder) -> None:
                 )
             values[known] = stored
             weight.assign(values)
+    model.check_unchanged()
 
 
 def _stored(model: OpenModel, part: str, network: keras.Model) -> Iterator[tuple[keras.Variable, np.ndarray]]:

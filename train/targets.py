@@ -35,7 +35,7 @@ def targets(
             if image in left_out:
                 continue
             for caption in example.captions[: recipe.captions_per_image]:
-                ids = vocabulary.encode(words(caption)[: recipe.max_caption_length - 1])
+                ids = vocabulary.encode(words(caption, recipe.lowercase)[: recipe.max_caption_length - 1])
                 images += data.weight * [image]
                 tokens += data.weight * [[vocabulary.start_id, *ids, vocabulary.end_id]]
     return Targets(np.array(images), tokens)

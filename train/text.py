@@ -11,17 +11,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from beam_job.vocabulary import SPECIAL, Vocabulary, join_clitics
+from train.errors import TrainError
 
 _APOSTROPHES = str.maketrans("\u2019\u02bc\u2010\u2011", "''--")
 
 
-def words(caption: str) -> list[str]:
-    """The words of a caption, in lower case.
+def words(caption: str, lowercase: bool = True) -> list[str]:
+    """The words of a caption, in lower case unless ``lowercase`` is false.
 
     Letters of every script, their accents and digits are kept, and so are hyphens and apostrophes inside a word
     ("well-known", "dog's"). Everything else parts words. A clitic that stands apart is joined to its word again.
     """
-    caption = unicodedata.normalize("NFC", caption.lower()).translate(_APOSTROPHES).replace("--", " ")
+    caption = caption.lower() if lowercase else caption
+    caption = unicodedata.normalize("NFC", caption).translate(_APOSTROPHES).replace("--", " ")
     caption = "".join(letter if _is_kept(letter) else " " for letter in caption)
     bare = (word.strip("'-") for word in join_clitics(caption).split())
     return [word for word in bare if word]
@@ -33,23 +35,26 @@ def repeated(caption: Sequence[str]) -> int:
     return len(content) - len(set(content))
 
 
-def build_vocabulary(captions: Iterable[str], size: int, least_frequency: int = 1) -> Vocabulary:
+def build_vocabulary(
+    captions: Iterable[str], size: int, least_frequency: int = 1, lowercase: bool = True
+) -> Vocabulary:
     """The commonest words of the captions.
 
     Args:
       captions: sentences as people wrote them.
       size: most tokens that the vocabulary may have, the four special ones included.
       least_frequency: rarer words are left out; they become ``[UNK]``.
+      lowercase: see ``words``.
 
     Raises:
-      ValueError: no word is left.
+      TrainError: no word is left.
     """
-    counts = Counter(word for caption in captions for word in words(caption))
+    counts = Counter(word for caption in captions for word in words(caption, lowercase))
     # Ties are broken by the word itself, so that the order of the data does not change the ids.
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     kept = [word for word in ranked if counts[word] >= least_frequency][: max(size - len(SPECIAL), 0)]
     if not kept:
-        raise ValueError(
+        raise TrainError(
             f"No word of the captions ({len(counts)} different ones) fits a vocabulary of {size} tokens with a least "
             f"frequency of {least_frequency}: lower the frequency or check the captions."
         )

@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from threading import Lock
 from typing import Any, NamedTuple
 
+from train.errors import TrainError
+
 # Threads ask for neighbouring images slightly out of order. From further away, reading starts anew.
 _NEAR = 256
 
 
-class TfdsError(ValueError):
+class TfdsError(TrainError):
     """A data set that can't be loaded; the message says why and what to do."""
 
 

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from beam_job.captioner import Captioner
 from beam_job.decoding import Decoding
-from beam_job.model_directory import SAVED_MODEL, open_model
+from beam_job.model_directory import open_model
+from beam_job.model_manifest import SAVED_MODEL
 from tests.tiny_model import write_tiny_model
 
 # Nothing but what the model says: without the default's ban on repeating a pair of words.

@@ -7,7 +7,8 @@ import tensorflow as tf
 from beam_job.decoding import Decoding
 from beam_job.fitting import FittingCaptioner, is_out_of_memory
 from beam_job.handler import CaptionHandler
-from beam_job.model_directory import ModelError, open_model
+from beam_job.model_directory import open_model
+from beam_job.model_manifest import ModelError
 from beam_job.records import Caption, DecodedImage, Failure
 from tests.tiny_model import write_tiny_model
 

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from beam_job.model_directory import Manifest, ModelError, open_model, read_manifest, write_model
+from beam_job.captioner import Captioner
+from beam_job.decoding import Decoding
+from beam_job.model_directory import copy_model, open_model, write_model
+from beam_job.model_manifest import ImageSpec, Manifest, ModelError, read_manifest
 from tests.tiny_model import tiny_vocabulary, write_tiny_model
 
 
@@ -84,7 +87,7 @@ def test_a_file_that_the_manifest_does_not_know(model):
         ({"image": {"height": 16, "width": 17, "resize": "stretch-bilinear"}}, "changed after the export"),
         ({"image": 3}, "lacks or misnames a field"),
         ({"surprise": 3}, "lacks or misnames a field"),
-        ({"files": None}, "lacks or misnames a field"),
+        ({"files": None}, "a field 'files' of None"),
     ],
 )
 def test_a_changed_manifest(model, fields, message):
@@ -152,3 +155,109 @@ def test_an_export_that_fails_leaves_nothing(tmp_path):
             licence="",
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def rewritten(model: Path, **fields) -> None:
+    """A manifest that agrees with itself, whatever it says."""
+    path = model / "manifest.json"
+    found = {**json.loads(path.read_text()), **fields}
+    del found["fingerprint"]
+    path.write_text(Manifest(**{**found, "image": ImageSpec(**found["image"])}).to_json())
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        *(
+            ({"image": {"height": side, "width": 16, "resize": "stretch-bilinear"}}, "an image height")
+            for side in (0, -224, 10**9, "224", 224.0, True, None, [224])
+        ),
+        ({"image": {"height": 16, "width": 0, "resize": "stretch-bilinear"}}, "an image width"),
+        ({"image": {"height": 16, "width": 16, "resize": 3}}, "a field 'image resize'"),
+        *(({"max_caption_length": length}, "a max_caption_length") for length in (0, -1, 10**9, "40", True, None)),
+        ({"encoder": ["x"]}, "a field 'encoder'"),
+        ({"licence": 5}, "a field 'licence'"),
+        ({"training": []}, "a field 'training'"),
+        ({"metrics": "good"}, "a field 'metrics'"),
+    ],
+)
+def test_values_that_cannot_be_right(model, fields, message):
+    rewritten(model, **fields)
+    with pytest.raises(ModelError, match=message) as caught:
+        read_manifest(model)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a":' * 100_000, "nested too deeply|not valid JSON"),
+        ("[" * 100_000, "nested too deeply|not valid JSON"),
+        ('{"format_version": ' + "1" * 5000 + "}", "not valid JSON"),
+        (" " * ((16 << 20) + 1), "no manifest has"),
+        ('{"format_version": "' + "x" * 100_000 + '"}', "format version 'xxx"),
+    ],
+)
+def test_a_manifest_without_end(model, text, message):
+    (model / "manifest.json").write_text(text)
+    with pytest.raises(ModelError, match=message) as caught:
+        read_manifest(model)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("name", ["vocabulary.txt", "saved_model/variables", "saved_model/link.pb"])
+def test_links_inside_are_refused(model, tmp_path, name):
+    path = model / name
+    if path.exists():
+        elsewhere = path.rename(tmp_path / "elsewhere")
+        path.symlink_to(elsewhere)
+    else:
+        path.symlink_to("/etc/hostname")
+    with pytest.raises(ModelError, match=f"{name} is a link"):
+        open_model(model)
+
+
+def test_a_link_to_a_model_is_fine(model, tmp_path):
+    (tmp_path / "latest").symlink_to(model)
+    assert open_model(tmp_path / "latest").fingerprint == open_model(model).fingerprint
+
+
+@pytest.mark.parametrize("swap", ["replace", "append", "replace and put back", "remove"])
+def test_a_swap_after_the_check_is_noticed(model, swap):
+    opened = open_model(model)
+    opened.check_unchanged()
+    path = model / "saved_model" / "saved_model.pb"
+    aside = path.with_suffix(".aside")
+    if swap == "append":
+        with path.open("ab") as file:
+            file.write(b"x")
+    else:
+        path.rename(aside)
+        if swap == "replace":
+            path.write_bytes(aside.read_bytes())
+        if swap == "replace and put back":
+            path.write_bytes(b"something else")
+            aside.replace(path)
+    with pytest.raises(ModelError, match=r"saved_model\.pb was changed while the model was loaded"):
+        opened.check_unchanged()
+
+
+def test_what_was_swapped_is_not_captioned_with(model, monkeypatch):
+    opened = open_model(model)
+    (model / "vocabulary.txt").touch()
+    with pytest.raises(ModelError, match=r"vocabulary\.txt was changed"):
+        Captioner(opened, Decoding(), 1)
+
+
+def test_a_copy_is_the_same_model(model, tmp_path):
+    opened = open_model(model)
+    copy_model(opened, tmp_path / "copy")
+    assert open_model(tmp_path / "copy").manifest == opened.manifest
+    with pytest.raises(ModelError, match="exists already"):
+        copy_model(opened, tmp_path / "copy")
+
+
+def test_a_manifest_that_says_another_size_than_the_model_takes(model):
+    rewritten(model, image={"height": 24, "width": 16, "resize": "stretch-bilinear"})
+    with pytest.raises(ModelError, match=r"takes images of \[16, 16, 3\], and the manifest says 24 x 16"):
+        Captioner(open_model(model), Decoding(), 1)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from train.batches import Batches
+from train.batches import Batches, fitting_size
+from train.errors import TrainError
 
 RANDOM = np.random.default_rng(0)
 FEATURES = RANDOM.normal(size=(7, 2, 3, 4)).astype(np.float16)
@@ -72,6 +73,24 @@ def test_captions_of_about_one_length_stand_together() -> None:
     assert padding < 40  # of about 300 places; a random order would waste 120
 
 
-def test_too_few_captions_are_refused() -> None:
-    with pytest.raises(ValueError, match="--set batch_size"):
+def test_too_few_captions_are_refused_with_a_batch_size_that_works() -> None:
+    with pytest.raises(TrainError, match=r"40 captions do not fill a batch of 41\..*--set batch_size=8\.$"):
         make(batch_size=41)
+    make(batch_size=8)
+    with pytest.raises(TrainError, match=r"batch of 300 \(3 captions of the same photo stand together\)"):
+        Batches(FEATURES, IMAGES, TOKENS, pad_id=0, batch_size=300, captions_together=3, seed=0)
+
+
+@pytest.mark.parametrize(("batch_size", "advised"), [(40, True), (20, True), (8, False), (4, False)])
+def test_few_steps_are_said(batch_size: int, advised: bool) -> None:
+    advice = make(batch_size=batch_size).advice
+    assert bool(advice) == advised
+    if advice:
+        assert "--set batch_size=8" in advice
+
+
+@pytest.mark.parametrize(
+    ("captions", "together", "size"), [(1, 1, 1), (5, 1, 4), (40, 5, 8), (40, 9, 9), (300, 1, 16), (9000, 5, 512)]
+)
+def test_a_fitting_batch_size(captions: int, together: int, size: int) -> None:
+    assert fitting_size(captions, together) == size

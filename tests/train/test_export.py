@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_job.model_directory import ModelError
+from beam_job.model_manifest import ModelError
 from tests.train.tiny_encoder import tiny_encoder
 from train.decoder import build_decoder
 from train.export import export

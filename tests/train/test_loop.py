@@ -7,6 +7,7 @@ import pytest
 
 from train.checkpoint import Checkpoint
 from train.decoder import Decoder
+from train.errors import StoppedError
 from train.loop import History, loop
 
 
@@ -91,3 +92,45 @@ def test_goes_on_where_it_was(broken_off: int, tmp_path: Path) -> None:
     assert third.run(Checkpoint(tmp_path / "one.npz", every_seconds=0)) == history  # it was over
     assert not third.steps
     assert third.weight.numpy() == 4.0
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_at_once(loss: float, tmp_path: Path) -> None:
+    growing, checkpoint = GrowingWeight(), Checkpoint(tmp_path / "one.npz", every_seconds=0)
+    step = growing.step
+    growing.step = lambda number: loss if number == 4 else step(number)  # type: ignore[method-assign]
+    with pytest.raises(StoppedError, match=rf"step 5: the loss is {loss}.*learning_rate"):
+        growing.run(checkpoint)
+    assert growing.steps == [0, 1, 2, 3]
+    kept = checkpoint.restore()
+    assert kept is not None
+    assert len(kept.progress["losses"]) == 4
+
+
+def test_weights_that_the_last_step_spoiled_are_not_exported() -> None:
+    growing = GrowingWeight()
+    step = growing.step
+
+    def last(number: int) -> float:
+        loss = step(number)
+        if number == 11:
+            growing.weight.assign([[float("nan")]])
+        return loss
+
+    growing.step = last  # type: ignore[method-assign]
+    with pytest.raises(StoppedError, match="step 12: a weight is not a number"):
+        growing.run(dev=False)
+
+
+@pytest.mark.parametrize(
+    ("history", "best"),
+    [
+        (History([1.0], []), None),
+        (History([1.0, 1.0], [3.0, 4.0]), 2),
+        (History([1.0, 1.0], [4.0, 4.0]), 1),
+        (History([1.0, 1.0], [3.0, 4.0], 4.0), 0),
+        (History([1.0, 1.0], [3.0, 5.0], 4.0), 2),
+    ],
+)
+def test_the_best_epoch(history: History, best: int | None) -> None:
+    assert history.best_epoch == best

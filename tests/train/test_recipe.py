@@ -29,7 +29,7 @@ def test_settings_of_every_kind() -> None:
         "image_size=0",
         "dropout=1",
         "self_critical_draws=1",
-        "self_critical_draws=1000",
+        "lowercase=0",
         "captions_together=0",
         "self_critical_share=1.5",
         "self_critical_share=-0.1",
@@ -41,3 +41,9 @@ def test_settings_of_every_kind() -> None:
 def test_nonsense_is_refused(setting: str) -> None:
     with pytest.raises(RecipeError, match=setting.split("=")[0]):
         with_settings(DEFAULT, [setting])
+
+
+def test_draws_bound_the_batch_only_where_there_is_a_second_stage() -> None:
+    assert with_settings(DEFAULT, ["batch_size=2"]).batch_size == 2
+    with pytest.raises(RecipeError, match="self_critical_draws=4"):
+        with_settings(DEFAULT, ["batch_size=2", "self_critical_epochs=1"])

@@ -57,6 +57,9 @@ def test_the_manifest_tells_how_it_was_made(model: OpenModel, captions: Path) ->
     assert len(training["dev_cider_by_epoch"]) == 14
     assert len(training["reward_by_epoch"]) == 2
     assert "dev_cider" not in training  # nothing was mixed: it is that of the best epoch
+    best = max(training["dev_cider_by_epoch"])
+    epoch = training["dev_cider_by_epoch"].index(best) + 1
+    assert training["exported"].startswith(f"after {epoch} of 14 epochs, dev CIDEr {best:.1f}")
     assert not list((captions.parent / "cache" / "runs").iterdir())
 
 
@@ -236,7 +239,60 @@ def test_a_full_disk_leaves_no_model(captions: Path, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(tf.saved_model, "save", full)
     command = ["fit", "--captions", str(captions), "--encoder", "tiny", "--cache", str(captions.parent / "cache")]
-    assert main([*command, "--output", str(tmp_path / "model"), "--set", *QUICK, "epochs=1"]) == 2
+    assert main([*command, "--output", str(tmp_path / "model"), "--set", *QUICK, "epochs=1"]) == 1
     assert "can't be written beside" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
     assert list((captions.parent / "cache" / "runs").iterdir())  # the same command exports without training again
+
+
+def test_where_nothing_is_better_the_start_is_what_comes_out(
+    model: OpenModel, captions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["fit", "--captions", str(captions), "--dev", str(captions), "--start", str(model.directory)]
+    command += ["--cache", str(tmp_path / "cache"), "--set", *QUICK, "learning_rate=0.0", "epochs=2"]
+    assert main([*command, "--output", str(tmp_path / "same")]) == 0
+    told = capsys.readouterr()
+    assert "exported: the model that training started from: no epoch was better" in told.err
+    assert model.fingerprint in told.out
+    same = open_model(tmp_path / "same")
+    assert (same.fingerprint, same.manifest) == (model.fingerprint, model.manifest)
+    assert not list((tmp_path / "cache" / "runs").iterdir())
+
+
+def test_the_note_of_the_start_goes_along(model: OpenModel, captions: Path, tmp_path: Path) -> None:
+    command = ["fit", "--captions", str(captions), "--start", str(model.directory), "--licence", "Our own photos."]
+    command += ["--cache", str(captions.parent / "cache"), "--set", *QUICK, "epochs=1"]
+    for fresh in ([], ["--fresh_decoder"]):
+        output = tmp_path / f"model{len(fresh)}"
+        assert main([*command, "--output", str(output), *fresh]) == 0
+        note = open_model(output).manifest.licence
+        assert note.startswith("Our own photos. Training started from model " + model.fingerprint[:12])
+        assert note.endswith(model.manifest.licence)
+
+
+def test_a_run_that_diverges_exports_nothing(captions: Path, tmp_path: Path, capsys) -> None:
+    command = ["fit", "--captions", str(captions), "--encoder", "tiny", "--cache", str(captions.parent / "cache")]
+    command += ["--output", str(tmp_path / "model"), "--set", *QUICK, "learning_rate=1e38", "warmup_steps=0"]
+    assert main(command) == 1
+    assert "Training stopped at step" in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
+
+
+def test_german_nouns_keep_their_capitals(captions: Path, tmp_path: Path) -> None:
+    german = tmp_path / "captions.jsonl"
+    nouns = {"red": "Wand", "green": "Wiese", "blue": "Himmel", "white": "Schnee"}
+    told = [
+        {"image": str(captions.parent / f"{name}-{number}.png"), "captions": [f"die {noun}"]}
+        for name, noun in nouns.items()
+        for number in range(4)
+    ]
+    german.write_text("\n".join(map(json.dumps, told)))
+    command = ["fit", "--captions", str(german), "--dev", str(german), "--encoder", "tiny"]
+    command += ["--cache", str(tmp_path / "cache"), "--output", str(tmp_path / "model"), "--set", *QUICK]
+    assert main([*command, "epochs=40", "patience=40", "lowercase=false"]) == 0
+    trained = open_model(tmp_path / "model")
+    assert {"Wand", "Wiese", "Himmel", "Schnee"} < set(trained.vocabulary.tokens)
+    assert max(trained.manifest.training["dev_cider_by_epoch"]) > 0
+    captioner = Captioner(trained, Decoding(), batch_size=4)
+    said = captioner.caption([np.asarray(picture(name, 9)) for name in nouns], list(nouns))
+    assert [caption[0].text for caption in said] == [f"Die {noun}." for noun in nouns.values()]

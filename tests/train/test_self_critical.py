@@ -10,6 +10,7 @@ import tensorflow as tf
 from beam_job.vocabulary import Vocabulary
 from train.decoder import build_decoder
 from train.dev import spoken
+from train.errors import TrainError
 from train.recipe import DEFAULT
 from train.rollout import rollout
 from train.self_critical import self_critical
@@ -57,7 +58,9 @@ def test_repetition_is_unlearned_where_it_costs() -> None:
 
 def test_too_few_images_are_refused(vocabulary: Vocabulary) -> None:
     decoder = build_decoder(RECIPE, 4, len(vocabulary))
-    with pytest.raises(ValueError, match="8 captions, 4 of each image, can't be had from 1 images"):
+    with pytest.raises(
+        TrainError, match=r"1 photos are too few .* 4 sampled captions for each of 2 photos.*batch_size"
+    ):
         self_critical(decoder, RECIPE, FEATURES, {0: ("a red wall",)}, vocabulary, looks=[0], seed=0)
 
 

@@ -76,3 +76,11 @@ def test_content_words_that_come_again_are_counted() -> None:
     assert repeated(words("A red bus and a red car.")) == 1
     assert repeated(words("dog dog dog")) == 2
     assert repeated(words("A man on a horse on the sand of the beach.")) == 0
+
+
+def test_nouns_may_keep_their_capitals() -> None:
+    caption = "Ein Mädchen läuft über die Brücke."
+    assert words(caption, lowercase=False) == ["Ein", "Mädchen", "läuft", "über", "die", "Brücke"]
+    vocabulary = build_vocabulary([caption], 100, lowercase=False)
+    assert vocabulary.text(words("ein Mädchen", lowercase=False)) == "Ein Mädchen."
+    assert "mädchen" not in vocabulary
