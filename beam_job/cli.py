@@ -74,7 +74,7 @@ def _caption(argv: list[str], terminal: bool) -> int:
             _print_captions(job.run, manifest)
         print(_summary(job.run, manifest), file=sys.stderr)
         if options.report:
-            _report(job.run)
+            _report(job.run, options.allow_https)
     if failure is not None or manifest is None:
         return _say(f"the run {job.run.directory} failed: {failure}", EXIT_FAILED)
     try:
@@ -227,9 +227,9 @@ def _summary(run: Run, manifest: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _report(run: Run) -> None:
+def _report(run: Run, allow_https: bool) -> None:
     try:
-        print(f"The report is {write_report(run.directory)}", file=sys.stderr)
+        print(f"The report is {write_report(run.directory, allow_https=allow_https)}", file=sys.stderr)
     except Exception as error:  # the captions are written, and the report can be written later
         print(f"beam_job: {error}", file=sys.stderr)
 

@@ -1,20 +1,26 @@
 """One whole body over HTTP: one request when all goes well, tried again when the network or the server falters."""
 
 import base64
+import io
 import itertools
 import random
+import re
 import time
 import zlib
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
 import google_crc32c
 import requests
 import urllib3
 from google.auth.exceptions import GoogleAuthError, TransportError
-from requests.adapters import HTTPAdapter
+
+from beam_job.connections import TimedAdapter
+from beam_job.gunzip import Gunzip, TooManyBytesError
 
 ERRORS = {
     "not_found": "There is nothing at the URI, or it is no regular file.",
@@ -22,8 +28,8 @@ ERRORS = {
     "too_large": "More bytes than --max_bytes.",
     "unavailable": "Still failing (408, 429, 5xx, broken connection, short or damaged body) after --fetch_deadline.",
     "deadline_exceeded": "Still arriving, or not yet answered, after --fetch_deadline.",
-    "refused": "The server answered with an HTTP status that trying again does not change.",
-    "bad_uri": "The URI cannot be read as one.",
+    "refused": "The server answered with an HTTP status or with headers that trying again does not change.",
+    "bad_uri": "The URI, or the one that a server redirects to, cannot be read as one, or holds a password.",
     "scheme_not_allowed": "The URI's scheme is not gs, file or a plain path (nor https with --allow_https).",
 }
 """Every code that a ``FetchError`` can have, and what it means."""
@@ -32,7 +38,7 @@ ERRORS = {
 _FIRST_WAIT = 0.25  # seconds
 _LONGEST_WAIT = 16.0
 _CONNECT_TIMEOUT = 10.0
-_READ_TIMEOUT = 10.0  # between two pieces of a body; by so much can a deadline be passed
+_LONGEST_RETRY_AFTER = 60.0
 _PIECE = 1 << 18
 _MOST_REDIRECTS = 5
 _TRANSIENT = {408, 429}  # and every 5xx
@@ -75,9 +81,11 @@ class Downloader:
     """
 
     def __init__(self, session: requests.Session, connections: int, redirects: bool = False) -> None:
-        adapter = HTTPAdapter(pool_connections=connections, pool_maxsize=connections, max_retries=0)
+        adapter = TimedAdapter(connections)
         session.mount("https://", adapter)
         session.mount("http://", adapter)  # an emulator on this machine
+        # requests would look where a redirection leads to, and read all of its body before that.
+        session.get_redirect_target = lambda response: None  # type: ignore[method-assign, assignment]
         self._session = session
         self._redirects = redirects
 
@@ -111,20 +119,20 @@ class Downloader:
         # Messages name the kind of an exception only: its text may repeat the URL with a signature, or a token.
         try:
             for _ in range(1 + _MOST_REDIRECTS):
-                left = max(deadline - time.monotonic(), 0.1)
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise FetchError("deadline_exceeded", "Its time was over before the server was asked.")
                 response = self._session.get(
                     url,
                     stream=True,
-                    timeout=(min(_CONNECT_TIMEOUT, left), min(_READ_TIMEOUT, left)),
+                    timeout=(min(_CONNECT_TIMEOUT, left), left),
                     allow_redirects=False,
                     headers={"Accept-Encoding": "gzip"},
                 )
                 with closing(response):
                     if response.status_code not in _REDIRECTS or not self._redirects:
-                        return _body(response, max_bytes, deadline)
-                url = urljoin(url, response.headers.get("Location", ""))
-                if urlsplit(url).scheme != "https":
-                    raise FetchError("scheme_not_allowed", "The server redirects to something that is not https.")
+                        return _body(response, max_bytes)
+                    url = _redirection(url, response.headers.get("Location"))
             raise FetchError("refused", f"The server redirects more than {_MOST_REDIRECTS} times.")
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise _FalteredError(f"no answer in time ({type(error).__name__})", "deadline_exceeded") from error
@@ -135,10 +143,25 @@ class Downloader:
             if error.retryable or isinstance(error.__cause__, TransportError):
                 raise _FalteredError(f"no credentials could be had ({type(error).__name__})") from error
             raise FetchError("permission_denied", f"The credentials do not work ({type(error).__name__}).") from error
+        except requests.exceptions.InvalidHeader as error:
+            raise FetchError("refused", "The headers of the answer contradict each other.") from error
         except (requests.RequestException, urllib3.exceptions.LocationValueError, UnicodeError) as error:
             raise FetchError("bad_uri", f"No request can be made of this URI ({type(error).__name__}).") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _FalteredError(f"the connection broke ({type(error).__name__})") from error
+
+
+def check_web_uri(uri: str) -> None:
+    """Raises ``FetchError`` where an https URI holds a password, or cannot be read as a URI."""
+    try:
+        parts = urlsplit(uri)
+        named = parts.username is not None or parts.password is not None
+    except ValueError as error:
+        raise FetchError("bad_uri", "No request can be made of this URI.") from error
+    if named:
+        raise FetchError("bad_uri", "A URI with a user name or a password in it is not fetched.")
+    if re.search(r"[\x00-\x1f\x7f]", uri):
+        raise FetchError("bad_uri", "A URI with control characters in it is not fetched.")
 
 
 def settled(session: requests.Session, url: str) -> requests.Session:
@@ -160,58 +183,96 @@ def anonymous_session() -> requests.Session:
     return session
 
 
-def _body(response: requests.Response, max_bytes: int, deadline: float) -> bytes:
+def _redirection(url: str, location: str | None) -> str:
+    if location is None:
+        raise FetchError("refused", "The server redirects, and does not say where to.")
+    try:
+        target = urljoin(url, location.encode("latin-1").decode())
+        scheme = urlsplit(target).scheme
+    except ValueError as error:
+        raise FetchError("bad_uri", "The server redirects to something that is no URI.") from error
+    if scheme != "https":
+        raise FetchError("scheme_not_allowed", "The server redirects to something that is not https.")
+    check_web_uri(target)
+    return target
+
+
+def _body(response: requests.Response, max_bytes: int) -> bytes:
     status = response.status_code
     if status in _TRANSIENT or status >= 500:
-        raise _FalteredError(f"HTTP {status}", wait=_seconds(response.headers.get("Retry-After")))
+        raise _FalteredError(f"HTTP {status}", wait=_seconds(response.headers.get("Retry-After"), datetime.now(UTC)))
     if status in (404, 410):
         raise FetchError("not_found", f"There is nothing there (HTTP {status}).")
     if status in (401, 403):
         raise FetchError("permission_denied", f"It may not be read by this account (HTTP {status}).")
     if status != 200:
         raise FetchError("refused", f"The server refuses the request (HTTP {status}).")
-    announced = _length(response.headers)
+    announced, digests = _length(response.headers), _digests(response.headers)
     if announced is not None and announced > max_bytes:
         raise FetchError("too_large", f"It has {announced:,} bytes, over the limit of {max_bytes:,}.")
-    body = bytearray()
-    # read1 returns what has arrived, so that a body that trickles in cannot outlast the deadline.
-    while piece := response.raw.read1(_PIECE, decode_content=False):
-        body += piece
-        if len(body) > max_bytes:
-            raise FetchError("too_large", f"It has more than {max_bytes:,} bytes, the limit.")
-        if time.monotonic() > deadline:
-            raise FetchError("deadline_exceeded", f"After {len(body):,} bytes its time was over.")
-    if announced is not None and len(body) != announced:
-        raise _FalteredError(f"the body ended after {len(body):,} of {announced:,} bytes")
-    _check_digest(response.headers, body)
-    return _plain(bytes(body), response.headers.get("Content-Encoding", ""), max_bytes)
+    packed = response.headers.get("Content-Encoding", "").strip().lower() in ("gzip", "x-gzip")
+    body = Gunzip(max_bytes) if packed else io.BytesIO()  # getvalue of either makes no second copy
+    checksum, received = google_crc32c.Checksum(), 0
+    try:
+        while piece := response.raw.read1(_PIECE, decode_content=False):
+            received += len(piece)
+            if received > max_bytes:
+                raise FetchError("too_large", f"It has more than {max_bytes:,} bytes, the limit.")
+            checksum.update(piece)
+            body.write(piece)
+        if announced is not None and received != announced:
+            raise _FalteredError(f"the body ended after {received:,} of {announced:,} bytes")
+        if digests - {checksum.digest()}:
+            raise _FalteredError("the body does not match its CRC-32C")
+        return body.getvalue()
+    except TooManyBytesError as error:
+        raise FetchError("too_large", f"Unpacked it has more than {max_bytes:,} bytes, the limit.") from error
+    except zlib.error as error:
+        raise _FalteredError("the body is not the whole gzip that it says it is") from error
 
 
 def _length(headers: Mapping[str, str]) -> int | None:
-    length = headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() else None
+    """The body's length, where the server announces one."""
+    coding = headers.get("Transfer-Encoding")
+    if coding is not None:
+        if coding.strip().lower() != "chunked":
+            raise FetchError("refused", f"The server's Transfer-Encoding is not known here ({coding[:40]!a}).")
+        return None
+    announced = headers.get("Content-Length")
+    if announced is None:
+        return None
+    lengths = {length.strip() for length in announced.split(",")}
+    length = lengths.pop()
+    if lengths or not re.fullmatch("[0-9]+", length):
+        raise FetchError("refused", f"The server's Content-Length is no length ({announced[:40]!a}).")
+    # Python reads no number of thousands of digits; twenty of them are over any limit.
+    return int(length.lstrip("0")[:20] or "0")
 
 
-def _check_digest(headers: Mapping[str, str], body: bytearray) -> None:
+def _digests(headers: Mapping[str, str]) -> set[bytes]:
     """Cloud Storage sends the CRC-32C of what it stores: ``X-Goog-Hash: crc32c=n03x6A==,md5=...``."""
+    found = set()
     for part in headers.get("X-Goog-Hash", "").split(","):
-        name, _, digest = part.strip().partition("=")
-        if name == "crc32c" and base64.b64decode(digest) != google_crc32c.value(bytes(body)).to_bytes(4, "big"):
-            raise _FalteredError("the body does not match its CRC-32C")
+        name, _, text = part.strip().partition("=")
+        if name == "crc32c":
+            try:
+                digest = base64.b64decode(text, validate=True)
+            except ValueError:
+                digest = b""
+            if len(digest) != 4:
+                raise FetchError("refused", f"The server's CRC-32C is none ({text[:40]!a}).")
+            found.add(digest)
+    return found
 
 
-def _plain(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    if encoding.lower() != "gzip":
-        return body
+def _seconds(retry_after: str | None, now: datetime) -> float:
+    """``Retry-After`` in seconds from ``now``: a number of them, or a date. What is neither counts as none."""
+    text = (retry_after or "").strip()
+    if re.fullmatch("[0-9]+", text):
+        return min(float(text), _LONGEST_RETRY_AFTER)
     try:
-        plain = zlib.decompressobj(wbits=31).decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        raise _FalteredError("the body is not the gzip that it says it is") from error
-    if len(plain) > max_bytes:
-        raise FetchError("too_large", f"Unpacked it has more than {max_bytes:,} bytes, the limit.")
-    return plain
-
-
-def _seconds(retry_after: str | None) -> float:
-    """``Retry-After`` in seconds; its other form, a date, counts as none."""
-    return min(float(retry_after), 60.0) if retry_after and retry_after.isdecimal() else 0.0
+        date = parsedate_to_datetime(text)
+        wait = (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return 0.0
+    return min(max(wait.total_seconds(), 0.0), _LONGEST_RETRY_AFTER)

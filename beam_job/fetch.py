@@ -2,26 +2,34 @@
 
 import errno
 import functools
+import io
 import json
 import logging
 import os
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Lock
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlencode
 
 import google.auth
 import requests
 from google.auth.exceptions import DefaultCredentialsError
 from google.auth.transport.requests import AuthorizedSession
 
-from beam_job.download import Downloader, Effort, FetchError, anonymous_session, settled
+from beam_job.bounded_calls import BoundedCalls, HangError
+from beam_job.download import Downloader, Effort, FetchError, anonymous_session, check_web_uri, settled
 
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 _LISTING_BYTES = 64 << 20
 _NOTHING_FOUND = "default credentials were not found"  # the same exception says that a file of credentials is broken
 _NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO}
+
+_PIECE = 1 << 20
+# A fetch ends by itself at its deadline; one that hangs in the operating system is given up so many seconds later.
+_PATIENCE = 5.0
+_MOST_HANGING = 128  # threads, beside those that work
 
 _MAKING = Lock()  # functools.cache alone lets two threads that come together make two
 
@@ -32,7 +40,7 @@ class FetchLimits:
 
     Attributes:
       max_bytes: of a file; larger ones are refused.
-      seconds: for one image, all tries and waits together.
+      seconds: for one image, all tries and waits together; five more where the operating system hangs.
       allow_https: whether https:// URIs are fetched.
     """
 
@@ -74,11 +82,19 @@ class Fetcher:
         self._lock = Lock()
         self._storage: Downloader | None = None
         self._anonymous = False
+        self._calls = BoundedCalls(threads + _MOST_HANGING)
         self._web = Downloader(anonymous_session(), threads, redirects=True)
 
     def fetch(self, uri: str, effort: Effort | None = None) -> bytes:
         """Returns the whole content of ``uri``; adds to ``effort`` what it took; raises ``FetchError``."""
         effort = Effort() if effort is None else effort
+        try:
+            return self._calls.call(lambda: self._fetch(uri, effort), self._limits.seconds + _PATIENCE)
+        except HangError as error:
+            message = f"Given up {_PATIENCE:g} s after its deadline of {self._limits.seconds:g} s: {error}."
+            raise FetchError("deadline_exceeded", message) from error
+
+    def _fetch(self, uri: str, effort: Effort) -> bytes:
         scheme, separator, rest = uri.partition("://")
         if not uri or "\0" in uri:
             raise FetchError("bad_uri", "The URI is empty, or holds a zero byte.")
@@ -86,30 +102,20 @@ class Fetcher:
             return self._read(uri)
         if scheme == "gs":
             bucket, _, name = rest.partition("/")
-            if not bucket or not name:
-                raise FetchError("bad_uri", "An object's URI is gs://BUCKET/NAME.")
-            return self._get(f"/download/storage/v1/b/{quote(bucket, safe='')}/o/{_quoted(name)}?alt=media", effort)
+            return self._get(f"/download/storage/v1/b/{_quoted(bucket)}/o/{_quoted(name)}?alt=media", effort)
         if scheme == "file":
-            host, slash, path = rest.partition("/")
-            if host not in ("", "localhost"):
-                raise FetchError("bad_uri", "A local file's URI is file:///PATH, without a host.")
-            return self._read(unquote(slash + path))
+            return self._read(_path(rest))
         if scheme == "https" and self._limits.allow_https:
-            try:
-                named = urlsplit(uri)
-                if named.username is not None or named.password is not None:
-                    raise FetchError("bad_uri", "A URI with a user name or a password in it is not fetched.")
-            except ValueError as error:
-                raise FetchError("bad_uri", "No request can be made of this URI.") from error
+            check_web_uri(uri)
             return self._web.get(uri, max_bytes=self._limits.max_bytes, seconds=self._limits.seconds, effort=effort)
         hint = " without --allow_https" if scheme == "https" else "; images come from gs://, file:// or a path"
-        raise FetchError("scheme_not_allowed", f"{scheme[:20]}:// is not fetched{hint}.")
+        raise FetchError("scheme_not_allowed", f"{ascii(scheme[:20])[1:-1]}:// is not fetched{hint}.")
 
     def objects(self, bucket: str, prefix: str) -> Iterator[str]:
         """Names of the objects whose names start with ``prefix``, page by page; raises ``FetchError``."""
         query = {"prefix": prefix, "fields": "items(name),nextPageToken", "maxResults": "5000"}
         while True:
-            path = f"/storage/v1/b/{quote(bucket, safe='')}/o?{urlencode(query)}"
+            path = f"/storage/v1/b/{_quoted(bucket)}/o?{urlencode(query)}"
             page = json.loads(self._get(path, Effort(), max_bytes=_LISTING_BYTES))
             yield from (item["name"] for item in page.get("items", []))
             if not page.get("nextPageToken"):
@@ -138,10 +144,12 @@ class Fetcher:
         try:
             # On Compute Engine it takes the machine's own, even where the metadata server does not answer just now.
             return AuthorizedSession(google.auth.default(scopes=[_SCOPE])[0])
-        except DefaultCredentialsError as error:
-            if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or _NOTHING_FOUND not in str(error):
+        except Exception as error:  # besides its own errors those of files that cannot be opened or read
+            none = isinstance(error, DefaultCredentialsError) and _NOTHING_FOUND in str(error)
+            if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or not none:
+                reason = error.args[0] if isinstance(error, DefaultCredentialsError) else error
                 raise CredentialsError(
-                    f"The Google credentials that are configured do not work ({error.args[0]}); correct "
+                    f"The Google credentials that are configured do not work ({reason}); correct "
                     "GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`."
                 ) from error
         logging.warning("No Google credentials were found: gs:// is read anonymously.")
@@ -149,17 +157,23 @@ class Fetcher:
         return anonymous_session()
 
     def _read(self, path: str) -> bytes:
+        deadline = time.monotonic() + self._limits.seconds
+        body = io.BytesIO()  # its value is no second copy
         try:
-            # Opening a pipe would wait for somebody to write into it.
-            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            with open(path, "rb", buffering=0, opener=_open) as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
                     raise FetchError("not_found", "This is no regular file.")
-                if status.st_size > self._limits.max_bytes:
-                    raise FetchError(
-                        "too_large", f"It has {status.st_size:,} bytes, over the limit of {self._limits.max_bytes:,}."
-                    )
-                return file.read()
+                self._check_size(status.st_size)
+                # The size that is told may be 0, as in /proc, or of an hour ago; a body of just that size is whole.
+                while piece := file.read(_PIECE):
+                    self._check_size(body.tell() + len(piece))
+                    body.write(piece)
+                    if body.tell() != status.st_size and time.monotonic() > deadline:
+                        raise FetchError("deadline_exceeded", f"After {body.tell():,} bytes its time was over.")
+                if piece is None:
+                    raise FetchError("unavailable", "The file has nothing to read at the moment.")
+                return body.getvalue()
         except PermissionError as error:
             raise FetchError("permission_denied", "The file may not be read by this account.") from error
         except UnicodeError as error:
@@ -167,6 +181,29 @@ class Fetcher:
         except OSError as error:
             code = "not_found" if error.errno in _NO_FILE else "unavailable"
             raise FetchError(code, f"The file cannot be read ({error.strerror or error}).") from error
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.max_bytes:
+            raise FetchError("too_large", f"It has {size:,} bytes, over the limit of {self._limits.max_bytes:,}.")
+
+
+def _open(path: str, flags: int) -> int:
+    """Opens a file; a pipe, too, without waiting for somebody to write into it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _path(rest: str) -> str:
+    """The path in a file URI, from behind its ``//``."""
+    host, slash, path = rest.partition("/")
+    if host not in ("", "localhost"):
+        raise FetchError("bad_uri", "A local file's URI is file:///PATH, without a host.")
+    try:
+        found = os.fsdecode(unquote_to_bytes(slash + path))
+    except UnicodeError as error:
+        raise FetchError("bad_uri", "The path is not valid Unicode.") from error
+    if "\0" in found:
+        raise FetchError("bad_uri", "The path holds a zero byte.")
+    return found
 
 
 def _host() -> str:
@@ -180,7 +217,11 @@ def _emulator() -> str:
 
 
 def _quoted(name: str) -> str:
-    """An object's name for a URL. Names are what they are: ``%`` and ``#`` in a gs:// URI stand for themselves."""
+    """A bucket's or an object's name for a URL. Names are what they are: ``%`` and ``#`` in a gs:// URI stand for
+    themselves. There is no object ``..``, and in a URL it would stand for another path.
+    """
+    if name in ("", ".", ".."):
+        raise FetchError("bad_uri", "An object's URI is gs://BUCKET/NAME, and neither may be . or .. alone.")
     try:
         return quote(name, safe="")
     except UnicodeEncodeError as error:

@@ -27,6 +27,7 @@ Exit status: 0 done, 1 failed, 2 refused before any work, 3 done with more failu
 interrupted.
 """
 _LOADING = Loading()
+_LONGEST_DEADLINE = 86_400  # seconds; the operating system's clocks take no infinite ones
 _SHARDS = ShardLimits()
 
 
@@ -124,7 +125,12 @@ class CaptionOptions(PipelineOptions):
 
         limit("max_bytes", int, _LOADING.fetch.max_bytes, "Refuse files of more bytes")
         limit("max_pixels", int, _LOADING.max_pixels, "Refuse images of more pixels, width x height")
-        limit("fetch_deadline", float, _LOADING.fetch.seconds, "Seconds to fetch one image, all tries together")
+        limit(
+            "fetch_deadline",
+            float,
+            _LOADING.fetch.seconds,
+            "Seconds to fetch one image, all tries together, a day at most",
+        )
         limit("shard_records", int, _SHARDS.records, "Records in one output file at most")
         limit("shard_seconds", float, _SHARDS.seconds, "Seconds after which an output file is closed")
         limits.add_argument(
@@ -152,6 +158,8 @@ class CaptionOptions(PipelineOptions):
     def to_loading(self) -> Loading:
         """How images are loaded; raises ``OptionError``."""
         self.check_positive("fetch_threads", "max_bytes", "max_pixels", "fetch_deadline")
+        if self.fetch_deadline > _LONGEST_DEADLINE:
+            raise OptionError(f"--fetch_deadline {self.fetch_deadline}: choose {_LONGEST_DEADLINE}, a day, at most.")
         fetch = FetchLimits(self.max_bytes, self.fetch_deadline, self.allow_https)
         return Loading(self.fetch_threads, fetch, self.max_pixels, self.accept_truncated)
 

@@ -31,9 +31,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--to", metavar="FILE", help=f"the page to write (default: {REPORT} in the run's folder)")
     parser.add_argument("--sample", type=int, default=SAMPLE, help="images on the page at most (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="chooses the sample of a large run (default: %(default)s)")
+    parser.add_argument(
+        "--allow_https", action="store_true", help="fetch pictures from https:// URIs, too, whatever server they name"
+    )
     args = parser.parse_args(argv)
     try:
-        print(write_report(args.run, compare=args.compare, to=args.to, sample=args.sample, seed=args.seed))
+        print(
+            write_report(
+                args.run,
+                compare=args.compare,
+                to=args.to,
+                sample=args.sample,
+                seed=args.seed,
+                allow_https=args.allow_https,
+            )
+        )
     except ReportError as error:
         print(f"beam_job.report: {error}", file=sys.stderr)
         return 2

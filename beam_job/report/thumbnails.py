@@ -23,7 +23,7 @@ def thumbnails(
     Args:
       images: (URI, width, height) of each, as its record says.
       longer_side: of the thumbnail, in pixels; small images are not made larger.
-      allow_https: whether https:// URIs are fetched, as in the job.
+      allow_https: whether https:// URIs are fetched.
 
     Yields:
       For each image, in order, a data URI and "", or None and a sentence that says why there is none.
@@ -38,6 +38,8 @@ def thumbnails(
             array = decode(fetcher.fetch(uri), *size).array
         except (FetchError, ImageError) as error:
             return None, error.message
+        except Exception as error:  # credentials that do not work, say: one picture less, and still a report
+            return None, f"It cannot be shown ({type(error).__name__})."
         buffer = io.BytesIO()
         Image.fromarray(array).save(buffer, "WEBP", quality=_QUALITY, method=4)
         return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode(), ""

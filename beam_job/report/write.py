@@ -31,7 +31,13 @@ Shown = tuple[list[dict[str, Any]], bool]
 
 
 def write_report(
-    run: str, *, compare: str | None = None, to: str | None = None, sample: int = SAMPLE, seed: int = 0
+    run: str,
+    *,
+    compare: str | None = None,
+    to: str | None = None,
+    sample: int = SAMPLE,
+    seed: int = 0,
+    allow_https: bool = False,
 ) -> str:
     """Writes the report of a run as one HTML file and returns its path.
 
@@ -42,6 +48,7 @@ def write_report(
       sample: images on the page at most: a third of them the least certain (in a comparison: the greatest changes),
         the others chosen at random.
       seed: of the random choice.
+      allow_https: whether pictures are fetched from https:// URIs. A run may name any server, so it has no say in this.
 
     Raises:
       ReportError: there is no run, or the page cannot be written.
@@ -50,7 +57,7 @@ def write_report(
         raise ReportError(f"--sample {sample}: choose 0 or more images.")
     first = open_run(run)
     second = None if compare is None else open_run(compare)
-    html = render(_data(first, second, Sample(sample, seed)))
+    html = render(_data(first, second, Sample(sample, seed), allow_https))
     target = to or FileSystems.join((second or first).directory, REPORT)
     try:
         write_whole(target, html.encode())
@@ -59,7 +66,7 @@ def write_report(
     return target
 
 
-def _data(first: RunFolder, second: RunFolder | None, sample: Sample) -> dict[str, Any]:
+def _data(first: RunFolder, second: RunFolder | None, sample: Sample, allow_https: bool) -> dict[str, Any]:
     runs = [first] if second is None else [first, second]
     summaries = [Summary() for _ in runs]
     changes: dict[str, Any] | None = None
@@ -85,7 +92,7 @@ def _data(first: RunFolder, second: RunFolder | None, sample: Sample) -> dict[st
         "changes": changes,
         "sample": {"seed": sample.seed, "of": shown_of, "chosen": sum(first for _, first in shown)},
         "meanings": {**rows.ERRORS, **download.ERRORS, **pixels.ERRORS, **handler.ERRORS},
-        "items": _items(shown, bool((first.about.get("options") or {}).get("allow_https"))),
+        "items": _items(shown, allow_https),
     }
 
 

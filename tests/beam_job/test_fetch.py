@@ -1,27 +1,25 @@
 """Fetching: from disks and from a Cloud Storage with faults; which codes, how many requests, how long at most."""
 
 import gzip
+import itertools
 import os
-import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
+from http.server import BaseHTTPRequestHandler
+from types import SimpleNamespace
 from typing import ClassVar
+from urllib.parse import quote
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_job.download import ERRORS, Effort, FetchError, anonymous_session, settled
 from beam_job.fetch import Fetcher, FetchLimits, shared_fetcher
 from beam_job.images import _shared_pool
+from tests.https_server import https_server
+from tests.memory import traced
 from tests.storage import Storage
 
 DATA = bytes(range(256)) * 400
@@ -218,33 +216,11 @@ class Web(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def web(tmp_path, monkeypatch):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(
-            name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(hours=1)
-        )
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = tmp_path / "server.pem"
-    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    pem.write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(serialization.Encoding.PEM, *form)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
     Web.heard.clear()
-    yield f"https://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with https_server(Web, tmp_path, monkeypatch) as url:
+        yield url
 
 
 def test_https(web):
@@ -284,6 +260,91 @@ def test_special_files_are_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     assert code(Fetcher(FetchLimits()), f"{tmp_path}/pipe.jpg") == "not_found"
     assert code(Fetcher(FetchLimits()), "/dev/zero") == "not_found"
+
+
+def test_a_file_whose_size_is_told_as_0_is_bounded_while_it_is_read():
+    path = "/proc/self/smaps"
+    if not os.path.exists(path):
+        pytest.skip("no /proc here")
+    assert os.stat(path).st_size == 0
+    assert len(Fetcher(FetchLimits()).fetch(path)) > 1_000
+    with pytest.raises(FetchError, match="over the limit of 10") as raised:
+        Fetcher(FetchLimits(max_bytes=10)).fetch(path)
+    assert raised.value.code == "too_large"
+
+
+def test_a_local_file_is_held_once(tmp_path):
+    size = 50_000_000
+    (tmp_path / "large.jpg").write_bytes(bytes(size))
+    with traced() as peak:
+        assert len(Fetcher(FetchLimits(max_bytes=size)).fetch(f"{tmp_path}/large.jpg")) == size
+        assert peak() < 1.2 * size
+
+
+def test_a_local_file_that_trickles_ends_at_the_deadline_and_one_that_is_whole_by_then_is_whole(monkeypatch, tmp_path):
+    (tmp_path / "whole.jpg").write_bytes(DATA)
+    (tmp_path / "large.jpg").write_bytes(bytes(3_000_000))
+    clock = itertools.count(step=100)  # each look at it is 100 s later
+    monkeypatch.setattr("beam_job.fetch.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    fetcher = Fetcher(FetchLimits(seconds=60))
+    assert fetcher.fetch(f"{tmp_path}/whole.jpg") == DATA
+    assert code(fetcher, f"{tmp_path}/large.jpg") == "deadline_exceeded"
+
+
+@pytest.fixture
+def hung_mount(monkeypatch, tmp_path):
+    """A folder whose files hang in the operating system when they are opened, until the test is over."""
+    monkeypatch.setattr("beam_job.fetch._open", os.open)  # without O_NONBLOCK
+    monkeypatch.setattr("beam_job.fetch._PATIENCE", 0.01)
+    paths = [tmp_path / f"{number}.jpg" for number in range(3)]
+    for path in paths:
+        os.mkfifo(path)
+    yield [str(path) for path in paths]
+    for path in paths:
+        os.close(os.open(path, os.O_RDWR))
+
+
+def test_a_hung_mount_costs_its_images_alone(hung_mount, monkeypatch, tmp_path):
+    monkeypatch.setattr("beam_job.fetch._MOST_HANGING", 2)
+    (tmp_path / "good.jpg").write_bytes(DATA)
+    fetcher = Fetcher(FetchLimits(seconds=0.05), threads=1)
+    for uri in hung_mount[:2]:
+        assert code(fetcher, uri) == "deadline_exceeded"
+        assert fetcher.fetch(f"{tmp_path}/good.jpg") == DATA
+    with pytest.raises(FetchError, match=r"after its deadline of 0.05 s: it hangs") as raised:
+        fetcher.fetch(hung_mount[2])
+    assert raised.value.code == "deadline_exceeded"
+    with pytest.raises(FetchError, match="too many hang") as raised:
+        fetcher.fetch(f"{tmp_path}/good.jpg")
+    assert raised.value.code == "deadline_exceeded"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "file:///photos/a%00.jpg",
+        "file:///photos/a%00",
+        "file://localhost/%00",
+        "file://photos/a.jpg",
+        "file:///\ud800.jpg",
+        "/photos/\ud800.jpg",
+        "/photos/a\0.jpg",
+        "gs://photos/\ud800.jpg",
+        "https://exam\nple.com/a.jpg",
+        "https://example.com/a\r\nX-Header: x",
+        "https://example.com/\x7f",
+    ],
+)
+def test_what_is_no_uri(uri):
+    assert code(Fetcher(FetchLimits(allow_https=True)), uri) == "bad_uri"
+
+
+def test_a_file_uri_names_any_bytes(tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9 #1?.jpg"
+    with open(path, "wb") as file:
+        file.write(DATA)
+    assert Fetcher(FetchLimits()).fetch(f"file://{quote(path)}") == DATA
+    assert Fetcher(FetchLimits()).fetch(f"file://localhost{quote(path)}") == DATA
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

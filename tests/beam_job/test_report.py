@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,12 @@ from PIL import Image
 from beam_job.cli import main
 from beam_job.records import Caption, CaptionRecord, Failure
 from beam_job.report import ReportError, write_report
+from beam_job.report.command import main as report_main
 from beam_job.report.page import as_script_data
 from beam_job.report.run_records import open_run, read
 from beam_job.report.sample import Sample
 from beam_job.report.summary import Repeats, Summary, edges
+from tests.https_server import https_server
 
 
 def caption_record(uri="a.jpg", text="A dog.", score=-1.0, width=40, height=30, **fields):
@@ -117,6 +120,42 @@ def test_nothing_from_outside_is_markup(tmp_path):
     found = data_of(page)
     assert found["items"][0]["uri"] == found["runs"][0]["failures"][0]["examples"][0]["uri"] == evil
     assert not re.search(r"(?:src|href)=.?https?:", html)
+
+
+def test_a_picture_that_fails_in_an_unforeseen_way_costs_no_more_than_itself(tmp_path, monkeypatch):
+    def broken(self, uri):
+        raise RuntimeError("credentials")
+
+    monkeypatch.setattr("beam_job.fetch.Fetcher.fetch", broken)
+    write_run(tmp_path, [caption_record()])
+    (item,) = data_of(write_report(str(tmp_path)))["items"]
+    assert (item["image"], item["why"]) == (None, "It cannot be shown (RuntimeError).")
+
+
+def test_only_who_writes_the_report_lets_it_ask_servers(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    class Pictures(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            Image.new("RGB", (40, 30), "red").save(self.wfile, "PNG")
+
+        def log_message(self, *_):
+            pass
+
+    with https_server(Pictures, tmp_path, monkeypatch) as url:
+        run = str(write_run(tmp_path, [caption_record(f"{url}/a.png")], options={"allow_https": True}))
+        (item,) = data_of(write_report(run))["items"]
+        assert item["image"] is None
+        assert "without --allow_https" in item["why"]
+        assert report_main([run]) == 0
+        assert asked == []
+        assert report_main([run, "--allow_https"]) == 0
+        assert asked == ["/a.png"]
+    (item,) = data_of(capsys.readouterr().out.splitlines()[-1])["items"]
+    assert item["image"].startswith("data:image/webp;base64,")
 
 
 def test_script_data_is_ascii_and_free_of_markup():
