@@ -1,7 +1,8 @@
-#!/usr/bin/env bash
+#!/bin/sh
 # Captions images on Google Cloud Dataflow: builds the image and the template, submits jobs, schedules them, watches them.
-set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+# In the shell language of POSIX alone: macOS has a bash of 2007, and Debian's dash and BusyBox run it as well.
+set -euf # no word in here is a glob
+CDPATH='' cd -- "$(dirname -- "$0")"
 
 usage() {
   cat <<'END'
@@ -11,7 +12,7 @@ run_dataflow.sh COMMAND [settings] [-- the job's options]
   template   Write the Flex Template's file, which launches that image
   run        Submit a job now, from this machine; with --from_template by the template
   schedule   Create or update a Cloud Scheduler job that launches the template
-  status     List this job's runs, or say how JOB_ID does; with --wait until it has ended
+  status     List jobs, with --job those of that name; or say how JOB_ID does, with --wait until it has ended
   cancel     Cancel JOB_ID
 
 Settings, as --name VALUE or as environment variable CAPTION_NAME in capitals:
@@ -22,9 +23,9 @@ Settings, as --name VALUE or as environment variable CAPTION_NAME in capitals:
   --variant            gpu or cpu (default: gpu)
   --image              image by name and tag (default: made of the above, the commit and the versions)
   --template_file      of the template in Cloud Storage (default: BUCKET/templates/caption-images-VARIANT.json)
-  --job                name of the job or schedule (default: caption-images)
+  --job                name of the job or schedule (default: caption-images; for status: all jobs)
   --accelerator        TYPE[:N] for each worker (default: nvidia-tesla-t4 with the gpu variant)
-  --machine_type       of the workers (default: goes with the accelerator)
+  --machine_type       of the workers (default: one that has so many GPUs)
   --max_workers        (default: 10)
   --service_account    that launcher and workers run as (default: the project's Compute Engine account)
   --subnetwork         for the workers, which then have no public addresses
@@ -32,9 +33,9 @@ Settings, as --name VALUE or as environment variable CAPTION_NAME in capitals:
   --cron               schedule, such as "0 2 * * *"
   --time_zone          of the schedule (default: Etc/UTC)
   --scheduler_account  that launches the template (default: --service_account)
-  --python             Python with Beam and this package, for `run` (default: .venv/bin/python, else python3)
+  --python             Python with Beam and this package (default: .venv/bin/python, else python3)
 
-  --dry_run            print the commands, each as it would be run, and do nothing
+  --dry_run            check the settings and the job's options, print the commands, and do nothing
   --skip_preflight     do not look whether everything is there first
 
 Exit status: 0 done, 1 failed, 2 refused before anything was done.
@@ -48,42 +49,62 @@ END
 }
 
 refuse() {
-  echo "run_dataflow.sh: $*" >&2
+  printf 'run_dataflow.sh: %s\n' "$(printable "$*")" >&2
   exit 2
 }
 
 warn() {
-  echo "run_dataflow.sh: note: $*" >&2
+  printf 'run_dataflow.sh: note: %s\n' "$(printable "$*")" >&2
+}
+
+printable() {
+  printf '%s' "$1" | LC_ALL=C tr '[:cntrl:]' '?'
+}
+
+# Whether all of a line is as an extended regular expression says.
+matches() {
+  printf '%s\n' "$1" | LC_ALL=C grep -Eqx -e "$2"
 }
 
 # Prints a command, so that it can be copied, and runs it unless this is a dry run.
 execute() {
   if [ -n "$dry_run" ]; then
-    printf '%q ' "$@"
-    echo
+    show "$@"
   else
-    { printf '+ '; printf '%q ' "$@"; echo; } >&2
+    { printf '+ '; show "$@"; } >&2
     "$@"
   fi
 }
 
+show() {
+  for word in "$@"; do
+    case "$word" in
+      '' | *[!A-Za-z0-9_@%+=:,./-]*)
+        word=$(printf '%s.' "$word" | LC_ALL=C sed "s/'/'\\\\''/g") # the full stop keeps a line end before it
+        printf "'%s' " "${word%.}"
+        ;;
+      *) printf '%s ' "$word" ;;
+    esac
+  done
+  echo
+}
+
 # ---- Settings ----
 
-names=(project region bucket repository variant image template_file job accelerator machine_type max_workers
-  service_account subnetwork labels cron time_zone scheduler_account python)
-declare -A setting=()
-for name in "${names[@]}"; do
-  variable="CAPTION_${name^^}"
-  setting[$name]="${!variable-}"
-done
-dry_run="" skip_preflight="" from_template="" wait_for_end="" job_id=""
-job_options=()
+project="${CAPTION_PROJECT-}" region="${CAPTION_REGION-}" bucket="${CAPTION_BUCKET-}"
+repository="${CAPTION_REPOSITORY-}" variant="${CAPTION_VARIANT-}" image="${CAPTION_IMAGE-}"
+template_file="${CAPTION_TEMPLATE_FILE-}" job="${CAPTION_JOB-}" accelerator="${CAPTION_ACCELERATOR-}"
+machine_type="${CAPTION_MACHINE_TYPE-}" max_workers="${CAPTION_MAX_WORKERS-}"
+service_account="${CAPTION_SERVICE_ACCOUNT-}" subnetwork="${CAPTION_SUBNETWORK-}" labels="${CAPTION_LABELS-}"
+cron="${CAPTION_CRON-}" time_zone="${CAPTION_TIME_ZONE-}" scheduler_account="${CAPTION_SCHEDULER_ACCOUNT-}"
+python="${CAPTION_PYTHON-}"
+dry_run="" skip_preflight="" from_template="" wait_for_end="" job_id="" job_options=""
 
 command="${1-}"
 case "$command" in
   build | template | run | schedule | status | cancel) shift ;;
   -h | --help | help) usage; exit 0 ;;
-  "") usage >&2; exit 2 ;;
+  '') usage >&2; exit 2 ;;
   *) refuse "$command: there is no such command; choose build, template, run, schedule, status or cancel." ;;
 esac
 
@@ -91,24 +112,29 @@ while [ $# -gt 0 ]; do
   argument="$1"
   shift
   case "$argument" in
-    --) job_options=("$@"); break ;;
+    --) job_options="$#"; break ;; # they are "$@" from here on
     -h | --help) usage; exit 0 ;;
     --dry_run | --dry-run) dry_run=1 ;;
     --skip_preflight | --skip-preflight) skip_preflight=1 ;;
     --from_template | --from-template) from_template=1 ;;
     --wait) wait_for_end=1 ;;
-    --*)
-      name="${argument#--}"
-      name="${name%%=*}"
-      name="${name//-/_}"
-      [[ " ${names[*]} " == *" $name "* ]] || refuse "$argument: there is no such setting; the job's own options go behind --. See --help."
-      if [[ "$argument" == *=* ]]; then
-        setting[$name]="${argument#*=}"
-      else
-        [ $# -gt 0 ] || refuse "$argument: its value is missing."
-        setting[$name]="$1"
-        shift
-      fi
+    -*)
+      name="$(printf '%s' "${argument%%=*}" | tr '-' '_')"
+      case "$name" in
+        __project | __region | __bucket | __repository | __variant | __image | __template_file | __job | __accelerator | \
+          __machine_type | __max_workers | __service_account | __subnetwork | __labels | __cron | __time_zone | \
+          __scheduler_account | __python) ;;
+        *) refuse "$argument: there is no such setting; the job's own options go behind --. See --help." ;;
+      esac
+      case "$argument" in
+        *=*) value="${argument#*=}" ;;
+        *)
+          [ $# -gt 0 ] || refuse "$argument: its value is missing."
+          value="$1"
+          shift
+          ;;
+      esac
+      eval "${name#__}=\$value"
       ;;
     *)
       case "$command" in
@@ -120,254 +146,178 @@ while [ $# -gt 0 ]; do
 done
 
 case "$command" in
-  run | schedule) [ ${#job_options[@]} -gt 0 ] || refuse "$command: the job's options are missing, such as -- --images 'gs://...' --output gs://..." ;;
-  *) [ ${#job_options[@]} -eq 0 ] || refuse "$command: it takes no options of the job." ;;
+  run | schedule) [ "${job_options:-0}" -gt 0 ] || refuse "$command: the job's options are missing, such as -- --images 'gs://...' --output gs://..." ;;
+  *) [ "${job_options:-0}" -eq 0 ] || refuse "$command: it takes no options of the job." ;;
 esac
 
-if [ -z "$dry_run" ] || [ -z "${setting[project]}" ] || [ -z "${setting[region]}" ]; then
+if [ -z "$dry_run" ] || [ -z "$project" ] || [ -z "$region" ]; then
   if command -v gcloud >/dev/null; then
-    [ -n "${setting[project]}" ] || setting[project]="$(gcloud config get-value project 2>/dev/null || true)"
-    [ -n "${setting[region]}" ] || setting[region]="$(gcloud config get-value compute/region 2>/dev/null || true)"
+    [ -n "$project" ] || project="$(gcloud config get-value project 2>/dev/null || true)"
+    [ -n "$region" ] || region="$(gcloud config get-value compute/region 2>/dev/null || true)"
   elif [ -z "$dry_run" ]; then
     refuse "gcloud is not installed: https://cloud.google.com/sdk/docs/install"
   fi
 fi
-for name in project region; do
-  [[ -n "${setting[$name]}" && "${setting[$name]}" != "(unset)" ]] || refuse "--$name is missing: give it, or set CAPTION_${name^^}."
-done
-[[ "${setting[region]}" =~ ^[a-z]+-[a-z]+[0-9]+$ ]] || refuse "--region ${setting[region]}: this is no region; one looks like europe-west4."
+case "$project" in '' | '(unset)') refuse "--project is missing: give it, or set CAPTION_PROJECT." ;; esac
+case "$region" in '' | '(unset)') refuse "--region is missing: give it, or set CAPTION_REGION." ;; esac
+variant="${variant:-gpu}"
+max_workers="${max_workers:-10}"
 
-setting[variant]="${setting[variant]:-gpu}"
-[[ "${setting[variant]}" =~ ^(gpu|cpu)$ ]] || refuse "--variant ${setting[variant]}: choose gpu or cpu."
-[ "${setting[variant]}" = gpu ] && setting[accelerator]="${setting[accelerator]:-nvidia-tesla-t4}"
-[ "${setting[variant]}" = gpu ] || [ -z "${setting[accelerator]}" ] || refuse "--accelerator ${setting[accelerator]}: the cpu image has no CUDA libraries; use --variant gpu."
-setting[job]="${setting[job]:-caption-images}"
-[[ "${setting[job]}" =~ ^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$ ]] || refuse "--job ${setting[job]}: use small letters, digits and hyphens, a letter first."
-setting[max_workers]="${setting[max_workers]:-10}"
-[[ "${setting[max_workers]}" =~ ^[1-9][0-9]*$ ]] || refuse "--max_workers ${setting[max_workers]}: choose 1 or more."
+# A setting that is given must look like one: nothing else gets into a command.
+check() {
+  eval "value=\$$1"
+  case "$value" in *[[:cntrl:]]*) refuse "--$1 $value: it holds a control character." ;; esac
+  [ -z "$value" ] || matches "$value" "$2" || refuse "--$1 $value: $3"
+}
+account='[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9.-]+'
+check project '[a-z][a-z0-9.:-]*' "this is no project's id; one looks like my-project."
+check region '[a-z]+-[a-z]+[0-9]+' "this is no region; one looks like europe-west4."
+check bucket 'gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/[^ ]*)?' "give gs://BUCKET for staged and temporary files."
+check repository '[a-z][a-z0-9-]*' "use small letters, digits and hyphens, a letter first."
+check variant 'gpu|cpu' "choose gpu or cpu."
+check image '[A-Za-z0-9][A-Za-z0-9._/:@-]*' "this is no image's name."
+check template_file 'gs://[a-z0-9][^ ]+' "give a file's gs:// address."
+check job '[a-z]([a-z0-9-]{0,61}[a-z0-9])?' "use small letters, digits and hyphens, a letter first."
+check accelerator '[a-z][a-z0-9-]*(:[0-9]+)?' "write TYPE or TYPE:N, such as nvidia-l4 or nvidia-tesla-t4:2."
+check machine_type '[a-z][a-z0-9-]*' "this is no machine type; one looks like g2-standard-8."
+check max_workers '[1-9][0-9]{0,4}' "choose 1 or more."
+check service_account "$account" "this is no service account; one looks like captioner@my-project.iam.gserviceaccount.com."
+check subnetwork '[A-Za-z][A-Za-z0-9._/:-]*' "this is no subnetwork; one looks like regions/europe-west4/subnetworks/default."
+label='[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}'
+check labels "$label(,$label)*" "write key=value,key=value in small letters, digits, hyphens and underscores."
+check cron '[^ ]+( [^ ]+){4}' "give five fields, minute hour day month weekday, such as \"0 2 * * *\"."
+check time_zone '[A-Za-z][A-Za-z0-9_/+-]*' "this is no time zone; one looks like Europe/Zurich."
+check scheduler_account "$account" "this is no service account; one looks like nightly@my-project.iam.gserviceaccount.com."
+check python '[^-].*' "this is no program's name."
+check job_id '[0-9][A-Za-z0-9_:-]*' "this is no job's id; one looks like 2026-03-14_02_00_00-1234567890, and 'status --job NAME' lists those of a name."
 
+if [ "$variant" = gpu ]; then
+  accelerator="${accelerator:-nvidia-tesla-t4}"
+elif [ -n "$accelerator" ]; then
+  refuse "--accelerator $accelerator: the cpu image has no CUDA libraries; use --variant gpu."
+fi
+runs_of_job="$job"
+job="${job:-caption-images}"
 case "$command" in
-  template | run | schedule)
-    [[ "${setting[bucket]}" =~ ^gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/.*)?$ ]] || refuse "--bucket '${setting[bucket]}': give gs://BUCKET for staged and temporary files, or set CAPTION_BUCKET."
-    ;;
+  template | run | schedule) [ -n "$bucket" ] || refuse "--bucket is missing: give gs://BUCKET for staged and temporary files, or set CAPTION_BUCKET." ;;
 esac
-bucket="${setting[bucket]%/}"
-template_file="${setting[template_file]:-$bucket/templates/caption-images-${setting[variant]}.json}"
+bucket="${bucket%/}"
+template_file="${template_file:-$bucket/templates/caption-images-$variant.json}"
 
 # What the image is made of, from the Dockerfile: the one place that says so.
 image_version() {
   sed -n "s/^ARG $1=//p" Dockerfile
 }
-beam_version="$(image_version BEAM_VERSION)"
-tensorflow_version="$(image_version TENSORFLOW_VERSION)"
-python_version="$(image_version PYTHON_VERSION)"
+versions="beam$(image_version BEAM_VERSION)-tf$(image_version TENSORFLOW_VERSION)-py$(image_version PYTHON_VERSION)"
 
 # Launcher and workers run the same code: the tag names the commit, so that a job never meets an image of another one.
 commit="$(git describe --always --dirty --abbrev=8 --exclude='*' 2>/dev/null || echo unversioned)"
-tag="${commit:-unversioned}-beam$beam_version-tf$tensorflow_version-py$python_version-${setting[variant]}"
-image="${setting[image]:-${setting[region]}-docker.pkg.dev/${setting[project]}/${setting[repository]:-captioner}/captioner:$tag}"
+repository="${repository:-captioner}"
+own_image="$region-docker.pkg.dev/$project/$repository/captioner:${commit:-unversioned}-$versions-$variant"
+image_given="$image"
+image="${image:-$own_image}"
 
-python="${setting[python]}"
 if [ -z "$python" ]; then
   python=python3
-  [ -x .venv/bin/python ] && python=.venv/bin/python
+  if [ -x .venv/bin/python ]; then python=.venv/bin/python; fi
 fi
-
-# ---- Preflight: everything that would fail later, in a sentence, now ----
-
-gcloud_says() {
-  gcloud "$@" --project="${setting[project]}" 2>/dev/null
-}
-
-check_login() {
-  command -v gcloud >/dev/null || refuse "gcloud is not installed: https://cloud.google.com/sdk/docs/install"
-  [ -n "$(gcloud auth list --filter=status:ACTIVE '--format=value(account)' 2>/dev/null)" ] || refuse "nobody is logged in: run 'gcloud auth login'."
-  gcloud projects describe "${setting[project]}" '--format=value(projectId)' >/dev/null 2>&1 || refuse "--project ${setting[project]}: it is not there, or this account may not see it."
-}
-
-check_services() {
-  local enabled service
-  enabled="$(gcloud_says services list --enabled '--format=value(config.name)')" || { warn "the enabled services could not be listed."; return; }
-  for service in "$@"; do
-    [[ "$enabled" == *"$service.googleapis.com"* ]] || refuse "$service.googleapis.com is off: run 'gcloud services enable $service.googleapis.com --project=${setting[project]}'."
-  done
-}
-
-check_bucket() {
-  local name="${bucket#gs://}" location
-  name="${name%%/*}"
-  location="$(gcloud_says storage buckets describe "gs://$name" '--format=value(location)')" || refuse "--bucket gs://$name: it is not there, or this account may not see it."
-  location="${location,,}"
-  case "$location" in
-    "${setting[region]}" | us | eu | asia) ;;
-    *) warn "gs://$name lies in $location and the job runs in ${setting[region]}: reading across regions costs money and time." ;;
-  esac
-}
-
-check_image() {
-  gcloud_says artifacts docker images describe "$image" '--format=value(image_summary.digest)' >/dev/null || refuse "the image $image is not there: run './run_dataflow.sh build' with the same settings first."
-}
-
-check_template() {
-  gcloud_says storage objects describe "$template_file" '--format=value(name)' >/dev/null || refuse "the template $template_file is not there: run './run_dataflow.sh template' with the same settings first."
-}
-
-# A hint, as quotas are counted by Compute Engine at the time the workers start.
-check_quota() {
-  [ -n "${setting[accelerator]}" ] || return 0
-  local type="${setting[accelerator]%%:*}" count="${setting[accelerator]#*:}" metric left wanted
-  [[ "$count" =~ ^[0-9]+$ ]] || count=1
-  metric="${type#nvidia-}"
-  metric="${metric#tesla-}"
-  metric="NVIDIA_${metric^^}_GPUS"
-  metric="${metric//-/_}"
-  wanted=$((count * setting[max_workers]))
-  left="$(gcloud_says compute regions describe "${setting[region]}" --flatten=quotas '--format=csv[no-heading](quotas.metric,quotas.limit,quotas.usage)' |
-    awk -F, -v metric="$metric" '$1 == metric { print int($2 - $3) }')" || true
-  if [ -z "$left" ]; then
-    warn "the quota $metric in ${setting[region]} could not be read."
-  elif [ "$left" -eq 0 ]; then
-    refuse "no $type is left in ${setting[region]}: ask for more of the quota $metric, or choose another --region or --accelerator."
-  elif [ "$left" -lt "$wanted" ]; then
-    warn "$left of the $wanted GPUs that --max_workers ${setting[max_workers]} may want are left in ${setting[region]} (quota $metric)."
-  fi
-  [ -n "$(gcloud_says compute accelerator-types list "--filter=name=$type AND zone~${setting[region]}-" '--format=value(zone)')" ] || refuse "--accelerator ${setting[accelerator]}: there is none in ${setting[region]}; 'gcloud compute accelerator-types list --filter=name=$type' says where."
-}
-
-# The launcher's versions against the image's: a worker of another version fails late, and with an obscure message.
-check_versions() {
-  local found wanted="beam$beam_version-tf$tensorflow_version-py$python_version"
-  found="$("$python" -c '
-import platform
-from importlib.metadata import version
-import beam_job
-print("beam" + version("apache-beam") + "-tf" + version("tensorflow") + "-py" + platform.python_version().rsplit(".", 1)[0])')" ||
-    refuse "--python $python: it lacks Beam or this package; run 'make caption' once, or install them with 'pip install .'."
-  if [[ "$image" =~ beam[0-9.]+-tf[0-9.]+-py[0-9.]+ ]]; then
-    wanted="${BASH_REMATCH[0]%.}"
-  fi
-  [ "$found" = "$wanted" ] || refuse "launcher and image differ: $python has $found, the image has $wanted. Install the image's versions, use --from_template, or change the Dockerfile and build again."
-}
-
-preflight() {
-  [ -z "$skip_preflight" ] || return 0
-  [ "$command" = run ] && [ -z "$from_template" ] && check_versions
-  [ -z "$dry_run" ] || return 0
-  check_login
-  case "$command" in
-    build)
-      check_services cloudbuild artifactregistry
-      local repository="${setting[repository]:-captioner}"
-      [ -n "${setting[image]}" ] || gcloud_says artifacts repositories describe "$repository" --location="${setting[region]}" >/dev/null ||
-        refuse "the repository $repository is not there: run 'gcloud artifacts repositories create $repository --repository-format=docker --location=${setting[region]} --project=${setting[project]}'."
-      ;;
-    template) check_services dataflow; check_bucket; check_image ;;
-    run)
-      check_services dataflow
-      check_bucket
-      if [ -n "$from_template" ]; then
-        command -v curl >/dev/null || refuse "curl is not installed; --from_template launches by it."
-        check_template
-      else
-        check_image
-      fi
-      check_quota
-      ;;
-    schedule) check_services dataflow cloudscheduler; check_bucket; check_template; check_quota ;;
-  esac
-}
 
 # ---- Commands ----
 
 build() {
-  execute gcloud builds submit . --project="${setting[project]}" --region="${setting[region]}" --config=cloudbuild.yaml \
-    --substitutions="_IMAGE=$image,_VARIANT=${setting[variant]}"
+  execute gcloud builds submit . --project="$project" --region="$region" --config=cloudbuild.yaml \
+    --substitutions="_IMAGE=$image,_VARIANT=$variant"
 }
 
 template() {
-  execute gcloud dataflow flex-template build "$template_file" --project="${setting[project]}" --image="$image" \
+  execute gcloud dataflow flex-template build "$template_file" --project="$project" --image="$image" \
     --sdk-language=PYTHON --metadata-file=flex_template/metadata.json
 }
 
-run_from_here() {
-  local arguments=(--runner=DataflowRunner "--project=${setting[project]}" "--region=${setting[region]}"
-    "--temp_location=$bucket/temp" "--staging_location=$bucket/staging" "--sdk_container_image=$image"
-    "--job_name=${setting[job]}-$(date -u +%Y%m%d-%H%M%S)" "--max_num_workers=${setting[max_workers]}") label
-  [ -z "${setting[accelerator]}" ] || arguments+=("--accelerator=${setting[accelerator]}")
-  [ -z "${setting[machine_type]}" ] || arguments+=("--worker_machine_type=${setting[machine_type]}")
-  [ -z "${setting[service_account]}" ] || arguments+=("--service_account_email=${setting[service_account]}")
-  [ -z "${setting[subnetwork]}" ] || arguments+=("--subnetwork=${setting[subnetwork]}" --no_use_public_ips)
-  for label in ${setting[labels]//,/ }; do
-    arguments+=("--labels=$label")
-  done
-  execute "$python" -m beam_job "${arguments[@]}" "${job_options[@]}"
+# with_job COMMAND OPTION...: runs COMMAND with the job's command line: what the settings say, then its own options.
+with_job() {
+  how="$1"
+  shift
+  if [ -n "$labels" ]; then
+    old_ifs="$IFS"
+    IFS=,
+    for label in $labels; do set -- "--labels=$label" "$@"; done
+    IFS="$old_ifs"
+  fi
+  [ -z "$subnetwork" ] || set -- "--subnetwork=$subnetwork" --no_use_public_ips "$@"
+  [ -z "$service_account" ] || set -- "--service_account_email=$service_account" "$@"
+  [ -z "$machine_type" ] || set -- "--worker_machine_type=$machine_type" "$@"
+  [ -z "$accelerator" ] || set -- "--accelerator=$accelerator" "$@"
+  "$how" "$python" -m beam_job --runner=DataflowRunner "--project=$project" "--region=$region" \
+    "--temp_location=$bucket/temp" "--staging_location=$bucket/staging" "--sdk_container_image=$image" \
+    "--job_name=$job-$(date -u +%Y%m%d-%H%M%S)" "--max_num_workers=$max_workers" "$@"
 }
 
-# The request that launches the template; it is the same for now and for every night.
+# launch_request OPTION...: the request that launches the template; it is the same for now and for every night.
 launch_request() {
-  local environment=("tempLocation=$bucket/temp" "stagingLocation=$bucket/staging" "maxWorkers=${setting[max_workers]}") label labels=""
-  [ -z "${setting[machine_type]}" ] || environment+=("machineType=${setting[machine_type]}")
-  [ -z "${setting[service_account]}" ] || environment+=("serviceAccountEmail=${setting[service_account]}")
-  [ -z "${setting[subnetwork]}" ] || environment+=("subnetwork=${setting[subnetwork]}" ipConfiguration=WORKER_IP_PRIVATE)
-  for label in ${setting[labels]//,/ }; do
-    labels+="${labels:+,}\"${label%%=*}\":\"${label#*=}\""
-  done
-  [ -z "$labels" ] || environment+=("additionalUserLabels={$labels}")
-  local options=("${job_options[@]}")
-  [ -z "${setting[accelerator]}" ] || options=("--accelerator=${setting[accelerator]}" "${options[@]}")
-  python3 flex_template/request.py --job "$1" --template "$template_file" "${environment[@]/#/--set=}" -- "${options[@]}"
+  [ -z "$accelerator" ] || set -- "--accelerator=$accelerator" "$@"
+  set -- -- "$@"
+  [ -z "$labels" ] || set -- "--set=additionalUserLabels={\"$(printf '%s' "$labels" | sed 's/=/":"/g; s/,/","/g')\"}" "$@"
+  [ -z "$subnetwork" ] || set -- "--set=subnetwork=$subnetwork" --set=ipConfiguration=WORKER_IP_PRIVATE "$@"
+  [ -z "$service_account" ] || set -- "--set=serviceAccountEmail=$service_account" "$@"
+  [ -z "$machine_type" ] || set -- "--set=machineType=$machine_type" "$@"
+  python3 flex_template/request.py --job "$job" --template "$template_file" "--set=tempLocation=$bucket/temp" \
+    "--set=stagingLocation=$bucket/staging" "--set=maxWorkers=$max_workers" "$@" || refuse "the job's options do not fit the template (above)."
 }
+
+launch_url="https://dataflow.googleapis.com/v1b3/projects/$project/locations/$region/flexTemplates:launch"
 
 run_from_template() {
-  local request
-  request="$(launch_request "${setting[job]}")" || refuse "the job's options do not fit the template (above)."
-  local url="https://dataflow.googleapis.com/v1b3/projects/${setting[project]}/locations/${setting[region]}/flexTemplates:launch"
+  request="$(launch_request "$@")" || exit 2
+  set -- --fail-with-body --silent --show-error --request POST --header "Content-Type: application/json" --data "$request" "$launch_url"
   if [ -n "$dry_run" ]; then
-    execute curl --fail-with-body --silent --show-error --request POST --header "Authorization: Bearer TOKEN" --header "Content-Type: application/json" --data "$request" "$url"
+    execute curl --header "Authorization: Bearer TOKEN" "$@"
     return
   fi
-  # The token goes in by a file descriptor: a command line can be read by every process of the machine.
-  execute curl --config <(printf 'header = "Authorization: Bearer %s"\n' "$(gcloud auth print-access-token)") \
-    --fail-with-body --silent --show-error --request POST --header "Content-Type: application/json" --data "$request" "$url"
+  token="$(gcloud auth print-access-token)" || refuse "gcloud gives no access token: run 'gcloud auth login'."
+  # The token goes in by standard input: a command line can be read by every process of the machine.
+  execute curl --config - "$@" <<END
+header = "Authorization: Bearer $token"
+END
 }
 
 schedule() {
-  [ -n "${setting[cron]}" ] || refuse "--cron is missing: give a schedule such as \"0 2 * * *\"."
-  [[ "${setting[cron]}" =~ ^([^\ ]+\ ){4}[^\ ]+$ ]] || refuse "--cron '${setting[cron]}': give five fields, minute hour day month weekday, such as \"0 2 * * *\"."
-  local account="${setting[scheduler_account]:-${setting[service_account]}}"
-  [[ "$account" == *@* ]] || refuse "--scheduler_account is missing: name the service account that may launch Dataflow jobs, such as nightly@${setting[project]}.iam.gserviceaccount.com."
-  local request verb=create headers=--headers
-  request="$(launch_request "${setting[job]}")" || refuse "the job's options do not fit the template (above)."
-  if [ -z "$dry_run" ] && gcloud_says scheduler jobs describe "${setting[job]}" --location="${setting[region]}" >/dev/null; then
+  [ -n "$cron" ] || refuse "--cron is missing: give a schedule such as \"0 2 * * *\"."
+  scheduler_account="${scheduler_account:-$service_account}"
+  [ -n "$scheduler_account" ] || refuse "--scheduler_account is missing: name the service account that may launch Dataflow jobs, such as nightly@$project.iam.gserviceaccount.com."
+  request="$(launch_request "$@")" || exit 2
+  verb=create headers=--headers
+  if [ -z "$dry_run" ] && gcloud_says scheduler jobs describe "$job" --location="$region" >/dev/null; then
     verb=update headers=--update-headers
   fi
-  execute gcloud scheduler jobs "$verb" http "${setting[job]}" --project="${setting[project]}" --location="${setting[region]}" \
-    --schedule="${setting[cron]}" --time-zone="${setting[time_zone]:-Etc/UTC}" --http-method=POST \
-    --uri="https://dataflow.googleapis.com/v1b3/projects/${setting[project]}/locations/${setting[region]}/flexTemplates:launch" \
+  execute gcloud scheduler jobs "$verb" http "$job" --project="$project" --location="$region" \
+    --schedule="$cron" --time-zone="${time_zone:-Etc/UTC}" --http-method=POST --uri="$launch_url" \
     "$headers=Content-Type=application/json" --message-body="$request" \
-    --oauth-service-account-email="$account" --oauth-token-scope=https://www.googleapis.com/auth/cloud-platform \
+    --oauth-service-account-email="$scheduler_account" --oauth-token-scope=https://www.googleapis.com/auth/cloud-platform \
     --attempt-deadline=180s
 }
 
 status() {
   if [ -z "$job_id" ]; then
     [ -z "$wait_for_end" ] || refuse "status --wait: name the JOB_ID to wait for."
-    execute gcloud dataflow jobs list --project="${setting[project]}" --region="${setting[region]}" "--filter=name:${setting[job]}" \
-      '--format=table(id,name,state,creationTime)' --limit=20
+    # A scheduled job has the very name, one that `run` submitted has the time behind it.
+    [ -z "$runs_of_job" ] || set -- "--filter=name~\"^$runs_of_job(-[0-9]+-[0-9]+)?\$\""
+    execute gcloud dataflow jobs list --project="$project" --region="$region" \
+      '--format=table(id,name,state,creationTime)' --limit=20 "$@"
     return
   fi
-  local state
   while true; do
     if [ -n "$dry_run" ]; then
-      execute gcloud dataflow jobs describe "$job_id" --project="${setting[project]}" --region="${setting[region]}" '--format=value(currentState)'
+      execute gcloud dataflow jobs describe "$job_id" --project="$project" --region="$region" '--format=value(currentState)'
       return
     fi
-    state="$(gcloud dataflow jobs describe "$job_id" --project="${setting[project]}" --region="${setting[region]}" '--format=value(currentState)')" || refuse "$job_id: there is no such job in ${setting[region]}."
+    state="$(gcloud dataflow jobs describe "$job_id" --project="$project" --region="$region" '--format=value(currentState)')" ||
+      refuse "$job_id: there is no such job in $region."
     case "$state" in
       JOB_STATE_DONE) echo "$state"; return 0 ;;
       JOB_STATE_FAILED | JOB_STATE_CANCELLED | JOB_STATE_UPDATED | JOB_STATE_DRAINED)
         echo "$state"
-        echo "See https://console.cloud.google.com/dataflow/jobs/${setting[region]}/$job_id?project=${setting[project]}" >&2
+        echo "See https://console.cloud.google.com/dataflow/jobs/$region/$job_id?project=$project" >&2
         return 1
         ;;
     esac
@@ -378,11 +328,12 @@ status() {
 
 cancel() {
   [ -n "$job_id" ] || refuse "cancel: name the JOB_ID; './run_dataflow.sh status' lists them."
-  execute gcloud dataflow jobs cancel "$job_id" --project="${setting[project]}" --region="${setting[region]}"
+  execute gcloud dataflow jobs cancel "$job_id" --project="$project" --region="$region"
 }
 
-preflight
+. ./preflight.sh
+preflight "$@"
 case "$command" in
-  run) if [ -n "$from_template" ]; then run_from_template; else run_from_here; fi ;;
-  *) "$command" ;;
+  run) if [ -n "$from_template" ]; then run_from_template "$@"; else with_job execute "$@"; fi ;;
+  *) "$command" "$@" ;;
 esac
