@@ -20,7 +20,7 @@ from beam_job.frozen import freeze
 from beam_job.model_directory import OpenModel
 from beam_job.model_manifest import SAVED_MODEL, ModelError
 from beam_job.proposals import ban_tokens, drawn, likeliest
-from beam_job.records import Caption
+from beam_job.records import Caption, NoCaption
 from beam_job.search import Hypotheses, Propose, search
 
 # Why a caption does not depend on its batch, to the last bit. On CPUs a matrix product with a single row takes another
@@ -30,10 +30,6 @@ _ENCODER_ROWS = 2
 _DECODER_ROWS = 16
 # N distinct samples are drawn N at a time, at most this often.
 _MAX_DRAWS = 10
-
-
-class NoCaptionError(ValueError):
-    """An image for which the model has no caption; the message says why."""
 
 
 class Captioner:
@@ -139,7 +135,7 @@ class Captioner:
             for ran in [side_by_side.submit(graph) for graph in graphs]:
                 ran.result()  # raises what went wrong
 
-    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption]]:
+    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption] | NoCaption]:
         """Captions images.
 
         Args:
@@ -147,7 +143,8 @@ class Captioner:
           uris: the images' names; sampling depends on them and on the seed, the other strategies don't.
 
         Returns:
-          For each image ``num_captions`` distinct captions, best first; fewer only where the beam held no more.
+          For each image ``num_captions`` distinct captions, best first; fewer only where the beam held no more, and
+          ``NoCaption`` where it held none.
         """
         return self.decode(*self.encode(pixels), uris)
 
@@ -162,12 +159,8 @@ class Captioner:
             batch[row] = array
         return self._encode(batch)
 
-    def decode(self, features: tf.Tensor, state: tf.Tensor, uris: Sequence[str]) -> list[list[Caption]]:
-        """The decoder's half of ``caption``: captions of the images that were encoded, named ``uris``.
-
-        Raises:
-          NoCaptionError: there is none for one of the images.
-        """
+    def decode(self, features: tf.Tensor, state: tf.Tensor, uris: Sequence[str]) -> list[list[Caption] | NoCaption]:
+        """The decoder's half of ``caption``: captions of the images that were encoded, named ``uris``."""
         wanted = self.decoding.num_captions
         found: list[dict[tuple[str, ...], tuple[float, Caption]]] = [{} for _ in uris]
         # Where a model is so sure of itself that its samples repeat, the likeliest other captions fill the gap.
@@ -181,14 +174,7 @@ class Captioner:
                 for rank, caption in self._captions(hypotheses[row]):
                     if len(found[row]) < wanted:
                         found[row].setdefault(tuple(caption.tokens), (rank, caption))
-        for uri, captions in zip(uris, found, strict=True):
-            if not captions:
-                raise NoCaptionError(f"No caption of {uri} keeps to --min_length and --no_repeat_ngram.")
-            if not all(math.isfinite(caption.score) for _, caption in captions.values()):
-                raise NoCaptionError(f"The model's probabilities for {uri} are not numbers.")
-        return [
-            [caption for _, caption in sorted(captions.values(), key=lambda ranked: -ranked[0])] for captions in found
-        ]
+        return [_outcome(list(captions.values())) for captions in found]
 
     def _padded(self, missing: Sequence[bool]) -> np.ndarray:
         in_use = np.zeros([self._rows], bool)
@@ -247,6 +233,15 @@ def _signatures(model: OpenModel, loaded: Any) -> list[Any]:
             f"{image.width}; export the model again."
         )
     return [encode, decode_step]
+
+
+def _outcome(ranked: list[tuple[float, Caption]]) -> list[Caption] | NoCaption:
+    """One image's captions, best first, or why there is none."""
+    if not ranked or not all(math.isfinite(caption.score) for _, caption in ranked):
+        return NoCaption(
+            "No caption keeps to --min_length and --no_repeat_ngram, or the model gives no numbers for it."
+        )
+    return [caption for _, caption in sorted(ranked, key=lambda found: -found[0])]
 
 
 def _split(hypotheses: Hypotheses, rows: int) -> list[Hypotheses]:

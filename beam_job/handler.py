@@ -14,13 +14,14 @@ from beam_job.decoding import Decoding
 from beam_job.fitting import FittingCaptioner, is_out_of_memory
 from beam_job.metrics import METRICS, count_failure
 from beam_job.model_directory import DEFAULT_MODEL, OpenModel, open_model
-from beam_job.records import Caption, CaptionRecord, DecodedImage, Failure
+from beam_job.records import Caption, CaptionRecord, DecodedImage, Failure, NoCaption
 
 if TYPE_CHECKING:
     from beam_job.captioner import Captioner
 
 ERRORS = {
     "out_of_memory": "The model ran out of memory on this image alone.",
+    "no_caption": "The model has no caption for this image.",
     "inference_failed": "The model failed on this image alone.",
 }
 """Every code that a failure of the stage ``infer`` can have, and what it means."""
@@ -87,7 +88,11 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
         model: FittingCaptioner,
         inference_args: Mapping[str, Any] | None = None,
     ) -> list[Inferred]:
-        """Captions a batch. Where that fails, its halves are tried: only an image that fails alone is a failure.
+        """Captions a batch. An image for which the model has no caption is a failure, at no cost.
+
+        Where the batch as a whole fails, its halves are tried: only an image that fails alone is a failure. The graph
+        has room for exactly a batch, so each part costs as much as the whole: one such image in 128 takes 15 calls. To
+        make a graph for each size of part would take seconds a size.
 
         Raises what keeps the model from being loaded, or from captioning even a blank image (a GPU that is lost, say):
         that is no fault of the images.
@@ -98,34 +103,35 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
         except Exception as raised:
             error = raised.with_traceback(None)  # its frames would keep the batch's memory while the halves need it
         else:
-            self._count(captions)
-            return [
-                CaptionRecord(
-                    image.uri, image.width, image.height, model.fingerprint, model.device, found, carried=image.carried
-                )
-                for image, found in zip(batch, captions, strict=True)
-            ]
+            return [self._record(image, found, model) for image, found in zip(batch, captions, strict=True)]
         if len(batch) > 1:
             half = len(batch) // 2
             return [*self.run_inference(batch[:half], model), *self.run_inference(batch[half:], model)]
-        return [self._failure(batch[0], error, model)]
+        return [self._failed_alone(batch[0], error, model)]
 
-    def _failure(self, image: DecodedImage, error: Exception, model: FittingCaptioner) -> Failure:
+    def _record(
+        self, image: DecodedImage, found: Sequence[Caption] | NoCaption, model: FittingCaptioner
+    ) -> CaptionRecord | Failure:
+        if isinstance(found, NoCaption):
+            return self._failure(image, "no_caption", found.reason)
+        Metrics.counter(METRICS, "captioned").inc()
+        Metrics.distribution(METRICS, "caption_tokens").update(len(found[0].tokens))
+        return CaptionRecord(
+            image.uri, image.width, image.height, model.fingerprint, model.device, found, carried=image.carried
+        )
+
+    def _failed_alone(self, image: DecodedImage, error: Exception, model: FittingCaptioner) -> Failure:
         code = "out_of_memory"
         if not is_out_of_memory(error):
             code = "inference_failed"
             model.warm_up()
-        message = f"{type(error).__name__}: {error}"
+        return self._failure(image, code, f"{type(error).__name__}: {error}")
+
+    def _failure(self, image: DecodedImage, code: str, message: str) -> Failure:
         logging.error("No caption for %s: %s", image.uri.partition("?")[0], message)  # behind it a signature may stand
         failure = Failure(image.uri, "infer", code, message, image.carried, earlier=image.earlier)
         count_failure(failure)
         return failure
-
-    def _count(self, captions: Sequence[Sequence[Caption]]) -> None:
-        Metrics.counter(METRICS, "captioned").inc(len(captions))
-        tokens = Metrics.distribution(METRICS, "caption_tokens")
-        for found in captions:
-            tokens.update(len(found[0].tokens))
 
     def get_num_bytes(self, batch: Sequence[DecodedImage]) -> int:
         """Bytes of the pixels; the default would pickle the batch to find out."""

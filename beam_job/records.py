@@ -76,6 +76,13 @@ class Caption:
 
 
 @dataclass(frozen=True, slots=True)
+class NoCaption:
+    """Stands for an image's captions where the model has none for it; ``reason`` is a sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CaptionRecord:
     """The captions of one image, best first, at least one.
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from beam_job.captioner import Captioner
 from beam_job.pixels import decode
+from beam_job.records import NoCaption
 from benchmarks.measurement import Measurement, seconds
 from benchmarks.photographs import photographs
 
@@ -37,6 +38,12 @@ def read_only(data: bytes) -> None:
         image.load()
 
 
+def caption(captioner: Captioner, pixels: np.ndarray, uri: str) -> Sequence[str] | NoCaption:
+    """The words of an image's best caption."""
+    (found,) = captioner.caption([pixels], [uri])
+    return found if isinstance(found, NoCaption) else found[0].tokens
+
+
 def measure(folder: Path, captioner: Captioner, photos: int, rounds: int, sources: Sequence[Path]) -> list[Measurement]:
     """CPU milliseconds an image of each kind, and the share of images that get the same caption either way."""
     found = []
@@ -56,8 +63,8 @@ def measure(folder: Path, captioner: Captioner, photos: int, rounds: int, source
                 if size == LARGEST:
                     least.append(seconds(time.thread_time, lambda: read_only(data)))  # noqa: B023
             both = [decode(data, image.height, image.width).array, decode_in_full(data, image.height, image.width)]
-            reduced, full = (captioner.caption([pixels], [path.name])[0][0] for pixels in both)
-            same.append(reduced.tokens == full.tokens)
+            reduced, full = (caption(captioner, pixels, path.name) for pixels in both)
+            same.append(reduced == full)
             path.unlink()
         name = f"{size[0] * size[1] / 1e6:.1f} megapixels, {statistics.median(megabytes):.1f} MB"
         reduced_ms = Measurement(GROUP, f"{name}, the job", "ms of CPU", [1000 * each for each in ours])

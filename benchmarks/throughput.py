@@ -25,7 +25,7 @@ from beam_job.fitting import FittingCaptioner
 from beam_job.handler import CaptionHandler
 from beam_job.model_directory import OpenModel
 from beam_job.pixels import decode
-from beam_job.records import Caption
+from beam_job.records import Caption, NoCaption
 from benchmarks.measurement import Measurement, seconds
 
 STRATEGIES = (Decoding("greedy"), Decoding("beam", beam_width=3), Decoding("sample", num_captions=5, top_k=10))
@@ -46,7 +46,7 @@ class _Watched:
     clock: Callable[[], float]
     ends: list[float] = field(default_factory=list)
 
-    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption]]:
+    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption] | NoCaption]:
         found = self.captioner.caption(pixels, uris)
         self.ends.append(self.clock())
         return found

@@ -26,7 +26,7 @@ from beam_job.captioner import Captioner
 from beam_job.model_directory import DEFAULT_MODEL
 from beam_job.model_manifest import MANIFEST, read_manifest
 from beam_job.pixels import ImageError, decode
-from beam_job.records import Caption
+from beam_job.records import Caption, NoCaption
 from beam_job.shards import write_whole
 from train.captions import DataSet, Image
 from train.errors import TrainError
@@ -107,25 +107,33 @@ def caption_images(
       images: files, or images of a TensorFlow data set.
       batch_size: that of the captioner.
       report: called with the number of images done after each batch.
-      unreadable: where the numbers of images that can't be read go, and why; they get no caption. None to raise.
+      unreadable: where the numbers of images go that can't be read or get no caption, and why. None to raise.
 
     Raises:
       ImageError, OSError: an image can't be read.
+      ValueError: the model has no caption for an image.
     """
     size = captioner.model.manifest.image
     captions: list[Caption] = []
     for start in range(0, len(images), batch_size):
-        pixels, names = [], []
+        pixels, names, places = [], [], []
         for index, image in enumerate(images[start : start + batch_size], start):
             try:
                 pixels.append(decode(image.read_bytes(), size.height, size.width).array)
                 names.append(str(image))
+                places.append(index)
             except (ImageError, OSError) as error:
                 if unreadable is None:
                     raise
                 unreadable[index] = str(error)
         if pixels:
-            captions += [found[0] for found in captioner.caption(pixels, names)]
+            for index, found in zip(places, captioner.caption(pixels, names), strict=True):
+                if not isinstance(found, NoCaption):
+                    captions.append(found[0])
+                elif unreadable is None:
+                    raise ValueError(f"{images[index]}: {found.reason}")
+                else:
+                    unreadable[index] = found.reason
         report(min(start + batch_size, len(images)))
     return captions
 

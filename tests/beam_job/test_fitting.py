@@ -1,4 +1,8 @@
-"""Running out of memory: the batch shrinks, the size that worked stays, and only an image that fails alone fails."""
+"""Running out of memory: the batch shrinks for a while, and only an image that fails alone fails."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -69,6 +73,67 @@ def test_the_size_that_works_is_found_and_kept():
     assert (captioner.fingerprint, captioner.device) == ("f", "CPU")
 
 
+def caption_batches(captioner, count):
+    """Captions so many batches of whatever size the captioner has."""
+    for _ in range(count):
+        captioner.caption([PIXELS] * captioner.batch_size, ["a"] * captioner.batch_size)
+
+
+def test_the_larger_size_is_tried_again_after_a_while():
+    device = Device(room=10)
+    captioner = FittingCaptioner(device.make, 24)
+    caption_batches(captioner, 1)
+    assert device.made == [24, 12, 6]
+    device.room = 24  # whoever had the memory has gone
+    while captioner.batch_size < 24:
+        before = len(device.asked)
+        caption_batches(captioner, 1)
+        assert len(device.asked) < 1000
+    assert device.made == [24, 12, 6, 12, 24]
+    assert before > 2 * 64  # batches, as each size that works is given a while
+    caption_batches(captioner, 2000)
+    assert device.made == [24, 12, 6, 12, 24]
+
+
+@pytest.mark.parametrize("in_making", [False, True])
+def test_a_size_that_stays_too_large_is_tried_ever_less_often(in_making):
+    device = Device(room=8)
+
+    def make(batch_size):
+        if in_making and batch_size > device.room:
+            device.made.append(batch_size)
+            raise MemoryError
+        return device.make(batch_size)
+
+    captioner = FittingCaptioner(make, 16)
+    caption_batches(captioner, 5000)
+    assert captioner.batch_size == 8
+    tries = device.made.count(16)
+    assert 5 <= tries <= 7  # each after twice as many batches: 128, 256, ...
+    caption_batches(captioner, 5000)
+    assert device.made.count(16) == tries + 1
+
+
+def test_bundles_that_share_a_process_take_turns_at_the_device():
+    both_inside = threading.Barrier(2, timeout=0.5)
+    met = []
+
+    class Crowded(StandIn):
+        def caption(self, pixels, uris):
+            with suppress(threading.BrokenBarrierError):
+                both_inside.wait()
+                met.append(True)
+            return super().caption(pixels, uris)
+
+    device = Device(room=4)
+    captioner = FittingCaptioner(lambda batch_size: Crowded(device, batch_size), 4)
+    captioner.load()
+    with ThreadPoolExecutor(2) as bundles:
+        for bundle in [bundles.submit(captioner.caption, [PIXELS] * 4, list("abcd")) for _ in range(2)]:
+            assert len(bundle.result()) == 4
+    assert not met
+
+
 def test_a_model_that_does_not_even_load_at_that_size():
     device = Device(room=99)
 
@@ -105,14 +170,44 @@ def test_a_device_that_is_lost_is_no_fault_of_the_images():
         CaptionHandler(None, "f", Decoding(), 4).run_inference(images("a", "b"), FittingCaptioner(device.make, 4))
 
 
-def test_an_image_without_a_caption_is_a_failure_of_its_own(tmp_path):
+def test_images_without_captions_are_failures(tmp_path):
     write_tiny_model(tmp_path / "model", words=("a", "b", "c"))
     fingerprint = open_model(tmp_path / "model").fingerprint
     decoding = Decoding(no_repeat_ngram=1, min_length=5)  # only three words to choose from
     handler = CaptionHandler(str(tmp_path / "model"), fingerprint, decoding, 4)
     found = handler.run_inference(images("a", "b"), handler.load_model())
-    assert [(failure.uri, failure.error) for failure in found] == [("a", "inference_failed"), ("b", "inference_failed")]
+    assert [(failure.uri, failure.error) for failure in found] == [("a", "no_caption"), ("b", "no_caption")]
     assert "--min_length" in found[0].message
+
+
+@pytest.mark.parametrize("decoding", [Decoding(), Decoding("sample", num_captions=2)], ids=lambda it: it.strategy)
+def test_an_image_without_a_caption_costs_itself_alone(tmp_path, monkeypatch, decoding):
+    """Its neighbours have the captions that they would have without it, and the model is called once."""
+    from beam_job.captioner import Captioner
+
+    write_tiny_model(tmp_path / "model")
+    handler = CaptionHandler(str(tmp_path / "model"), open_model(tmp_path / "model").fingerprint, decoding, 128)
+    noise = np.random.default_rng(0).integers(0, 256, [128, 16, 16, 3], np.uint8)
+    batch = [DecodedImage(f"gs://b/{n}.jpg?secret", 1, 1, pixels) for n, pixels in enumerate(noise)]
+    loaded = handler.load_model()
+    expected = [record.to_json() for record in handler.run_inference(batch, loaded)]
+
+    calls = []
+    encode = Captioner.encode
+
+    def poisoned(self, pixels):
+        calls.append(len(pixels))
+        features, state = encode(self, pixels)
+        return tf.tensor_scatter_nd_update(features, [[5]], [tf.fill(features.shape[1:], np.nan)]), state
+
+    monkeypatch.setattr(Captioner, "encode", poisoned)
+    found = handler.run_inference(batch, loaded)
+    assert calls == [128]
+    failure = found.pop(5)
+    expected.pop(5)
+    assert (failure.uri, failure.stage, failure.error) == ("gs://b/5.jpg?secret", "infer", "no_caption")
+    assert "the model gives no numbers for it" in failure.message
+    assert [record.to_json() for record in found] == expected
 
 
 def test_one_poisonous_image_takes_no_neighbour_with_it():
