@@ -192,14 +192,37 @@ def parse(argv: Sequence[str]) -> CaptionOptions:
     for options in _subclasses(PipelineOptions):
         options._add_argparse_args(parser)  # noqa: SLF001
     argv = _plain_switches(argv, [action for action in parser._actions if action.nargs == 0])  # noqa: SLF001
+    argv = [_Argument(arg) for arg in argv]
     known, unknown = parser.parse_known_args(argv)
     if known.template_location:
         # The launcher of a Flex Template adds options of its own, more with every year; the template's metadata has
         # checked what came from people.
-        return PipelineOptions([arg for arg in argv if arg not in unknown]).view_as(CaptionOptions)
+        argv, unknown = _without_options(argv, unknown)
     if unknown:
         raise OptionError(f"{' '.join(unknown)}: there is no such option. See --help.")
-    return PipelineOptions(list(argv)).view_as(CaptionOptions)
+    return PipelineOptions([str(arg) for arg in argv]).view_as(CaptionOptions)
+
+
+class _Argument(str):
+    """An argument that is told from another of the same text."""
+
+    __slots__ = ()
+
+
+def _without_options(argv: Sequence[str], unknown: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Drops the options among ``unknown``, each with the values behind it; returns what is left of both."""
+    places = {id(arg) for arg in unknown}
+    kept: list[str] = []
+    stray: list[str] = []
+    dropping = False
+    for arg in argv:
+        is_unknown = id(arg) in places
+        dropping = is_unknown and (dropping or arg.startswith("-"))
+        if not is_unknown:
+            kept.append(arg)
+        elif not dropping:
+            stray.append(arg)
+    return kept, stray
 
 
 def _plain_switches(argv: Sequence[str], switches: Sequence[argparse.Action]) -> list[str]:

@@ -1,0 +1,33 @@
+"""Options on the command line, and as a Flex Template's launcher passes them."""
+
+import pytest
+
+from beam_job.options import OptionError, parse
+
+LAUNCHER = "--template_location=gs://b/job"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--batch_size", "32", "--new_option", "32"],
+        ["--new_option", "32", "--batch_size", "32"],
+        ["--new_option=32", "--batch_size=32", "--another"],
+        ["--batch_size", "32", "--new_option", "7", "32", "--another", "--third", "32"],
+        ["--another", "--batch_size", "32", "-x", "32"],
+    ],
+)
+def test_a_launcher_drops_only_what_it_does_not_know(argv):
+    options = parse([LAUNCHER, "--images", "gs://b/32", "32", *argv])
+    assert (options.batch_size, options.images) == (32, ["gs://b/32", "32"])
+
+
+@pytest.mark.parametrize("argv", [["--recaption", "false"], ["false", "--new_option", "1"]])
+def test_a_launcher_does_not_drop_a_value_that_belongs_to_no_option(argv):
+    with pytest.raises(OptionError, match=r"^false: there is no such option"):
+        parse([LAUNCHER, *argv])
+
+
+def test_elsewhere_unknown_options_are_refused():
+    with pytest.raises(OptionError, match=r"^--new_option 32: there is no such option"):
+        parse(["--batch_size", "32", "--new_option", "32"])
