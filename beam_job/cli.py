@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, SetupOption
 from beam_job import dataflow, devices
 from beam_job.console import console
 from beam_job.history import ReadEarlier
+from beam_job.lists import check_list, copied_pipes, is_pipe
 from beam_job.model_directory import DEFAULT_MODEL, open_model
 from beam_job.options import CaptionOptions, OptionError, help_text, parse
 from beam_job.pipeline import CaptionImages, build
@@ -22,7 +24,7 @@ from beam_job.progress import progress
 from beam_job.report import write_report
 from beam_job.run import MANIFEST, MaxFailures, Run, TooManyFailuresError
 from beam_job.shards import ShardLimits
-from beam_job.uris import ReadUris, check_images, check_list
+from beam_job.uris import ReadUris, check_images
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
@@ -40,17 +42,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if {"-h", "--help"} & set(argv):
         print(help_text())
         return 0
-    with console(verbose="--verbose" in argv) as terminal:
-        return _caption(argv, terminal)
+    with console(verbose="--verbose" in argv) as terminal, ExitStack() as at_end:
+        return _caption(argv, terminal, at_end)
 
 
-def _caption(argv: list[str], terminal: bool) -> int:
+def _caption(argv: list[str], terminal: bool, at_end: ExitStack) -> int:
     try:
         options = parse(argv)
         if options.check:
             check_options(options)
             return _say("the options are right. No file, list, model or cloud was looked at.", 0)
-        job = check(options)
+        job = check(options, at_end)
         job.run.start()
     except (ValueError, devices.NoGpuError) as error:
         return _say(error, EXIT_REFUSED)
@@ -122,8 +124,11 @@ def check_options(options: CaptionOptions) -> None:
         )
 
 
-def check(options: CaptionOptions) -> Job:
-    """Checks every option and what it names before any work starts; raises ``ValueError`` with one sentence."""
+def check(options: CaptionOptions, at_end: ExitStack) -> Job:
+    """Checks every option and what it names before any work starts; raises ``ValueError`` with one sentence.
+
+    Lists that are pipes are copied to files, which are deleted when ``at_end`` is closed.
+    """
     check_options(options)
     decoding, fields = options.to_decoding(), options.to_fields()
     if options.require_gpu and _is_local(options):
@@ -131,14 +136,15 @@ def check(options: CaptionOptions) -> Job:
     model = open_model(options.model or DEFAULT_MODEL)
     for glob in options.images:
         check_images(glob)
+    copies = _copies(options, at_end)
     for glob in options.uris:
-        check_list(glob, fields)
+        check_list(glob, fields, copies)
     if options.batch_size is None:
         options.batch_size = _batch_size(options)
     run = Run(options.output, model.fingerprint, {**_asked(options), "decoding": asdict(decoding)})
     return Job(
         run,
-        ReadUris(options.images, options.uris, fields),
+        ReadUris(options.images, options.uris, fields, copies),
         ReadEarlier(run, options.recaption),
         CaptionImages(
             options.model,
@@ -150,6 +156,15 @@ def check(options: CaptionOptions) -> Job:
         ),
         options.to_shard_limits(),
     )
+
+
+def _copies(options: CaptionOptions, at_end: ExitStack) -> dict[str, str]:
+    """Paths of the copies of those lists that are pipes; raises ``OptionError`` where workers could not read them."""
+    if _is_local(options):
+        return at_end.enter_context(copied_pipes(options.uris))
+    for name in filter(is_pipe, options.uris):
+        raise OptionError(f"--uris {name}: only a run on this machine can read a pipe; write the list to a file.")
+    return {}
 
 
 def _asked(options: CaptionOptions) -> dict[str, Any]:

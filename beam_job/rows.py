@@ -4,22 +4,21 @@ for row in rows(Piece("list.csv"), Fields("url", carry=("album",))):
     row.uri, row.carried      # ("gs://bucket/cat.jpg", {"album": "pets"}); a BadRow where there is no URI
 """
 
-import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+from beam_job.list_file import DELIMITERS, ROW_BYTES, Piece, kind, lines
+from beam_job.quoting import quoted
+from beam_job.tables import BadRecord, records
 
 ERRORS = {"bad_row": "A row of a list that holds no URI, or cannot be read."}
 """Every code that a ``BadRow`` can have, and what it means."""
 
-_PIECE_BYTES = 64 << 20
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
 _BOM = "\ufeff"
+_BLANKS = " \t\r\n\v\f"  # others can belong to a name
+_DEPTH = 100  # of carried fields; Beam cannot pass on what is nested much deeper
 
 
 @dataclass(frozen=True)
@@ -33,14 +32,6 @@ class Fields:
 
     uri: str = "uri"
     carry: Sequence[str] = ()
-
-
-class Piece(NamedTuple):
-    """Part of a list file: the rows that begin from byte ``start`` on, and before byte ``stop``."""
-
-    path: str
-    start: int = 0
-    stop: int | None = None
 
 
 class Row(NamedTuple):
@@ -57,102 +48,71 @@ class BadRow(NamedTuple):
     message: str
 
 
-def kind(path: str) -> str:
-    """``csv``, ``tsv``, ``jsonl`` or ``text``, by the file's suffix; that of a compression may follow it."""
-    suffix = (path.rpartition(".")[0] if _compressed(path) else path).rpartition(".")[2].lower()
-    return {"csv": "csv", "tsv": "tsv", "jsonl": "jsonl", "ndjson": "jsonl"}.get(suffix, "text")
-
-
-def pieces(path: str, size: int, piece_bytes: int = _PIECE_BYTES) -> Iterator[Piece]:
-    """Splits a list file of ``size`` bytes, so that several workers can read it.
-
-    A compressed file stays whole, and so does a table, in which a row may reach over several lines.
-    """
-    if _compressed(path) or kind(path) in _DELIMITERS:
-        yield Piece(path)
-        return
-    for start in range(0, size, piece_bytes):
-        yield Piece(path, start, start + piece_bytes)
-
-
-def _compressed(path: str) -> bool:
-    """Whether Beam unpacks the file while it reads it: by its suffix, ``.gz``, ``.bz2``, ``.zst``, ..."""
-    return CompressionTypes.detect_compression_type(path) != CompressionTypes.UNCOMPRESSED
-
-
 def rows(piece: Piece, fields: Fields) -> Iterator[Row | BadRow]:
     """Reads the rows of a piece, one at a time.
 
     Blank lines are passed over, and so are the records of a failures file that name no image.
+
+    Raises:
+      ListError: the file is no list, or not the whole of one.
     """
-    with closing(FileSystems.open(piece.path)) as file:
-        found = kind(piece.path)
-        if found in _DELIMITERS:
-            yield from _table(piece.path, file, _DELIMITERS[found], fields)
-            return
-        parse = _json_row if found == "jsonl" else _text_row
-        for position, line in _lines(piece, file):
-            try:
-                text = line.decode("utf-8").strip().removeprefix(_BOM)
-                read = parse(text, fields) if text else None
-                if read is not None:
-                    yield _checked(*read)
-            except (ValueError, RecursionError) as error:
-                yield BadRow(f"{piece.path}#{position}", f"At byte {position}: {_one_line(error)}")
-
-
-def _lines(piece: Piece, file: Any) -> Iterator[tuple[int, bytes]]:
-    """The lines that begin within the piece, with their places in the file."""
-    position = piece.start
-    if position > 0:  # the line that the piece before began is its own
-        file.seek(position - 1)
-        position += len(file.readline()) - 1
-    while piece.stop is None or position < piece.stop:
-        line = file.readline()
-        if not line:
-            return
-        yield position, line
-        position += len(line)
+    found = kind(piece.path)
+    if found in DELIMITERS:
+        yield from _table(piece, DELIMITERS[found], fields)
+        return
+    parse = _json_row if found == "jsonl" else _text_row
+    for position, line in lines(piece):
+        try:
+            if line is None:
+                raise ValueError(f"the row is longer than {ROW_BYTES:,} bytes.")
+            text = line.decode("utf-8").strip(_BLANKS).removeprefix(_BOM)
+            read = parse(text, fields) if text else None
+            if read is not None:
+                yield _checked(*read)
+        except (ValueError, RecursionError) as error:
+            yield BadRow(f"{piece.shown}#{position}", f"At byte {position}: {_one_line(error)}")
 
 
 def _text_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None]:
+    if text in ("[", "]", "{", "}") or text.startswith(('{"', '["', "[{")):
+        raise ValueError("this is JSON; a list of JSON objects, one a line, has a name that ends with .jsonl.")
     return text, dict.fromkeys(fields.carry) if fields.carry else None
 
 
 def _json_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None] | None:
+    if text.startswith("["):
+        raise ValueError("this is a JSON array; a list holds one object a line (`jq -c '.[]' list.json > list.jsonl`).")
     row = json.loads(text)
     if not isinstance(row, dict):
         raise ValueError("this is no JSON object.")
     if row.get("stage") == "list" and row.get("error") in list(ERRORS):  # what an earlier run could not read, either
         return None
     if not isinstance(row.get(fields.uri), str):
-        raise ValueError(f"there is no text in a field {fields.uri!r}; its fields are {list(row)}. See --uri_field.")
+        raise ValueError(
+            f"there is no text in a field {quoted(fields.uri)}; its fields are {quoted(list(row))}. See --uri_field."
+        )
     return row[fields.uri], _carried(row, fields)
 
 
-def _table(path: str, file: Any, delimiter: str, fields: Fields) -> Iterator[Row | BadRow]:
-    text = (line.decode("utf-8", "surrogateescape") for line in iter(file.readline, b""))
-    reader = csv.reader(text, delimiter=delimiter)
-    header: list[str] | None = None
-    while True:
+def _table(piece: Piece, delimiter: str, fields: Fields) -> Iterator[Row | BadRow]:
+    for record in records(lines(piece), delimiter, (fields.uri, *fields.carry)):
         try:
-            cells = next(reader)
-            if not cells:
-                continue
-            if header is None:
-                header = [cells[0].removeprefix(_BOM), *cells[1:]]
-                continue
-            missing = [name for name in (fields.uri, *fields.carry) if name not in header]
-            if missing:
-                raise ValueError(
-                    f"there is no column {missing[0]!r}; the columns are {header}. See --uri_field and --carry."
-                )
-            row = dict(zip(header, cells, strict=False))
-            yield _checked(row.get(fields.uri, ""), _carried(row, fields))
-        except StopIteration:
-            return
-        except (ValueError, csv.Error) as error:
-            yield BadRow(f"{path}#{reader.line_num}", f"At line {reader.line_num}: {_one_line(error)}")
+            if isinstance(record, BadRecord):
+                raise ValueError(record.message)
+            uri, *carried = record.cells
+            yield _checked(uri or "", dict(zip(fields.carry, carried, strict=True)) if fields.carry else None)
+        except ValueError as error:
+            message = f"At line {record.line}: {_one_line(error)}"
+            if isinstance(record, BadRecord) and record.below:
+                message += _unread(record.below, piece)
+            yield BadRow(f"{piece.shown}#{record.line}", message)
+
+
+def _unread(below: Iterator[tuple[int, str | None]], piece: Piece) -> str:
+    """Says how many rows a wrong header costs; nobody can know where only the beginning of the list is read."""
+    if piece.stop is not None:
+        return " None of its rows can be read."
+    return f" None of the {sum(line is None or bool(line.strip()) for _, line in below)} lines below it is read."
 
 
 def _carried(row: Mapping[str, Any], fields: Fields) -> dict[str, Any] | None:
@@ -169,13 +129,22 @@ def _checked(uri: str, carried: dict[str, Any] | None) -> Row:
 
 
 def _check_json(carried: dict[str, Any]) -> None:
-    """Raises ``ValueError`` for carried fields that could not be written as JSON."""
+    """Raises ``ValueError`` for carried fields that could not be passed on, or written as JSON."""
+    if _is_deep(carried, _DEPTH):
+        raise ValueError(f"a carried field is nested more than {_DEPTH} deep.")
     try:
         json.dumps(carried, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError("a carried field is not valid Unicode.") from error
     except ValueError as error:
         raise ValueError("a carried field holds NaN or Infinity, which JSON does not have.") from error
+
+
+def _is_deep(value: Any, depth: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return depth < 0 or any(_is_deep(member, depth - 1) for member in inside)
 
 
 def check_unicode(uri: str) -> None:
@@ -187,9 +156,11 @@ def check_unicode(uri: str) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    """What is wrong; a decoding error's own text would repeat the row."""
+    """What is wrong; the text of others' errors would repeat the row."""
     if isinstance(error, UnicodeDecodeError):
         return "this is not text in UTF-8."
     if isinstance(error, json.JSONDecodeError):
         return f"this is not valid JSON ({error.msg})."
-    return str(error) if not isinstance(error, RecursionError) else "this JSON is nested too deeply."
+    if isinstance(error, RecursionError):
+        return "this JSON is nested too deeply."
+    return str(error)

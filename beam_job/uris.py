@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import apache_beam as beam
@@ -14,9 +14,11 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_job.fetch import FetchLimits, shared_fetcher
+from beam_job.list_file import Piece
+from beam_job.lists import list_pieces
 from beam_job.metrics import count_failure
 from beam_job.records import Failure
-from beam_job.rows import BadRow, Fields, Piece, check_unicode, pieces, rows
+from beam_job.rows import BadRow, Fields, check_unicode, rows
 
 _BAD = "bad"
 _READ = "read"
@@ -41,13 +43,21 @@ class ReadUris(beam.PTransform):
       images: globs over image files, on gs:// or local disks.
       lists: globs over list files, on any file system that Beam reads.
       fields: which columns or fields of the lists are read.
+      copies: paths of the files that lists were copied to, by the lists' names.
     """
 
-    def __init__(self, images: Sequence[str], lists: Sequence[str], fields: Fields = Fields()) -> None:
+    def __init__(
+        self,
+        images: Sequence[str],
+        lists: Sequence[str],
+        fields: Fields = Fields(),
+        copies: Mapping[str, str] = {},
+    ) -> None:
         super().__init__()
         self._images = images
         self._lists = lists
         self._fields = fields
+        self._copies = copies
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> Any:  # Listed, which Beam's type hints don't know
         def read(label: str, found: beam.PCollection, reader: "_Read") -> Any:
@@ -60,7 +70,7 @@ class ReadUris(beam.PTransform):
             "ReadRows",
             pbegin
             | "Lists" >> beam.Create(self._lists)
-            | "SplitLists" >> beam.FlatMap(_split_lists)
+            | "SplitLists" >> beam.FlatMap(list_pieces, self._copies)
             | "ReshufflePieces" >> beam.Reshuffle(),
             _Read(_rows_of_piece, self._fields),
         )
@@ -138,26 +148,6 @@ def check_images(glob: str) -> None:
     except Exception as error:  # file systems raise what they like
         raise ValueError(f"--images {glob}: cannot be listed ({error}).") from error
     raise ValueError(f"--images {glob}: no image matches.")
-
-
-def check_list(glob: str, fields: Fields) -> None:
-    """Raises ``ValueError`` where a list of URIs is missing, holds nothing, or has a first row without a URI."""
-    try:
-        found = list(_files(glob))
-        first = next((row for path, _ in found for row in rows(Piece(path), fields)), None)
-    except Exception as error:  # file systems raise what they like
-        raise ValueError(f"--uris {glob}: the list cannot be read ({error}).") from error
-    if not found:
-        raise ValueError(f"--uris {glob}: the list cannot be read (there is no such file).")
-    if first is None:
-        raise ValueError(f"--uris {glob}: the list holds no URI.")
-    if isinstance(first, BadRow):
-        raise ValueError(f"--uris {glob}: {first.message}")
-
-
-def _split_lists(glob: str) -> Iterator[tuple[Any, ...]]:
-    for path, size in _files(glob):
-        yield from (tuple(piece) for piece in pieces(path, size))
 
 
 def absolute(uri: str) -> str:

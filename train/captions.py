@@ -85,6 +85,7 @@ def read_captions(file: Path, tell: Tell = lambda left_out: None) -> list[Exampl
         lines = file.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CaptionsError(f"{file} can't be read as UTF-8 text: {error}") from error
+    lines = [line.removeprefix("\ufeff") for line in lines]  # the byte order marks of files that were joined, too
     examples = [_example(line, file, number) for number, line in enumerate(lines, 1) if line.strip()]
     return _with_words(examples, str(file), tell)
 
@@ -116,7 +117,7 @@ def _with_words(examples: list[Example], source: str, tell: Tell) -> list[Exampl
 def _example(line: str, file: Path, number: int) -> Example:
     try:
         record = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, a list nested 100,000 deep
         raise CaptionsError(f"{file}, line {number}: not JSON: {error}") from error
     match record:
         case {"image": str(image), "captions": list(captions)} if image and all(isinstance(c, str) for c in captions):

@@ -23,8 +23,24 @@ def test_reads_what_has_words(tmp_path: Path) -> None:
     assert example.captions == ("A dog.", "A cat .")
 
 
+def test_byte_order_marks_are_no_part_of_a_line(tmp_path: Path) -> None:
+    file = write(tmp_path, GOOD, GOOD)
+    file.write_text("\ufeff" + file.read_text().replace("\n", "\n\ufeff"), encoding="utf-8")  # two files, joined
+    assert len(read_captions(file)) == 2
+
+
 @pytest.mark.parametrize(
-    "line", ["{", "[]", {"image": "1.jpg"}, {"image": 1, "captions": []}, {"image": "1.jpg", "captions": [1]}, "7"]
+    "line",
+    [
+        "{",
+        "[]",
+        {"image": "1.jpg"},
+        {"image": 1, "captions": []},
+        {"image": "1.jpg", "captions": [1]},
+        "7",
+        "7" * 5000,
+        "[" * 100_000,
+    ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, line: object) -> None:
     with pytest.raises(CaptionsError, match=r"captions\.jsonl, line 3: "):

@@ -1,0 +1,166 @@
+"""The lists that --uris names: pipes are read whole, what is no list is refused, and a damaged one fails the run."""
+
+import gzip
+import json
+import os
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from beam_job.cli import main
+from beam_job.list_file import ListError
+from beam_job.lists import check_list, copied_pipes, list_pieces
+from beam_job.rows import Fields, Piece, rows
+from tests.photos import photos
+from tests.tiny_model import write_tiny_model
+
+
+def uris(names, fields=Fields()):
+    """The URIs of lists, pipes among them."""
+    with copied_pipes(names) as copies:
+        for name in names:
+            check_list(name, fields, copies)
+        return [row.uri for name in names for piece in list_pieces(name, copies) for row in rows(Piece(*piece), fields)]
+
+
+@contextmanager
+def pipe(data):
+    """The name of a pipe into which a thread writes, as a shell's <(...) gives it."""
+    reading, writing = os.pipe()
+
+    def write():
+        with os.fdopen(writing, "wb") as file:
+            file.write(data)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield f"/dev/fd/{reading}"
+    finally:
+        os.close(reading)
+        thread.join()
+
+
+@contextmanager
+def standard_input(path):
+    """Makes a file or a pipe the standard input of this process."""
+    saved, opened = os.dup(0), os.open(path, os.O_RDONLY)
+    try:
+        os.dup2(opened, 0)
+        yield
+    finally:
+        os.dup2(saved, 0)
+        os.close(saved)
+        os.close(opened)
+
+
+LISTED = "".join(f"{number}.jpg\n" for number in range(100_000)).encode()  # more than a pipe holds
+
+
+def test_pipes_give_all_their_rows():
+    with pipe(LISTED) as one, pipe(b"x.jpg") as other:
+        assert uris([one, other]) == [*LISTED.decode().split(), "x.jpg"]
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])
+def test_standard_input(tmp_path, name):
+    with pipe(LISTED) as piped, standard_input(piped):
+        assert uris([name]) == LISTED.decode().split()
+    with pipe(b"x.jpg") as piped, standard_input(piped):
+        assert uris([name, "-"]) == ["x.jpg", "x.jpg"]  # one copy, whatever it is called
+    (tmp_path / "list.csv").write_text("uri\nx.jpg\n")
+    with standard_input(tmp_path / "list.csv"):
+        assert uris([name]) == ["x.jpg"]
+
+
+def test_the_name_of_a_pipe_says_what_it_holds(tmp_path):
+    os.mkfifo(tmp_path / "list.csv.gz")
+    thread = threading.Thread(target=lambda: (tmp_path / "list.csv.gz").write_bytes(gzip.compress(b"uri\nx.jpg\n")))
+    thread.start()
+    assert uris([str(tmp_path / "list.csv.gz")]) == ["x.jpg"]
+    thread.join()
+
+
+def test_copies_are_deleted():
+    with pipe(b"x.jpg\n") as name, copied_pipes([name]) as copies:
+        assert os.path.exists(copies[name])
+    assert not os.path.exists(copies[name])
+
+
+def test_a_bad_row_of_a_pipe_has_the_pipes_name():
+    with pipe(b"x.jpg\n\xff") as name, copied_pipes([name]) as copies:
+        (piece,) = list_pieces(name, copies)
+        _, bad = rows(Piece(*piece), Fields())
+    assert bad.place == f"{name}#6"
+
+
+def test_a_pipe_is_refused_where_others_would_read_it(capsys, tmp_path):
+    write_tiny_model(tmp_path / "model")
+    argv = ["--output", str(tmp_path / "out"), "--model", str(tmp_path / "model"), "--runner", "FlinkRunner"]
+    with pipe(b"x.jpg\n") as name:
+        for listed in (name, "-"):
+            assert main(["--uris", listed, *argv]) == 2
+            assert f"--uris {listed}: only a run on this machine can read a pipe" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("/dev/zero", "/dev/zero is a device, not a list."),
+        ("/dev/null", "/dev/null is a device, not a list."),
+        ("{folder}", r"is a folder, not a list; name the lists in it"),
+        ("{folder}/*", r"/pipe.csv is a pipe, not a list"),
+        ("{folder}/none.csv", "there is no such file"),
+    ],
+)
+def test_what_is_no_file_is_refused(tmp_path, name, message):
+    os.mkfifo(tmp_path / "pipe.csv")
+    name = name.format(folder=tmp_path)
+    with pytest.raises(ValueError, match=message) as raised:
+        check_list(name, Fields(), {})
+    assert str(raised.value).startswith(f"--uris {name}: ")
+
+
+def test_a_terminal_is_refused(monkeypatch):
+    main_end, terminal = os.openpty()
+    with standard_input(os.ttyname(terminal)), pytest.raises(ValueError, match="--uris -: this is a terminal"):
+        uris(["-"])
+    os.close(main_end)
+    os.close(terminal)
+
+
+@pytest.mark.parametrize("data", [gzip.compress(LISTED)[:-1], gzip.compress(LISTED)[:-1000], b"", b"a.jpg\n"])
+def test_damage_is_found_before_the_job_starts(tmp_path, data):
+    (tmp_path / "list.txt.gz").write_bytes(data)
+    with pytest.raises(ValueError, match=f"^--uris {tmp_path}/list.txt.gz: The list {tmp_path}/list.txt.gz "):
+        check_list(f"{tmp_path}/list.txt.gz", Fields(), {})
+
+
+def test_damage_that_the_check_cannot_see_is_found_by_the_run(tmp_path):
+    packed = gzip.compress(LISTED * 10)[:-1]
+    (tmp_path / "list.txt.gz").write_bytes(packed)
+    check_list(f"{tmp_path}/list.txt.gz", Fields(), {})
+    (piece,) = list_pieces(f"{tmp_path}/list.txt.gz", {})
+    with pytest.raises(ListError, match="ends too early"):
+        list(rows(Piece(*piece), Fields()))
+
+
+@pytest.mark.parametrize("in_processes", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_run_over_a_damaged_list_and_one_over_a_pipe(capfd, tmp_path, in_processes):
+    write_tiny_model(tmp_path / "model")
+    output = tmp_path / "out"
+    argv = ["--output", str(output), "--model", str(tmp_path / "model"), "--runner", "DirectRunner"]
+    argv += ["--direct_num_workers=2", "--direct_running_mode=multi_processing"] if in_processes else []
+    listed = "".join(f"{path}\n" for path in photos(tmp_path / "photos", 3)).encode()
+    (tmp_path / "1.txt").write_bytes(listed)
+    (tmp_path / "2.txt.gz").write_bytes(gzip.compress(listed)[:-9])
+    assert main(["--uris", f"{tmp_path}/[12].*", *argv]) == 1
+    told = capfd.readouterr().err
+    assert f"failed: The list {tmp_path}/2.txt.gz ends too early: a part of it is missing." in told
+    assert "Traceback" not in told
+    with pipe(listed) as name:
+        assert main(["--uris", name, *argv]) == 0
+        assert "3 images: 3 captioned" in capfd.readouterr().err
+        (manifest,) = (json.loads(path.read_bytes()) for path in output.glob("run=*/manifest.json"))
+        assert manifest["options"]["uris"] == [name]
