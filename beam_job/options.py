@@ -17,6 +17,7 @@ from beam_job.shards import ShardLimits
 _EXAMPLES = """examples:
   python -m beam_job --images 'photos/*.jpg' --output captions --report
   python -m beam_job --uris archive.csv --uri_field path --carry id,album --output captions --max_failures 1%
+  find photos -name '*.jpg' | python -m beam_job --uris - --output captions
   python -m beam_job --images 'photos/*.jpg' --output captions --decoding sample --num_captions 3 --seed 7
   python -m beam_job --uris gs://bucket/list.txt --output gs://bucket/captions --runner DataflowRunner \\
       --project my-project --region europe-west4 --temp_location gs://bucket/tmp

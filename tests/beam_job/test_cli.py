@@ -76,7 +76,7 @@ def test_a_list_that_is_empty_or_no_text(capsys, tmp_path):
     (tmp_path / "empty.txt").write_text("\n  \n")
     assert "the list holds no URI" in refused(capsys, "--uris", tmp_path / "empty.txt", "--output", tmp_path / "out")
     shutil.copy(SAMPLES[0], tmp_path / "photo.txt")
-    assert "not text in UTF-8" in refused(capsys, "--uris", tmp_path / "photo.txt", "--output", tmp_path / "out")
+    assert "is an image" in refused(capsys, "--uris", tmp_path / "photo.txt", "--output", tmp_path / "out")
 
 
 def test_an_output_that_cannot_be_written(capsys, tmp_path, model):

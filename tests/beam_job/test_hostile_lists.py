@@ -11,7 +11,7 @@ import zstandard
 from apache_beam.coders import FastPrimitivesCoder
 
 from beam_job.download import FetchError
-from beam_job.fetch import Fetcher
+from beam_job.fetch import Fetcher, FetchLimits
 from beam_job.list_file import ListError, Piece
 from beam_job.records import Failure
 from beam_job.rows import BadRow, Fields, Row, rows
@@ -59,7 +59,7 @@ def rows_or_refusal(path):
 
 @pytest.mark.parametrize("part", range(5))
 def test_lists_broken_at_random(tmp_path, part):
-    fetcher, coder = Fetcher(limits=None), FastPrimitivesCoder()
+    fetcher, coder = Fetcher(FetchLimits()), FastPrimitivesCoder()
     refused = read = bad = 0
     for seed in range(1000 * part, 1000 * (part + 1)):
         name, data = broken(random.Random(seed))
