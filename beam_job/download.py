@@ -108,7 +108,7 @@ class Downloader:
                 wait = max(error.wait, random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**tries)))
                 if time.monotonic() + wait >= started + seconds:
                     spent = time.monotonic() - started
-                    message = f"Given up after {tries} tries in {spent:.1f} s; the last one: {error}."
+                    message = f"Given up after {tries} {'try' if tries == 1 else 'tries'} in {spent:.1f} s: {error}."
                     raise FetchError(error.code, message) from error
                 effort.retries += 1
                 effort.waited += wait

@@ -160,10 +160,10 @@ class Fetcher:
         deadline = time.monotonic() + self._limits.seconds
         body = io.BytesIO()  # its value is no second copy
         try:
+            _check_regular(os.stat(path))  # opening a pipe or a device does something to it
             with open(path, "rb", buffering=0, opener=_open) as file:
                 status = os.fstat(file.fileno())
-                if not stat.S_ISREG(status.st_mode):
-                    raise FetchError("not_found", "This is no regular file.")
+                _check_regular(status)
                 self._check_size(status.st_size)
                 # The size that is told may be 0, as in /proc, or of an hour ago; a body of just that size is whole.
                 while piece := file.read(_PIECE):
@@ -187,8 +187,13 @@ class Fetcher:
             raise FetchError("too_large", f"It has {size:,} bytes, over the limit of {self._limits.max_bytes:,}.")
 
 
+def _check_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise FetchError("not_found", "This is no regular file.")
+
+
 def _open(path: str, flags: int) -> int:
-    """Opens a file; a pipe, too, without waiting for somebody to write into it."""
+    """Opens a file; one that has become a pipe, too, without waiting for somebody to write into it."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 

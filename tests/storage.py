@@ -29,7 +29,8 @@ class Storage:
 
     ``reset``: the connection breaks in the middle of the body. ``short``: it is closed there. ``damaged``: one byte is
     another. ``cut``: half a body that says it is whole, but for its digest. ``slow``: a second before the answer.
-    ``trickle``: a byte now and then. ``silent``: no answer for a minute.
+    ``trickle``: a byte now and then. ``silent``: no answer for a minute. Bytes: the answer, as it stands. A pair of
+    them: a start, and what follows it for ever.
     """
 
     def __init__(self):
@@ -87,8 +88,8 @@ class Storage:
             connection.close()
 
     def pause(self, seconds):
-        """Waits, but not beyond the test's end."""
-        self._stopped.wait(seconds)
+        """Waits, but not beyond the test's end; returns whether it has come."""
+        return self._stopped.wait(seconds)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -108,6 +109,9 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(fault, int):
             self._answer(fault, [("Retry-After", "0")], b"no")
             return
+        if isinstance(fault, (bytes, tuple)):
+            self._answer_oddly(*([fault, b""] if isinstance(fault, bytes) else fault))
+            return
         if fault in ("slow", "silent"):
             self.storage.pause(1 if fault == "slow" else 60)
         headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
@@ -123,6 +127,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._break_off(fault, data, half)
             return
         self._answer(status, found, data)
+
+    def _answer_oddly(self, start, drip):
+        self.close_connection = True
+        self.wfile.write(start)
+        while drip and not self.storage.pause(0.01):
+            self.wfile.write(drip)
 
     def _answer(self, status, headers, data, send=None):
         self.send_response(status)

@@ -53,14 +53,14 @@ def test_without_credentials_a_refusal_says_so(no_emulator, monkeypatch):
         assert raised.value.code == "permission_denied"
 
 
-@pytest.mark.parametrize("content", [None, "{", '{"type": "service_account"}'])
+@pytest.mark.parametrize("content", [None, b"{", b'{"type": "service_account"}', b"\xff\xfe", b"[]", b"1"])
 @pytest.mark.parametrize("named", [True, False])
 def test_credentials_that_do_not_work_fail_the_job(no_emulator, monkeypatch, tmp_path, content, named):
     if content is None and not named:
         return
     file = tmp_path / "application_default_credentials.json"
     if content is not None:
-        file.write_text(content)
+        file.write_bytes(content)
     if named:
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
     fetcher = Fetcher(FetchLimits())
