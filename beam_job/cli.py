@@ -17,6 +17,7 @@ from beam_job import dataflow, devices
 from beam_job.console import console
 from beam_job.history import ReadEarlier
 from beam_job.lists import check_list, copied_pipes, is_pipe
+from beam_job.local_path import local_path
 from beam_job.model_directory import DEFAULT_MODEL, open_model
 from beam_job.options import CaptionOptions, OptionError, help_text, parse
 from beam_job.pipeline import CaptionImages, build
@@ -109,6 +110,10 @@ def check_options(options: CaptionOptions) -> None:
         MaxFailures.parse(options.max_failures)
     if not options.output:
         raise OptionError("--output is missing: name the folder for the captions.")
+    try:
+        options.output = local_path(options.output)
+    except ValueError as error:
+        raise OptionError(f"--output {options.output}: {error}") from error
     if not options.images and not options.uris:
         raise OptionError("There is nothing to caption: give --images GLOB or --uris LIST.")
     if dataflow.is_dataflow(options):

@@ -102,5 +102,5 @@ def _refuse_local_paths(options: CaptionOptions) -> None:
     named = [("images", path) for path in options.images] + [("uris", path) for path in options.uris]
     named += [("output", options.output), ("model", options.model)]
     for name, path in named:
-        if path and "://" not in path:
+        if path and ("://" not in path or path.lower().startswith("file://")):
             raise OptionError(f"--{name} {path}: Dataflow's workers see no local files; put it into gs://.")

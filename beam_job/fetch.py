@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Lock
-from urllib.parse import quote, unquote_to_bytes, urlencode
+from urllib.parse import quote, urlencode
 
 import google.auth
 import requests
@@ -20,6 +20,7 @@ from google.auth.transport.requests import AuthorizedSession
 
 from beam_job.bounded_calls import BoundedCalls, HangError
 from beam_job.download import Downloader, Effort, FetchError, anonymous_session, check_web_uri, settled
+from beam_job.local_path import local_path
 
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 _LISTING_BYTES = 64 << 20
@@ -104,7 +105,7 @@ class Fetcher:
             bucket, _, name = rest.partition("/")
             return self._get(f"/download/storage/v1/b/{_quoted(bucket)}/o/{_quoted(name)}?alt=media", effort)
         if scheme == "file":
-            return self._read(_path(rest))
+            return self._read(_path(uri))
         if scheme == "https" and self._limits.allow_https:
             check_web_uri(uri)
             return self._web.get(uri, max_bytes=self._limits.max_bytes, seconds=self._limits.seconds, effort=effort)
@@ -197,18 +198,11 @@ def _open(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _path(rest: str) -> str:
-    """The path in a file URI, from behind its ``//``."""
-    host, slash, path = rest.partition("/")
-    if host not in ("", "localhost"):
-        raise FetchError("bad_uri", "A local file's URI is file:///PATH, without a host.")
+def _path(uri: str) -> str:
     try:
-        found = os.fsdecode(unquote_to_bytes(slash + path))
-    except UnicodeError as error:
-        raise FetchError("bad_uri", "The path is not valid Unicode.") from error
-    if "\0" in found:
-        raise FetchError("bad_uri", "The path holds a zero byte.")
-    return found
+        return local_path(uri)
+    except ValueError as error:
+        raise FetchError("bad_uri", str(error)) from error
 
 
 def _host() -> str:

@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job.local_path import local_path
+
 
 class PlanError(ValueError):
     """Numbers that make no plan; the message is one sentence that says what to do."""
@@ -147,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _read(path: str) -> dict[str, Any]:
     try:
-        with FileSystems.open(path) as file:
+        with FileSystems.open(local_path(path)) as file:
             manifest: dict[str, Any] = json.load(file)
     except Exception as error:  # file systems raise what they like
         raise PlanError(f"--manifest {path}: it cannot be read ({error}).") from error

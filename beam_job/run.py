@@ -3,12 +3,14 @@
 import json
 import platform
 import secrets
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from apache_beam.io.filesystems import FileSystems
 
@@ -18,6 +20,7 @@ from beam_job.shards import Shard, delete_strays, write_whole
 
 STARTED = "run.json"
 MANIFEST = "manifest.json"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class UnbalancedError(RuntimeError):
@@ -53,6 +56,38 @@ class MaxFailures:
         return self.limit * tried if self.is_share else self.limit
 
 
+class Moment(NamedTuple):
+    """A moment by the two clocks of a machine.
+
+    Attributes:
+      machine: whose clocks they are.
+      steady: seconds since that machine started; nobody sets this clock.
+      wall: the time of day.
+    """
+
+    machine: str
+    steady: float
+    wall: datetime
+
+    @classmethod
+    def now(cls) -> "Moment":
+        return cls(_machine(), time.monotonic(), datetime.now(UTC))
+
+    def seconds_since(self, earlier: "Moment") -> float:
+        """By the steady clock, whose processes all read the same; by the time of day from another machine."""
+        if self.machine == earlier.machine:
+            return self.steady - earlier.steady
+        return max((self.wall - earlier.wall).total_seconds(), 0.0)
+
+
+def _machine() -> str:
+    """Names this machine since it was started."""
+    try:
+        return _BOOT_ID.read_text()
+    except OSError:  # not Linux
+        return platform.node()
+
+
 @dataclass(frozen=True)
 class Run:
     """What a run was asked to do. ``run.json`` holds it from the start, ``manifest.json`` repeats it at the end.
@@ -61,15 +96,15 @@ class Run:
       output: the folder that collects runs.
       model: fingerprint of the model.
       options: the job's options, decoding included.
+      began: when.
       id: names the run; sorts by time.
-      started: when, ISO 8601 in UTC.
     """
 
     output: str
     model: str
     options: Mapping[str, Any]
-    started: str = field(default_factory=lambda: _now().isoformat(timespec="seconds"))
-    id: str = field(default_factory=lambda: f"{_now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
+    began: Moment = field(default_factory=Moment.now)
+    id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
 
     @property
     def directory(self) -> str:
@@ -80,7 +115,7 @@ class Run:
         try:
             if "://" not in self.output:
                 FileSystems.mkdirs(self.directory)
-            write_whole(FileSystems.join(self.directory, STARTED), _json(asdict(self)))
+            write_whole(FileSystems.join(self.directory, STARTED), _json(self._asked()))
         except Exception as error:  # file systems raise what they like
             raise ValueError(f"--output {self.output}: cannot be written ({error}).") from error
 
@@ -119,11 +154,11 @@ class Run:
             )
         by_code: Counter[str] = sum((Counter(shard.tally) for shard in failures), Counter())
         known = by_code.pop(KNOWN, 0)
-        finished = _now()
+        seconds = Moment.now().seconds_since(self.began)
         manifest = {
-            **asdict(self),
-            "finished": finished.isoformat(timespec="seconds"),
-            "seconds": round((finished - datetime.fromisoformat(self.started)).total_seconds(), 1),
+            **self._asked(),
+            "finished": _iso(self.began.wall + timedelta(seconds=seconds)),
+            "seconds": round(seconds, 1),
             "counts": counts,
             "failures_by_code": dict(sorted(by_code.items())),
             "known_failures": known,
@@ -141,6 +176,15 @@ class Run:
         for prefix, shards in (("captions", captions), ("failures", failures)):
             delete_strays(self.directory, prefix, {shard.name for shard in shards})
         return manifest
+
+    def _asked(self) -> dict[str, Any]:
+        return {
+            "output": self.output,
+            "model": self.model,
+            "options": dict(self.options),
+            "started": _iso(self.began.wall),
+            "id": self.id,
+        }
 
     def check_failures(self, manifest: Mapping[str, Any]) -> None:
         """Raises ``TooManyFailuresError`` where more images failed than ``max_failures`` allows.
@@ -162,8 +206,8 @@ def _entry(shard: Shard) -> dict[str, Any]:
     return {"name": shard.name, "records": shard.records, "sha256": shard.sha256}
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

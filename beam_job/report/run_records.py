@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from beam_job.local_path import local_path
 from beam_job.records import FIELDS
 from beam_job.run_folder import (
     CAPTIONS,
@@ -57,6 +58,10 @@ def open_run(path: str) -> RunFolder:
       ReportError: there is no run at ``path``.
     """
     problem = ""
+    try:
+        path = local_path(path)
+    except ValueError as error:
+        raise ReportError(f"{path}: {error}") from error
     try:
         return open_run_folder(path)
     except UnreadableError as error:

@@ -9,6 +9,7 @@ import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job import download, handler, pixels, rows
+from beam_job.local_path import local_path
 from beam_job.records import FIELDS
 from beam_job.report.compare import compare as compare_runs
 from beam_job.report.page import render
@@ -60,6 +61,7 @@ def write_report(
     html = render(_data(first, second, Sample(sample, seed), allow_https))
     target = to or FileSystems.join((second or first).directory, REPORT)
     try:
+        target = local_path(target)
         write_whole(target, html.encode())
     except Exception as error:  # file systems raise what they like
         raise ReportError(f"{target}: the report cannot be written ({error}).") from error

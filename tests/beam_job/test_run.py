@@ -1,12 +1,15 @@
 """The books of a run, its files, and what its options make of them."""
 
 import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from beam_job.cli import main
 from beam_job.records import Failure
-from beam_job.run import MaxFailures, Run, TooManyFailuresError, UnbalancedError
+from beam_job.run import MaxFailures, Moment, Run, TooManyFailuresError, UnbalancedError
 from beam_job.shards import Shard, ShardLimits, WriteShards
 from tests.photos import photos
 from tests.tiny_model import write_tiny_model
@@ -54,6 +57,37 @@ def test_files_of_bundles_that_were_tried_again_are_deleted(run, tmp_path):
     run.finish([9], [], CAPTIONS, FAILURES)
     left = sorted(path.name for path in folder.iterdir())
     assert left == ["captions-a.jsonl", "captions-b.jsonl", "failures-a.jsonl", "manifest.json", "run.json"]
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "seconds"),
+    [
+        (("a", 100.0, 12), ("a", 107.5, 11), 7.5),  # the time of day was set back meanwhile
+        (("a", 100.0, 12), ("a", 107.5, 13), 7.5),
+        (("a", 100.0, 12), ("b", 3.0, 13), 3600),  # another machine's steady clock says nothing
+        (("a", 100.0, 12), ("b", 3.0, 11), 0),
+    ],
+)
+def test_a_run_is_measured_by_one_clock(tmp_path, monkeypatch, began, ended, seconds):
+    def moment(machine, steady, hour):
+        return Moment(machine, steady, datetime(2026, 1, 2, hour, tzinfo=UTC))
+
+    run = Run(str(tmp_path), "m", {}, moment(*began))
+    run.start()
+    monkeypatch.setattr(Moment, "now", lambda: moment(*ended))
+    manifest = run.finish([0], [], [], [])
+    assert manifest["seconds"] == seconds
+    assert manifest["started"] == "2026-01-02T12:00:00+00:00"
+    assert datetime.fromisoformat(manifest["finished"]) == run.began.wall + timedelta(seconds=int(seconds))
+
+
+def test_processes_of_a_machine_share_a_steady_clock():
+    code = "from beam_job.run import Moment; moment = Moment.now(); print(moment.steady, moment.machine)"
+    before = Moment.now()
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    steady, _, machine = printed.partition(" ")
+    assert machine.strip() == before.machine.strip()
+    assert before.steady <= float(steady) <= Moment.now().steady
 
 
 def test_too_many_failures(run):
