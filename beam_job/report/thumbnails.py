@@ -12,6 +12,7 @@ from beam_job.fetch import Fetcher, FetchLimits
 from beam_job.pixels import ImageError, decode
 
 _THREADS = 8
+_SECONDS = 10.0  # to fetch a picture: the page is not worth more
 _QUALITY = 62  # of WebP: a few kilobytes a picture
 
 
@@ -28,7 +29,7 @@ def thumbnails(
     Yields:
       For each image, in order, a data URI and "", or None and a sentence that says why there is none.
     """
-    fetcher = Fetcher(FetchLimits(allow_https=allow_https), _THREADS)
+    fetcher = Fetcher(FetchLimits(seconds=_SECONDS, allow_https=allow_https), _THREADS)
 
     def make(image: tuple[str, int, int]) -> tuple[str | None, str]:
         uri, width, height = image

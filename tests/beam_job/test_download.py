@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_job.download import ERRORS, Downloader, Effort, FetchError, _seconds, anonymous_session
+from beam_job.download import ERRORS, Downloader, Effort, FetchError, _seconds, anonymous_session, settled
 from beam_job.fetch import Fetcher, FetchLimits
 from tests.memory import traced
 from tests.raw_server import RawServer
@@ -29,6 +29,20 @@ def sent(*answers):
     """A server that sends each of its answers once, in order, and the last one for good."""
     left = list(answers)
     return RawServer(lambda connection, _: connection.sendall(left.pop(0) if len(left) > 1 else left[0]))
+
+
+def dripping(start, drip):
+    """A server that starts an answer, and goes on with ``drip`` again and again for about 20 s."""
+
+    def endless(connection, _):
+        connection.sendall(start)
+        for _ in range(10_000):
+            if server.stopped.wait(0.002):
+                break
+            connection.sendall(drip)
+
+    server = RawServer(endless)  # which ``endless`` looks at
+    return server
 
 
 def get(server, max_bytes=10**6, seconds=30.0, effort=None):
@@ -69,14 +83,37 @@ def one_try(monkeypatch):
     ids=["status", "header", "continue", "body", "chunk-size", "chunks", "trailers"],
 )
 def test_an_answer_without_end_ends_at_the_deadline(start, drip):
-    def endless(connection, _):
-        connection.sendall(start)
-        while not server.stopped.wait(0.002):
-            connection.sendall(drip)
-
-    with RawServer(endless) as server, pytest.raises(FetchError) as raised:
+    with dripping(start, drip) as server, pytest.raises(FetchError) as raised:
         get(server, seconds=0.3)
     assert raised.value.code == "deadline_exceeded"
+
+
+def test_an_answer_without_end_of_a_proxy_ends_at_the_deadline(monkeypatch):
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with dripping(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x") as server:
+        monkeypatch.setenv("http_proxy", server.url)
+        downloader = Downloader(settled(anonymous_session(), "http://storage.example"), 1)
+        with pytest.raises(FetchError) as raised:
+            downloader.get("http://storage.example/a.jpg", max_bytes=10**6, seconds=0.3, effort=Effort())
+    assert raised.value.code == "deadline_exceeded"
+    assert b"http://storage.example/a.jpg" in server.requests[0]
+
+
+def test_a_server_that_falls_silent_is_asked_again(monkeypatch):
+    monkeypatch.setattr("beam_job.connections._LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr("beam_job.download._FIRST_WAIT", 0.01)
+
+    def silent_once(connection, _):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        if len(server.requests) == 1:
+            server.stopped.wait(60)
+        connection.sendall(answer().partition(b"\r\n")[2])
+
+    effort = Effort()
+    with RawServer(silent_once) as server:
+        assert get(server, effort=effort) == DATA
+    assert effort.retries >= 1
 
 
 def test_a_body_that_came_whole_before_the_deadline_is_whole(monkeypatch):
@@ -229,14 +266,18 @@ def test_a_redirection_to_somewhere_else(location, found):
 
 
 def test_the_body_of_a_redirection_is_not_read():
-    def endless(connection, _):
-        connection.sendall(answer("Location: http://127.0.0.1/a.jpg", status="302 Found", body=b""))
-        while not server.stopped.is_set():
-            connection.sendall(DATA)
+    read = []
 
-    with RawServer(endless) as server, pytest.raises(FetchError) as raised:
-        get(server, seconds=NEVER)
+    def long(connection, _):
+        connection.sendall(answer("Location: http://127.0.0.1/a.jpg", status="302 Found", body=b""))
+        for _ in range(1_000):
+            connection.sendall(bytes(100_000))
+        read.append("all of it")
+
+    with RawServer(long) as server, pytest.raises(FetchError) as raised:
+        get(server)
     assert raised.value.code == "scheme_not_allowed"
+    assert not read
 
 
 def test_a_redirection_to_nowhere():

@@ -335,6 +335,17 @@ def test_a_hung_mount_costs_its_images_alone(hung_mount, monkeypatch, tmp_path):
     given_up(f"{tmp_path}/good.jpg", "no thread is free")
 
 
+def test_a_name_server_that_never_answers_costs_no_more_than_the_deadline(monkeypatch):
+    answered = threading.Event()
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_: answered.wait())
+    monkeypatch.setattr("beam_job.fetch._PATIENCE", 0.01)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://storage.example")
+    with pytest.raises(FetchError, match="it hangs") as raised:
+        Fetcher(FetchLimits(seconds=0.05)).fetch("gs://photos/a.jpg")
+    assert raised.value.code == "deadline_exceeded"
+    answered.set()
+
+
 @pytest.mark.parametrize(
     "uri",
     [
