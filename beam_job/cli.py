@@ -13,7 +13,7 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, SetupOptions, StandardOptions, TypeOptions
 
-from beam_job import dataflow, devices
+from beam_job import dataflow, devices, unforeseen
 from beam_job.console import console
 from beam_job.history import ReadEarlier
 from beam_job.lists import check_list, copied_pipes, is_pipe
@@ -175,8 +175,8 @@ def _copies(options: CaptionOptions, at_end: ExitStack) -> dict[str, str]:
 def _asked(options: CaptionOptions) -> dict[str, Any]:
     names = (
         "images uris uri_field carry model batch_size fetch_threads recaption max_failures max_bytes max_pixels "
-        "fetch_deadline accept_truncated allow_https shard_records shard_seconds accelerator flex_start require_gpu "
-        "full_precision"
+        "fetch_deadline decode_deadline decode_memory accept_truncated allow_https shard_records shard_seconds "
+        "accelerator flex_start require_gpu full_precision"
     )
     return {name: getattr(options, name) for name in names.split()}
 
@@ -241,7 +241,9 @@ def _summary(run: Run, manifest: dict[str, Any]) -> str:
     notes = {"failed": f" ({manifest['known_failures']} known)"} if manifest["known_failures"] else {}
     found = ", ".join(f"{count} {name}{notes.get(name, '')}" for name, count in counts.items() if name != "input")
     lines = [f"{counts['input']} images: {found} in {manifest['seconds']} s. See {run.directory}."]
-    lines += [f"  {count} failed: {code}" for code, count in manifest["failures_by_code"].items()]
+    for code, count in manifest["failures_by_code"].items():
+        fault = ", a fault of ours: please report what was logged" if code.endswith(f"/{unforeseen.CODE}") else ""
+        lines.append(f"  {count} failed: {code}{fault}")
     if manifest["passed_over"]:
         lines.append(f"  {manifest['passed_over']} lines or files of earlier runs were passed over; see the warnings.")
     return "\n".join(lines)

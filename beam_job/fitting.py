@@ -120,3 +120,10 @@ def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, tf.errors.InternalError):  # CUDA's own libraries report it like this
         return "out of memory" in str(error).lower() or "OUT_OF_MEMORY" in str(error)
     return isinstance(error, (tf.errors.ResourceExhaustedError, MemoryError))
+
+
+def is_of_model(error: Exception) -> bool:
+    """Whether the model's graph is what failed; else it is the code around it."""
+    import tensorflow as tf
+
+    return isinstance(error, tf.errors.OpError)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler
 
-from beam_job import devices
+from beam_job import devices, unforeseen
 from beam_job.decoding import Decoding
-from beam_job.fitting import FittingCaptioner, is_out_of_memory
+from beam_job.fitting import FittingCaptioner, is_of_model, is_out_of_memory
 from beam_job.metrics import METRICS, count_failure
 from beam_job.model_directory import DEFAULT_MODEL, OpenModel, open_model
 from beam_job.records import Caption, CaptionRecord, DecodedImage, Failure, NoCaption
@@ -24,7 +24,7 @@ ERRORS = {
     "no_caption": "The model has no caption for this image.",
     "inference_failed": "The model failed on this image alone.",
 }
-"""Every code that a failure of the stage ``infer`` can have, and what it means."""
+"""The codes that a failure of the stage ``infer`` can have, beside that of all stages, and what they mean."""
 
 Inferred: TypeAlias = CaptionRecord | Failure
 
@@ -100,38 +100,36 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
         model.load()
         try:
             captions = model.caption([image.pixels for image in batch], [image.uri for image in batch])
+            records = [self._record(image, found, model) for image, found in zip(batch, captions, strict=True)]
         except Exception as raised:
+            trace = unforeseen.trace_of(raised)
             error = raised.with_traceback(None)  # its frames would keep the batch's memory while the halves need it
         else:
-            return [self._record(image, found, model) for image, found in zip(batch, captions, strict=True)]
+            for record in records:
+                _count(record)
+            return records
         if len(batch) > 1:
             half = len(batch) // 2
             return [*self.run_inference(batch[:half], model), *self.run_inference(batch[half:], model)]
-        return [self._failed_alone(batch[0], error, model)]
+        failure = self._failed_alone(batch[0], error, trace, model)
+        _count(failure)
+        return [failure]
 
-    def _record(
-        self, image: DecodedImage, found: Sequence[Caption] | NoCaption, model: FittingCaptioner
-    ) -> CaptionRecord | Failure:
+    def _record(self, image: DecodedImage, found: Sequence[Caption] | NoCaption, model: FittingCaptioner) -> Inferred:
         if isinstance(found, NoCaption):
-            return self._failure(image, "no_caption", found.reason)
-        Metrics.counter(METRICS, "captioned").inc()
-        Metrics.distribution(METRICS, "caption_tokens").update(len(found[0].tokens))
+            return _failure(image, "no_caption", found.reason)
         return CaptionRecord(
             image.uri, image.width, image.height, model.fingerprint, model.device, found, carried=image.carried
         )
 
-    def _failed_alone(self, image: DecodedImage, error: Exception, model: FittingCaptioner) -> Failure:
-        code = "out_of_memory"
-        if not is_out_of_memory(error):
-            code = "inference_failed"
-            model.warm_up()
-        return self._failure(image, code, f"{type(error).__name__}: {error}")
-
-    def _failure(self, image: DecodedImage, code: str, message: str) -> Failure:
-        logging.error("No caption for %s: %s", image.uri.partition("?")[0], message)  # behind it a signature may stand
-        failure = Failure(image.uri, "infer", code, message, image.carried, earlier=image.earlier)
-        count_failure(failure)
-        return failure
+    def _failed_alone(self, image: DecodedImage, error: Exception, trace: str, model: FittingCaptioner) -> Failure:
+        kind, text = type(error).__name__, str(error)
+        if is_out_of_memory(error):
+            return _failure(image, "out_of_memory", f"{kind}: {text}")
+        model.warm_up()
+        if is_of_model(error):
+            return _failure(image, "inference_failed", f"{kind}: {text}")
+        return _failure(image, unforeseen.CODE, unforeseen.logged(image.uri, "infer", kind, text, trace))
 
     def get_num_bytes(self, batch: Sequence[DecodedImage]) -> int:
         """Bytes of the pixels; the default would pickle the batch to find out."""
@@ -139,3 +137,18 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
 
     def get_metrics_namespace(self) -> str:
         return METRICS
+
+
+def _failure(image: DecodedImage, code: str, message: str) -> Failure:
+    if code != unforeseen.CODE:
+        # Behind the question mark a signature may stand.
+        logging.error("No caption for %s: %s", image.uri.partition("?")[0], message)
+    return Failure(image.uri, "infer", code, message, image.carried, image.sha256, image.earlier)
+
+
+def _count(record: Inferred) -> None:
+    if isinstance(record, Failure):
+        count_failure(record)
+        return
+    Metrics.counter(METRICS, "captioned").inc()
+    Metrics.distribution(METRICS, "caption_tokens").update(len(record.captions[0].tokens))

@@ -1,7 +1,7 @@
-"""URIs to decoded images: each one is fetched and decoded on its own, in threads, ahead of the model."""
+"""URIs to decoded images: each one is fetched and decoded on its own, ahead of the model."""
 
 import functools
-import os
+import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,10 +15,12 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
+from beam_job import unforeseen
+from beam_job.decoders import DecodersError, UnforeseenError, shared_decoders
 from beam_job.download import Effort, FetchError
-from beam_job.fetch import FetchLimits, shared_fetcher
+from beam_job.fetch import CredentialsError, FetchLimits, shared_fetcher
 from beam_job.metrics import METRICS, count_failure
-from beam_job.pixels import MAX_PIXELS, ImageError, decode
+from beam_job.pixels import MAX_PIXELS, ImageError
 from beam_job.records import DecodedImage, Failure
 
 FAILURES = "failures"
@@ -33,12 +35,16 @@ class Loading:
       fetch: limits on what one image may cost.
       max_pixels: larger images are refused from their header.
       accept_truncated: take what there is of files that end too early.
+      decode_deadline: seconds to decode one image.
+      decode_memory: bytes that decoding one image may take, its file not counted. macOS sets no such limit.
     """
 
     threads: int = 16
     fetch: FetchLimits = field(default_factory=FetchLimits)
     max_pixels: int = MAX_PIXELS
     accept_truncated: bool = False
+    decode_deadline: float = 60.0
+    decode_memory: int = 2 << 30
 
 
 class _Loaded(NamedTuple):
@@ -60,10 +66,12 @@ class FetchAndDecode(beam.DoFn):
 
     Takes URIs, or tuples of a URI, the fields that its record is to carry, and how it failed before. While the steps
     behind this one work on an image, threads fetch the next ones, at most ``loading.threads`` at a time in a worker
-    process, and others decode them. Each bundle has so many images and ``ahead`` more in hand, decoded or not: that
-    bounds the memory. It is no bound for all bundles of a process together: one that the runner feeds late would keep
-    its share, and could wait for another that waits for it. Images leave in the order in which they get ready: one that
-    is slow to fetch holds up no other.
+    process, and have them decoded in processes of their own. Each bundle has so many images and ``ahead`` more in hand,
+    decoded or not: that bounds the memory. It is no bound for all bundles of a process together: one that the runner
+    feeds late would keep its share, and could wait for another that waits for it. Images leave in the order in which
+    they get ready: one that is slow to fetch holds up no other.
+
+    An exception that nobody foresaw costs its image alone; ``CredentialsError`` and ``DecodersError`` end the job.
 
     Args:
       height, width: of the model's images, in pixels.
@@ -79,8 +87,8 @@ class FetchAndDecode(beam.DoFn):
 
     def setup(self) -> None:
         self._fetcher = shared_fetcher(self._loading.fetch, self._loading.threads)
-        self._loaders = _shared_pool("load", self._loading.threads)
-        self._decoders = _shared_pool("decode", _decoders())
+        self._loaders = _shared_pool(self._loading.threads)
+        self._decoders = shared_decoders()
         self._fetched = Metrics.counter(METRICS, "fetched")
         self._bytes = Metrics.distribution(METRICS, "image_bytes")
         self._fetch_time = Metrics.distribution(METRICS, "fetch_ms")
@@ -114,38 +122,48 @@ class FetchAndDecode(beam.DoFn):
         effort = Effort()
         started = time.perf_counter()
 
-        def failed(error: str, message: str) -> _Loaded:
-            failure = Failure(uri, "fetch", error, message, carried)
+        def failed(failure: Failure) -> _Loaded:
             return _Loaded(failure, place, effort, None, time.perf_counter() - started, 0.0)
 
         try:
             data = self._fetcher.fetch(uri, effort)
         except FetchError as error:
-            return failed(error.code, error.message)
+            return failed(Failure(uri, "fetch", error.code, error.message, carried))
         except MemoryError:
-            return failed("too_large", "Its bytes do not fit into memory.")
+            return failed(Failure(uri, "fetch", "too_large", "Its bytes do not fit into memory.", carried))
+        except CredentialsError:
+            raise
+        except Exception as error:
+            return failed(_unforeseen(uri, "fetch", error, carried))
         fetched = time.perf_counter() - started
-        # One for each core: more at once would hold more pictures in memory, and spoil each other's caches.
-        outcome, seconds = self._decoders.submit(self._decode, uri, carried, data).result()
+        outcome, seconds = self._decode(uri, carried, data)
         return _Loaded(outcome, place, effort, len(data), fetched, seconds)
 
     def _decode(self, uri: str, carried: Mapping[str, Any] | None, data: bytes) -> tuple[DecodedImage | Failure, float]:
         """The outcome, and the seconds that it took."""
-        started = time.perf_counter()
+        sha256 = hashlib.sha256(data).hexdigest()
         outcome: DecodedImage | Failure
-        try:
-            pixels = decode(
-                data,
-                self._height,
-                self._width,
-                max_pixels=self._loading.max_pixels,
-                accept_truncated=self._loading.accept_truncated,
-            )
-        except ImageError as error:
-            outcome = Failure(uri, "decode", error.code, error.message, carried)
-        else:
-            outcome = DecodedImage(uri, pixels.width, pixels.height, pixels.array, carried)
-        return outcome, time.perf_counter() - started
+        with self._decoders.turn() as decoder:
+            started = time.perf_counter()
+            try:
+                pixels = decoder.decode(
+                    data,
+                    self._height,
+                    self._width,
+                    max_pixels=self._loading.max_pixels,
+                    accept_truncated=self._loading.accept_truncated,
+                    seconds=self._loading.decode_deadline,
+                    memory=self._loading.decode_memory,
+                )
+            except ImageError as error:
+                outcome = Failure(uri, "decode", error.code, error.message, carried, sha256)
+            except DecodersError:
+                raise
+            except Exception as error:
+                outcome = _unforeseen(uri, "decode", error, carried, sha256)
+            else:
+                outcome = DecodedImage(uri, pixels.width, pixels.height, pixels.array, carried, sha256)
+            return outcome, time.perf_counter() - started
 
     def _next(self) -> WindowedValue | TaggedOutput:
         """The image that is ready first, in the window and at the time of its URI."""
@@ -166,21 +184,25 @@ class FetchAndDecode(beam.DoFn):
         return found
 
 
-def _decoders() -> int:
-    """Images to decode at once: one for each core of this process, two at least, so that a slow one has a neighbour."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(2, cores)
+def _unforeseen(
+    uri: str, stage: str, error: Exception, carried: Mapping[str, Any] | None, sha256: str | None = None
+) -> Failure:
+    if isinstance(error, UnforeseenError):  # it came up in another process
+        kind, text, trace = error.kind, error.text, error.trace
+    else:
+        kind, text, trace = type(error).__name__, str(error), unforeseen.trace_of(error)
+    return Failure(uri, stage, unforeseen.CODE, unforeseen.logged(uri, stage, kind, text, trace), carried, sha256)
 
 
 _MAKING = Lock()  # functools.cache alone lets two threads that come together make two
 
 
-def _shared_pool(work: str, threads: int) -> ThreadPoolExecutor:
-    """The threads of this process for that work: a Dataflow worker runs several bundles at a time in one."""
+def _shared_pool(threads: int) -> ThreadPoolExecutor:
+    """The threads of this process that fetch: a Dataflow worker runs several bundles at a time in one."""
     with _MAKING:
-        return _made_pool(work, threads)
+        return _made_pool(threads)
 
 
 @functools.cache
-def _made_pool(work: str, threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix=work)
+def _made_pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="load")

@@ -132,6 +132,8 @@ class CaptionOptions(PipelineOptions):
             _LOADING.fetch.seconds,
             "Seconds to fetch one image, all tries together, a day at most",
         )
+        limit("decode_deadline", float, _LOADING.decode_deadline, "Seconds to decode one image, a day at most")
+        limit("decode_memory", int, _LOADING.decode_memory, "Bytes that decoding one image may take beside its file")
         limit("shard_records", int, _SHARDS.records, "Records in one output file at most")
         limit("shard_seconds", float, _SHARDS.seconds, "Seconds after which an output file is closed")
         limits.add_argument(
@@ -158,11 +160,17 @@ class CaptionOptions(PipelineOptions):
 
     def to_loading(self) -> Loading:
         """How images are loaded; raises ``OptionError``."""
-        self.check_positive("fetch_threads", "max_bytes", "max_pixels", "fetch_deadline")
-        if self.fetch_deadline > _LONGEST_DEADLINE:
-            raise OptionError(f"--fetch_deadline {self.fetch_deadline}: choose {_LONGEST_DEADLINE}, a day, at most.")
+        self.check_positive(
+            "fetch_threads", "max_bytes", "max_pixels", "fetch_deadline", "decode_deadline", "decode_memory"
+        )
+        for name in ("fetch_deadline", "decode_deadline"):
+            value = getattr(self, name)
+            if value > _LONGEST_DEADLINE:
+                raise OptionError(f"--{name} {value}: choose {_LONGEST_DEADLINE}, a day, at most.")
         fetch = FetchLimits(self.max_bytes, self.fetch_deadline, self.allow_https)
-        return Loading(self.fetch_threads, fetch, self.max_pixels, self.accept_truncated)
+        return Loading(
+            self.fetch_threads, fetch, self.max_pixels, self.accept_truncated, self.decode_deadline, self.decode_memory
+        )
 
     def to_shard_limits(self) -> ShardLimits:
         """When output files are closed; raises ``OptionError``."""

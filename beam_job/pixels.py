@@ -54,7 +54,8 @@ ERRORS = {
     "empty": "The file holds no bytes.",
     "not_an_image": "The content is of no image format that we know.",
     "unsupported_format": "An image, but of a format that is not read here (HEIC: install pillow-heif).",
-    "too_many_pixels": "Width x height is over the limit, or the pixels do not fit into memory.",
+    "too_many_pixels": "Width x height is over the limit.",
+    "out_of_memory": "Decoding it takes more memory than --decode_memory, or than there is.",
     "truncated": "The file ends before the image does.",
     "corrupt": "An image format that is read here, but damaged, or a rare variant that Pillow cannot read.",
 }
@@ -220,8 +221,10 @@ def _check_scans(image: ImageFile.ImageFile, data: bytes) -> None:
 
 
 def _image_error(error: Exception, name: str | None, data: bytes) -> ImageError:
-    if isinstance(error, (MemoryError, Image.DecompressionBombError)):
-        return ImageError("too_many_pixels", f"The {name} does not fit into memory: {error}")
+    if isinstance(error, MemoryError):
+        return ImageError("out_of_memory", f"The {name} does not fit into memory.")
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageError("too_many_pixels", f"The {name} has too many pixels: {error}")
     text = str(error).strip() or type(error).__name__
     cut_webp = name == "WEBP" and len(data) < 8 + int.from_bytes(data[4:8], "little")
     if cut_webp or "truncated" in text.lower():

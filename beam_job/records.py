@@ -26,7 +26,8 @@ _DECIMALS = 4  # of scores in JSON: more than they mean, few enough to read
 class DecodedImage:
     """An image at model size: ``pixels`` uint8 [height, width, 3]; ``width`` and ``height`` are the source's own.
 
-    ``carried`` holds fields of the list that are to stand on its record, by name; ``earlier``, how it failed before.
+    ``carried`` holds fields of the list that are to stand on its record, by name; ``sha256`` is the file's, in hex;
+    ``earlier``, how it failed before.
     """
 
     uri: str
@@ -34,6 +35,7 @@ class DecodedImage:
     height: int
     pixels: np.ndarray
     carried: Mapping[str, Any] | None = None
+    sha256: str | None = None
     earlier: EarlierFailure | None = None
 
 

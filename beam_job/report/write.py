@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job import download, handler, pixels, rows
+from beam_job import decoders, download, handler, rows, unforeseen
 from beam_job.local_path import local_path
 from beam_job.records import FIELDS
 from beam_job.report.compare import compare as compare_runs
@@ -26,6 +26,13 @@ _FEW = 60  # images whose thumbnails may be larger
 _LONGEST = 2000  # characters of a text on the page
 _MOST_OPTIONS = 200
 _SIDES = (512, 256)  # of thumbnails in pixels: for few images, for many; the page stays under a few megabytes
+
+_ERRORS = {"list": rows.ERRORS, "fetch": download.ERRORS, "decode": decoders.ERRORS, "infer": handler.ERRORS}
+MEANINGS = {
+    **{f"{stage}/{code}": meaning for stage, errors in _ERRORS.items() for code, meaning in errors.items()},
+    **{f"{stage}/{unforeseen.CODE}": unforeseen.MEANING for stage in ("fetch", "decode", "infer")},
+}
+"""Every code that a failure can have, with its stage, and what it means."""
 
 # One entry of the gallery: an image with its record in each run, and whether it was chosen for its priority.
 Shown = tuple[list[dict[str, Any]], bool]
@@ -93,7 +100,7 @@ def _data(first: RunFolder, second: RunFolder | None, sample: Sample, allow_http
         "edges": bars,
         "changes": changes,
         "sample": {"seed": sample.seed, "of": shown_of, "chosen": sum(first for _, first in shown)},
-        "meanings": {**rows.ERRORS, **download.ERRORS, **pixels.ERRORS, **handler.ERRORS},
+        "meanings": MEANINGS,
         "items": _items(shown, allow_https),
     }
 

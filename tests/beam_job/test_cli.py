@@ -9,8 +9,9 @@ from collections import Counter
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_job.cli import main
+from beam_job.cli import _summary, main
 from beam_job.options import CaptionOptions, parse
+from beam_job.run import Run
 from tests.photos import SAMPLES, photos
 from tests.tiny_model import write_tiny_model
 
@@ -90,6 +91,20 @@ def test_a_length_beyond_the_models_own(capsys, tmp_path, model):
         capsys, "--images", SAMPLES[0], "--output", tmp_path / "out", "--model", model, "--max_length", "13"
     )
     assert "--max_length 13: the model was made for 12 tokens" in message
+
+
+def test_the_summary_names_faults_of_ours(tmp_path):
+    counts = {"input": 2, "failed": 2}
+    manifest = {
+        "counts": counts,
+        "seconds": 1,
+        "known_failures": 0,
+        "passed_over": 0,
+        "failures_by_code": {"decode/corrupt": 1, "fetch/unexpected": 1},
+    }
+    _, corrupt, unexpected = _summary(Run(str(tmp_path), "f", {}), manifest).splitlines()
+    assert corrupt.endswith("1 failed: decode/corrupt")
+    assert unexpected.endswith("1 failed: fetch/unexpected, a fault of ours: please report what was logged")
 
 
 def test_help_names_every_option(capsys):
@@ -204,4 +219,4 @@ def test_rows_that_could_not_be_read_are_not_tried_again(capsys, tmp_path, model
     assert main(["--uris", str(tmp_path / "list.csv"), *argv]) == 0
     assert "2 images: 0 captioned, 2 failed, 0 skipped, 0 duplicates" in capsys.readouterr().err
     assert main(["--uris", f"{tmp_path}/out/run=*/failures-*.jsonl", *argv]) == 0
-    assert "1 images: 0 captioned, 1 failed, 0 skipped, 0 duplicates" in capsys.readouterr().err
+    assert "1 images: 0 captioned, 1 failed (1 known), 0 skipped, 0 duplicates" in capsys.readouterr().err

@@ -157,7 +157,7 @@ def test_threads_that_come_together_share_a_fetcher_and_the_pool(monkeypatch):
     limits = FetchLimits(seconds=12.34)  # no other test's
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(lambda _: shared_fetcher(limits, 1234), range(8)))) == 1
-        assert len(set(pool.map(lambda _: _shared_pool("load", 1234), range(8)))) == 1
+        assert len(set(pool.map(lambda _: _shared_pool(1234), range(8)))) == 1
 
 
 @pytest.mark.parametrize("uri", ["gs://bucket", "gs://bucket/", "gs:///name", "", "a\0b", "file://host/a.jpg"])

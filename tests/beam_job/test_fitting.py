@@ -22,11 +22,12 @@ PIXELS = np.zeros([16, 16, 3], np.uint8)
 class Device:
     """Has room for so many images; makes captioners, and writes down what they were asked for."""
 
-    def __init__(self, room, error=None, poison=(), lost=False):
+    def __init__(self, room, error=None, poison=(), lost=False, poison_error=None):
         self.room = room
         self.lost = lost
         self.error = error or tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
         self.poison = poison
+        self.poison_error = poison_error
         self.made, self.asked = [], []
 
     def make(self, batch_size):
@@ -51,12 +52,12 @@ class StandIn:
         if self.batch_size > self.owner.room:
             raise self.owner.error
         if set(uris) & set(self.owner.poison):
-            raise ValueError("poison")
+            raise self.owner.poison_error
         return [[Caption(uri, [], -1.0, -1.0, True)] for uri in uris]
 
 
 def images(*names):
-    return [DecodedImage(name, 1, 1, PIXELS) for name in names]
+    return [DecodedImage(name, 1, 1, PIXELS, sha256=f"digest of {name}") for name in names]
 
 
 def test_the_size_that_works_is_found_and_kept():
@@ -210,13 +211,28 @@ def test_an_image_without_a_caption_costs_itself_alone(tmp_path, monkeypatch, de
     assert [record.to_json() for record in found] == expected
 
 
-def test_one_poisonous_image_takes_no_neighbour_with_it():
+@pytest.mark.parametrize(
+    ("poison", "code", "message", "logged"),
+    [
+        (
+            tf.errors.InvalidArgumentError(None, None, "bad"),
+            "inference_failed",
+            "InvalidArgumentError: bad",
+            "No caption",
+        ),
+        (KeyError("a fault"), "unexpected", "KeyError: 'a fault'", "raise self.owner.poison_error"),
+    ],
+)
+def test_one_poisonous_image_takes_no_neighbour_with_it(caplog, poison, code, message, logged):
     handler = CaptionHandler(None, "f", Decoding(), 8)
-    device = Device(room=8, poison=["d"])
+    device = Device(room=8, poison=["d"], poison_error=poison)
     found = handler.run_inference(images(*"abcdefgh"), FittingCaptioner(device.make, 8))
     assert [record.uri for record in found] == list("abcdefgh")
     (failure,) = (record for record in found if isinstance(record, Failure))
-    assert (failure.uri, failure.error, failure.message) == ("d", "inference_failed", "ValueError: poison")
+    assert (failure.uri, failure.stage, failure.error) == ("d", "infer", code)
+    assert (failure.message, failure.sha256) == (message, "digest of d")
+    assert len(caplog.records) == 1
+    assert logged in caplog.text
     assert device.made == [8]  # memory was not the matter
 
 

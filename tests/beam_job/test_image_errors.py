@@ -194,7 +194,7 @@ def test_running_out_of_memory_is_a_failure_of_the_image(monkeypatch: pytest.Mon
         raise MemoryError
 
     monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", no_memory)
-    assert code_of(KINDS["png-rgb"].data) == "too_many_pixels"
+    assert code_of(KINDS["png-rgb"].data) == "out_of_memory"
 
 
 # Files broken at random

@@ -1,6 +1,8 @@
 """Fetching and decoding ahead of the model: what comes out for any file, in which order, and what is counted."""
 
+import hashlib
 import random
+import sys
 import time
 
 import apache_beam as beam
@@ -8,11 +10,14 @@ import pytest
 from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.testing.util import assert_that, equal_to
 
-from beam_job import download, pixels
-from beam_job.fetch import FetchLimits
+from beam_job import decoders, download, images, unforeseen
+from beam_job.decoders import Decoders, DecodersError
+from beam_job.fetch import CredentialsError, Fetcher, FetchLimits
 from beam_job.images import FAILURES, FetchAndDecode, Loading
 from beam_job.metrics import METRICS
 from beam_job.records import DecodedImage, Failure
+from tests import decoder_stand_in
+from tests.decoder_stand_in import FINE
 from tests.images import bomb, heic, kinds
 from tests.mutations import mutated
 from tests.photos import photos
@@ -92,6 +97,82 @@ def test_limits_reach_the_decoder(tmp_path):
     assert codes(Loading(fetch=FetchLimits(max_bytes=100))) == {"too_large"}
 
 
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Decoders that do with a file what it says; their processes end with the test's."""
+    made = Decoders(2, (sys.executable, decoder_stand_in.__file__))
+    monkeypatch.setattr(images, "shared_decoders", lambda: made)
+    monkeypatch.setattr(unforeseen, "_logged", set())
+
+
+def test_what_a_file_does_to_its_decoder_costs_that_file_alone(caplog, stand_in, tmp_path):
+    says = {"crash": b"crash", "greedy": b"take 300000000", "fault": b"fault"}
+    says |= {"another": b"fault", **{f"good-{number}": FINE for number in range(20)}}
+    for name, data in says.items():
+        (tmp_path / name).write_bytes(data)
+    loading = Loading(threads=4, decode_memory=200_000_000)
+    found = {
+        outcome.uri.rpartition("/")[2]: outcome for outcome in load([str(tmp_path / name) for name in says], loading)
+    }
+    assert set(found) == set(says)
+    failures = {name: outcome.error for name, outcome in found.items() if isinstance(outcome, Failure)}
+    assert failures == {
+        "crash": "crashed",
+        "greedy": "out_of_memory",
+        "fault": "unexpected",
+        "another": "unexpected",
+    }
+    for name in failures:
+        assert found[name].stage == "decode"
+        assert found[name].sha256 == hashlib.sha256(says[name]).hexdigest()
+    assert found["good-0"].sha256 == hashlib.sha256(FINE).hexdigest()
+    assert found["fault"].message == "KeyError: 'nobody foresaw this'"
+    (logged,) = caplog.records  # once for both
+    assert 'raise KeyError("nobody foresaw this")' in logged.getMessage()
+
+
+def test_the_deadline_reaches_the_decoder(stand_in, tmp_path):
+    (tmp_path / "slow").write_bytes(f"wait {tmp_path}/lock".encode())
+    (failure,) = load([f"{tmp_path}/slow"], Loading(decode_deadline=0.2))
+    assert (failure.stage, failure.error) == ("decode", "deadline_exceeded")
+    assert "more than 0.2 s" in failure.message
+
+
+def test_what_nobody_foresaw_in_fetching_costs_one_image(caplog, monkeypatch, stand_in, tmp_path):
+    fetch = Fetcher.fetch
+
+    def faulty(self, uri, effort=None):
+        if "bad" in uri:
+            raise RuntimeError("over\x00 " + "and over " * 1000)
+        return fetch(self, uri, effort)
+
+    monkeypatch.setattr(Fetcher, "fetch", faulty)
+    (tmp_path / "good").write_bytes(FINE)
+    bad, good = sorted(load([f"{tmp_path}/bad?secret", f"{tmp_path}/good"]), key=lambda outcome: outcome.uri)
+    assert (good.uri, good.width) == (f"{tmp_path}/good", 2)
+    assert (bad.stage, bad.error, bad.sha256) == ("fetch", "unexpected", None)
+    assert bad.message.startswith("RuntimeError: over\\x00 and over")
+    assert len(bad.message) < 400
+    assert "in faulty" in caplog.text
+    assert "secret" not in caplog.text
+    assert len(caplog.text) < 8_000
+
+
+def test_what_is_about_the_job_ends_it(monkeypatch, tmp_path):
+    (tmp_path / "good").write_bytes(FINE)
+    broken = Decoders(2, ("/no/such/program",))
+    monkeypatch.setattr(images, "shared_decoders", lambda: broken)
+    with pytest.raises(DecodersError, match=r"No process for decoding images can be started: .*/no/such/program"):
+        load([f"{tmp_path}/good"])
+
+    def refused(*_):
+        raise CredentialsError("they do not work")
+
+    monkeypatch.setattr(Fetcher, "fetch", refused)
+    with pytest.raises(CredentialsError):
+        load([f"{tmp_path}/good"])
+
+
 def test_what_is_counted(tmp_path):
     made = [str(path) for path in photos(tmp_path, 5)]
     (tmp_path / "empty.jpg").write_bytes(b"")
@@ -123,7 +204,7 @@ def test_mutated_files_give_an_image_or_a_documented_failure_each(tmp_path, coun
     assert time.monotonic() - started < 0.2 * count  # seconds: none hangs
     assert sorted(outcome.uri for outcome in found) == sorted(uris)
     failures = [outcome for outcome in found if isinstance(outcome, Failure)]
-    assert {failure.error for failure in failures} <= {*pixels.ERRORS, *download.ERRORS}
+    assert {failure.error for failure in failures} <= {*decoders.ERRORS, *download.ERRORS}
     assert all(failure.stage == "decode" and failure.message for failure in failures)
     assert all(image.pixels.shape == (16, 16, 3) for image in found if isinstance(image, DecodedImage))
     assert 0.1 < len(failures) / count < 0.95

@@ -175,6 +175,8 @@ def test_fields_are_carried_to_captions_and_failures(tmp_path, capsys):
         (["--fetch_deadline", "nan"], "--fetch_deadline nan: choose a number above 0"),
         (["--max_bytes", "0"], "--max_bytes 0: choose 1 or more"),
         (["--max_pixels", "0"], "--max_pixels 0: choose 1 or more"),
+        (["--decode_deadline", "nan"], "--decode_deadline nan: choose a number above 0"),
+        (["--decode_memory", "0"], "--decode_memory 0: choose 1 or more"),
     ],
 )
 def test_options_that_make_no_sense(tmp_path, capsys, argv, message):

@@ -137,7 +137,7 @@ function drawFailures() {
     }
     fill(section, el("div", { class: "failures" }, run.failures.map(({ code, count, examples }) =>
       el("details", {},
-        el("summary", {}, badge(index), el("strong", { class: "count" }, number(count)), outside(code, { class: "code" }), el("span", { class: "dim" }, DATA.meanings[code.split("/").pop()] || "")),
+        el("summary", {}, badge(index), el("strong", { class: "count" }, number(count)), outside(code, { class: "code" }), el("span", { class: "dim" }, DATA.meanings[code] || "")),
         el("ul", {}, examples.map(({ uri, message }) => el("li", {}, outside(uri, { class: "path" }), el("br"), outside(message, { class: "dim" })))),
         count > examples.length && el("p", { class: "dim" }, `and ${number(count - examples.length)} more in the run's failures-*.jsonl`)))));
     fill(section, el("p", { class: "dim" }, "Running the same command again tries these images again."));

@@ -1,0 +1,50 @@
+"""A decoder process for tests: a file says in words what becomes of it."""
+
+import ctypes
+import fcntl
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+
+from beam_job.decoder_process import serve
+from beam_job.pixels import ImageError, Pixels
+
+FINE = b"fine"
+
+
+def decode(data, height, width, **_):
+    what, _, rest = data.decode().partition(" ")
+    if what == "wait":  # for ever; the lock tells others that it has begun, and when the process is gone
+        lock = open(rest, "a")  # noqa: SIM115
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("begun\n")
+        lock.flush()
+        while True:
+            signal.pause()
+    if what == "killed":
+        os.kill(os.getpid(), int(rest))
+    if what == "crash":
+        ctypes.string_at(0)
+    if what == "exit":
+        os._exit(int(rest))
+    if what == "once" and not os.path.exists(rest):
+        Path(rest).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "take":  # so many bytes
+        np.ones(int(rest), np.uint8)
+    if what == "broken-for-memory":
+        try:
+            np.ones(1 << 40, np.uint8)
+        except MemoryError as error:
+            raise ImageError("corrupt", "Pillow says that of libraries which find no memory.") from error
+    if what == "fault":
+        raise KeyError("nobody foresaw this")
+    if what == "print":
+        os.write(1, b'{"number": 1}\n')
+    return Pixels(np.full((height, width, 3), len(data), np.uint8), 2, 1)
+
+
+if __name__ == "__main__":
+    serve(decode)
