@@ -1,8 +1,9 @@
 # syntax=docker/dockerfile:1
 # One image for a job's launcher and its workers: what a worker runs is what the launcher checked.
-#   gpu: CUDA and cuDNN come as NVIDIA's Python wheels, in the versions that this TensorFlow was built for; the driver
-#        is Dataflow's, which mounts it under /usr/local/nvidia.
+#   gpu: CUDA and cuDNN come as NVIDIA's Python wheels, in versions that this TensorFlow takes; the driver is Dataflow's,
+#        which mounts it under /usr/local/nvidia.
 #   cpu: the same without CUDA.
+# Everything that is installed has its exact version and digest in image/requirements*.txt; image/lock.py writes them.
 
 # These three equal the launcher's; tests/test_container.py compares them, run_dataflow.sh checks them before a job.
 ARG PYTHON_VERSION=3.11
@@ -11,9 +12,10 @@ ARG TENSORFLOW_VERSION=2.21.0
 ARG VARIANT=gpu
 
 FROM apache/beam_python${PYTHON_VERSION}_sdk:${BEAM_VERSION} AS beam
-FROM gcr.io/dataflow-templates-base/python311-template-launcher-base:flex_templates_base_image_release_20240628_RC00 AS launcher
+# flex_templates_base_image_release_20260720_RC00, by its digest.
+FROM gcr.io/dataflow-templates-base/python311-template-launcher-base@sha256:35e7280471e19e0dfa4399944978569f5f4adee51d6d10191d613295cae8b75d AS launcher
 
-FROM python:3.11.13-slim-bookworm AS common
+FROM python:3.11.15-slim-bookworm@sha256:d29f48a31a8b408ed19272ca1e7b10ebae13b240a27e862d3d4217c528e2e0c3 AS common
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -24,16 +26,15 @@ ENV PIP_NO_CACHE_DIR=1 \
 COPY --from=beam /opt/apache/beam /opt/apache/beam
 COPY --from=launcher /opt/google/dataflow/python_template_launcher /opt/google/dataflow/python_template_launcher
 
-# The large layers, which change with the versions alone.
+# The large layers, which change with the versions alone. One package comes as source: it is built with the tools of the
+# base image, whose versions are fixed as well.
 FROM common AS libraries-cpu
-ARG BEAM_VERSION
-ARG TENSORFLOW_VERSION
-RUN pip install "apache-beam[gcp]==${BEAM_VERSION}" "tensorflow==${TENSORFLOW_VERSION}"
+COPY image/requirements.txt /requirements/
+RUN pip install --require-hashes --no-deps --no-build-isolation -r /requirements/requirements.txt
 
-FROM common AS libraries-gpu
-ARG BEAM_VERSION
-ARG TENSORFLOW_VERSION
-RUN pip install "apache-beam[gcp]==${BEAM_VERSION}" "tensorflow[and-cuda]==${TENSORFLOW_VERSION}"
+FROM libraries-cpu AS libraries-gpu
+COPY image/requirements-cuda.txt /requirements/
+RUN pip install --require-hashes --no-deps -r /requirements/requirements-cuda.txt
 ENV PATH=/usr/local/nvidia/bin:${PATH} \
     LD_LIBRARY_PATH=/usr/local/nvidia/lib64
 
@@ -46,8 +47,8 @@ WORKDIR /template
 COPY setup.py pyproject.toml README.md LICENSE ./
 COPY beam_job beam_job
 COPY train train
-# The package brings its default model. What it asks for must not have moved the versions above.
-RUN pip install --no-cache-dir . \
+# The package brings its default model. What it asks for must be there already.
+RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
     && pip check \
     && python -c "import platform, sys; from importlib.metadata import version; \
 found = (platform.python_version().rsplit('.', 1)[0], version('apache-beam'), version('tensorflow')); \

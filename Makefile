@@ -9,6 +9,8 @@ export IMAGES OUTPUT # read by the shell rather than pasted into commands, so th
 
 VENV := .venv
 BIN := $(VENV)/bin
+# The versions that the tests ran with, which are the image's, too.
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint $(VENV)/constraints.txt --editable
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -53,11 +55,12 @@ $(VENV)/made:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/installed: $(VENV)/made setup.py
+$(VENV)/installed: $(VENV)/made setup.py image/requirements.txt
 	@echo "Installing Beam and TensorFlow into $(VENV): some minutes, once."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@sed 's/ --hash.*//' image/requirements.txt >$(VENV)/constraints.txt
+	@$(INSTALL) .
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(INSTALL) '.[test]'
 	@touch $@

@@ -1,12 +1,19 @@
 """What can be said of the image and the template without building them: versions, files and names agree."""
 
 import re
+import runpy
+import shutil
 import subprocess
 import sys
+import sysconfig
+from importlib import metadata
 from importlib.metadata import version
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from beam_job import template
 from beam_job.dataflow import OWN_IMAGE
@@ -35,10 +42,93 @@ def test_the_image_has_the_python_that_the_tests_run_with():
     assert argument("PYTHON_VERSION") == f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
+def locked(name):
+    """Package -> version, of a file of requirements."""
+    lines = (CHECKOUT / "image" / name).read_text().splitlines()
+    assert "python image/lock.py" in lines[0]
+    found = [re.fullmatch(r"(\S+)==(\S+) --hash=sha256:[0-9a-f]{64}", line) for line in lines[1:]]
+    return {canonicalize_name(line[1]): line[2] for line in found}
+
+
+def needed(requirement, extra="", seen=None):
+    """The packages that a requirement asks for here, by the metadata of what is installed."""
+    seen = set() if seen is None else seen
+    name = canonicalize_name(requirement.name)
+    if (name, extra) not in seen:
+        seen.add((name, extra))
+        for line in metadata.requires(name) or []:
+            below = Requirement(line)
+            if below.marker is None or below.marker.evaluate({"extra": extra}):
+                for wanted in ("", *below.extras):
+                    needed(below, wanted, seen)
+    return {name for name, _ in seen}
+
+
+def install_requires():
+    """What setup.py asks for, without its extras."""
+    asked = {}
+    with mock.patch("setuptools.setup", lambda **arguments: asked.update(arguments)):
+        runpy.run_path(str(CHECKOUT / "setup.py"))
+    return [Requirement(line) for line in asked["install_requires"]]
+
+
+REFERENCE = sys.version_info[:2] == (3, 11) and sysconfig.get_platform() == "linux-x86_64"
+
+
+@pytest.mark.skipif(not REFERENCE, reason="the image has Python 3.11 on x86-64 Linux")
+def test_the_image_installs_what_the_tests_run_with():
+    """Everything that is needed, and nothing else, in the versions of this environment."""
+    found = locked("requirements.txt")
+    wanted = {name for asked in install_requires() for extra in ("", *asked.extras) for name in needed(asked, extra)}
+    here = {name: metadata.version(name) for name in wanted}
+    for own in ("setuptools", "wheel"):  # of the tools that build packages, the environment's own may be older
+        assert found.pop(own, None), f"{own} is needed to install the package"
+        here.pop(own, None)
+    assert found == here, "run `python image/lock.py`"
+
+
+def test_cudas_libraries_are_those_that_tensorflow_asks_for():
+    found = locked("requirements-cuda.txt")
+    asked = [Requirement(line) for line in metadata.requires("tensorflow")]
+    asked = [line for line in asked if line.marker and line.marker.evaluate({"extra": "and-cuda"})]
+    asked = {canonicalize_name(line.name): line.specifier for line in asked if line.name.startswith("nvidia-")}
+    assert asked
+    assert asked.keys() <= found.keys()
+    assert all(asked[name].contains(found[name]) for name in asked)
+
+
+def test_nothing_is_installed_without_its_version_and_digest():
+    installs = [line for line in INSTRUCTIONS if "pip install" in line]
+    assert len(installs) == 3
+    for line in installs:
+        assert "--no-deps" in line
+        assert "--require-hashes" in line or "--no-build-isolation ." in line
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REFERENCE, reason="the image has Python 3.11 on x86-64 Linux")
+def test_the_requirements_install_and_are_all_that_is_needed(tmp_path):
+    """The Dockerfile's commands without CUDA, in a fresh environment, with the base image's setuptools and wheel."""
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    pip = [python, "-m", "pip", "--quiet"]
+    subprocess.run([*pip, "install", "setuptools==79.0.1", "wheel==0.45.1"], check=True)
+    exact = ["--require-hashes", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "install", *exact, "-r", CHECKOUT / "image" / "requirements.txt"], check=True)
+    copy = tmp_path / "checkout"
+    copy.mkdir()
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(CHECKOUT / name, copy)
+    for name in ("beam_job", "train"):
+        shutil.copytree(CHECKOUT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run([*pip, "install", "--no-deps", "--no-build-isolation", copy], check=True)
+    subprocess.run([*pip, "check"], check=True)
+
+
 def test_one_python_everywhere():
     python = argument("PYTHON_VERSION")
     assert f"FROM python:{python}." in DOCKERFILE
-    assert f"/python{python.replace('.', '')}-template-launcher-base:" in DOCKERFILE
+    assert f"/python{python.replace('.', '')}-template-launcher-base@" in DOCKERFILE
 
 
 def test_bases_are_pinned():
@@ -46,8 +136,8 @@ def test_bases_are_pinned():
     for line in INSTRUCTIONS:
         if line.startswith("FROM "):
             _, base, _, stage = line.split()
-            assert base in stages or "VARIANT" in base or re.search(r":[^:]*[0-9{]", base), f"{base} is not pinned"
-            assert "latest" not in base
+            by_digest = re.search(r"@sha256:[0-9a-f]{64}$", base)
+            assert base in stages or "VARIANT" in base or by_digest or base.endswith(":${BEAM_VERSION}"), base
             stages.add(stage)
     assert {"libraries-gpu", "libraries-cpu"} <= stages
 
