@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, SetupOption
 from beam_job import dataflow, devices, unforeseen
 from beam_job.console import console
 from beam_job.history import ReadEarlier
+from beam_job.invocation import program
 from beam_job.lists import check_list, copied_pipes, is_pipe
 from beam_job.local_path import local_path
 from beam_job.model_directory import DEFAULT_MODEL, open_model
@@ -120,7 +121,7 @@ def check_options(options: CaptionOptions) -> None:
         if options.report or options.print_captions:
             raise OptionError(
                 "--report and --print_captions: a Dataflow job is not waited for; when it has ended, write its report "
-                "with `python -m beam_job.report DIR`."
+                f"with `{program('beam_job.report')} DIR`."
             )
         dataflow.prepare(options)
     elif options.accelerator or options.share_gpu or options.flex_start:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from beam_job.invocation import pip_install
+
 # Images in a batch where none are asked for. A CPU gains nothing from more; a GPU needs them to be busy all over. Where
 # they do not fit, batches are halved.
 BATCH_SIZE = 32
@@ -42,7 +44,8 @@ def require_gpu() -> None:
         raise NoGpuError(
             "--require_gpu: TensorFlow sees no GPU here. Look at `nvidia-smi`: if it lists none, add a GPU and its "
             "driver (on Dataflow by --accelerator); if it lists one, install TensorFlow with its CUDA libraries, "
-            '`pip install "tensorflow[and-cuda]"`. To caption on the CPU, drop --require_gpu or pass --no_require_gpu.'
+            f"`{pip_install('tensorflow[and-cuda]')}`. To caption on the CPU, drop --require_gpu or pass "
+            "--no_require_gpu."
         )
 
 

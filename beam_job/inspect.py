@@ -13,6 +13,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job.invocation import program
 from beam_job.model_directory import DEFAULT_MODEL, OpenModel, open_model
 from beam_job.model_manifest import Manifest, ModelError, read_manifest
 from beam_job.vocabulary import SPECIAL
@@ -32,9 +33,9 @@ exit status: 0 the model is intact, 1 its files are not what its manifest says, 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints what a model directory is; returns 0, or 1 where it is torn, or 2 where there is no model."""
     parser = argparse.ArgumentParser(
-        prog="python -m beam_job.inspect",
+        prog=program("beam_job.inspect"),
         description="Says what a model directory is, and checks every file of it.",
-        epilog=_EXAMPLES,
+        epilog=_EXAMPLES.replace("python -m beam_job.inspect", program("beam_job.inspect")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

@@ -10,6 +10,7 @@ from beam_job.decoding import Decoding
 from beam_job.devices import BATCH_SIZE, GPU_BATCH_SIZE
 from beam_job.fetch import FetchLimits
 from beam_job.images import Loading
+from beam_job.invocation import program
 from beam_job.records import FIELDS
 from beam_job.rows import Fields
 from beam_job.shards import ShardLimits
@@ -197,7 +198,7 @@ def parse(argv: Sequence[str]) -> CaptionOptions:
     Beam itself drops what it does not know with a warning; a mistyped option must not start a job. A switch may be
     written ``--recaption=true`` or ``=false``, too: that is how a Flex Template passes it.
     """
-    parser = _Parser(prog="python -m beam_job", allow_abbrev=False, conflict_handler="resolve", add_help=False)
+    parser = _Parser(allow_abbrev=False, conflict_handler="resolve", add_help=False)
     for options in _subclasses(PipelineOptions):
         options._add_argparse_args(parser)  # noqa: SLF001
     argv = _plain_switches(argv, [action for action in parser._actions if action.nargs == 0])  # noqa: SLF001
@@ -252,11 +253,12 @@ def _plain_switches(argv: Sequence[str], switches: Sequence[argparse.Action]) ->
 
 def help_text() -> str:
     """What ``--help`` prints: the job's own options; Beam's are in its documentation."""
+    name = program("beam_job")
     parser = argparse.ArgumentParser(
-        prog="python -m beam_job",
-        usage="python -m beam_job (--images GLOB ... | --uris LIST ...) --output DIR [options] [Beam's own options]",
+        prog=name,
+        usage=f"{name} (--images GLOB ... | --uris LIST ...) --output DIR [options] [Beam's own options]",
         description="Captions images: reads URIs; writes captions, failures and a manifest that adds up.",
-        epilog=_EXAMPLES,
+        epilog=_EXAMPLES.replace("python -m beam_job", name),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
     )

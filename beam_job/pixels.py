@@ -32,6 +32,8 @@ from PIL import (  # importing a plug-in registers it; no other plug-in of Pillo
     WebPImagePlugin,  # noqa: F401
 )
 
+from beam_job.invocation import pip_install
+
 try:
     import pillow_heif
 except ImportError:
@@ -199,7 +201,8 @@ def _open(data: bytes) -> ImageFile.ImageFile:
     if "HEIF" not in Image.OPEN and data[4:8] == b"ftyp":
         brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
         if not _HEIC_BRANDS.isdisjoint(brands[i : i + 4] for i in range(0, len(brands), 4)):
-            raise ImageError("unsupported_format", "This is HEIC, which needs pillow-heif: `pip install pillow-heif`.")
+            install = pip_install("pillow-heif")
+            raise ImageError("unsupported_format", f"This is HEIC, which needs pillow-heif: `{install}`.")
     if failure is not None:
         try:
             raise failure

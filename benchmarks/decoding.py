@@ -2,8 +2,8 @@
 
 python -m benchmarks.decoding --captions dev.jsonl --plot docs/images/score-and-quality.svg
 
-Needs `pip install '.[evaluate,plot]'`. Prints a Markdown table. The plot is of the job's default decoding: CIDEr of the
-images, in ten groups by score.
+Needs `pip install -e '.[evaluate,plot]'`. Prints a Markdown table. The plot is of the job's default decoding: CIDEr of
+the images, in ten groups by score.
 """
 
 import argparse

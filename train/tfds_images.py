@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from threading import Lock
 from typing import Any, NamedTuple
 
+from beam_job.invocation import pip_install
 from train.errors import TrainError
 
 # Threads ask for neighbouring images slightly out of order. From further away, reading starts anew.
@@ -42,7 +43,8 @@ class TfdsSplit:
         try:
             import tensorflow_datasets as tfds
         except ImportError as error:
-            raise TfdsError(f"{self.name} needs TensorFlow Datasets: pip install '.[train]'.") from error
+            needed = pip_install("tensorflow-datasets", "importlib-resources")
+            raise TfdsError(f"{self.name} needs TensorFlow Datasets: `{needed}`.") from error
         self._tfds = tfds
         try:
             self._info = tfds.load(**self._arguments, with_info=True)[1]

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from beam_job.invocation import program
 from beam_job.report.run_records import ReportError
 from beam_job.report.write import REPORT, SAMPLE, write_report
 
@@ -17,9 +18,9 @@ _EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes a report and prints its path; returns 0, or 2 where there is nothing to report on."""
     parser = argparse.ArgumentParser(
-        prog="python -m beam_job.report",
+        prog=program("beam_job.report"),
         description="Writes one HTML page about a run: what was captioned, what failed, which captions to check.",
-        epilog=_EXAMPLES,
+        epilog=_EXAMPLES.replace("python -m beam_job.report", program("beam_job.report")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

@@ -139,4 +139,4 @@ def test_the_captions_survive_half_precision(model):
 
 def test_the_gpu_options_belong_together(capsys):
     assert main(["--images=x", "--output=y", "--share_gpu", "--runner=DirectRunner"]) == 2
-    assert "--accelerator and --share_gpu are for Dataflow" in capsys.readouterr().err
+    assert "--accelerator, --share_gpu and --flex_start are for Dataflow" in capsys.readouterr().err

@@ -1,0 +1,23 @@
+"""How these programs are started here, for help texts and hints that can be copied."""
+
+import shlex
+import sys
+from pathlib import Path
+
+SCRIPTS = {
+    "beam_job": "caption-images",
+    "beam_job.report": "caption-report",
+    "beam_job.inspect": "caption-inspect",
+    "train": "train-captioner",
+}
+
+
+def program(module: str) -> str:
+    """Starts a module's program: by its script where this process was started by one of them, else ``python -m``."""
+    started_by = Path(sys.argv[0]).name.removesuffix(".exe")
+    return SCRIPTS[module] if started_by in SCRIPTS.values() else f"python -m {module}"
+
+
+def pip_install(*packages: str) -> str:
+    """Installs packages where this program runs, from any folder."""
+    return shlex.join([sys.executable, "-m", "pip", "install", *packages])
