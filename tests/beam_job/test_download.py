@@ -383,6 +383,20 @@ def test_a_body_is_held_once(header):
         assert peak() < 1.2 * size
 
 
+def test_a_small_body_that_unpacks_to_very_much_takes_no_more_than_the_limit():
+    size = 50_000_000
+    bomb = gzip.compress(bytes(4 * size))
+    with sent(answer("Content-Encoding: gzip", body=bomb)) as server, traced() as peak:
+        with pytest.raises(FetchError, match="Unpacked it has more"):
+            get(server, max_bytes=size)
+        assert peak() < 1.2 * size
+
+
+def test_a_body_of_no_announced_length_is_bounded():
+    assert code(answer(), max_bytes=len(DATA) - 1) == "too_large"
+    assert code(answer(CHUNKED, body=b"5\r\nhello\r\n0\r\n\r\n"), max_bytes=4) == "too_large"
+
+
 # Names in the request
 
 

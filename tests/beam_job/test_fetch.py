@@ -261,13 +261,16 @@ def test_special_files_are_not_waited_for(monkeypatch, tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     assert code(Fetcher(FetchLimits()), f"{tmp_path}/pipe.jpg") == "not_found"
     assert code(Fetcher(FetchLimits()), "/dev/zero") == "not_found"
-    monkeypatch.setattr("beam_job.fetch.os.stat", lambda path: os.lstat(__file__))  # it was a file a moment ago
-    assert code(Fetcher(FetchLimits()), f"{tmp_path}/pipe.jpg") == "not_found"
+    regular = os.stat(__file__)
+    with monkeypatch.context() as patch:
+        patch.setattr("beam_job.fetch.os.stat", lambda *_, **__: regular)  # as it was a moment ago
+        found = code(Fetcher(FetchLimits()), f"{tmp_path}/pipe.jpg")
+    assert found == "not_found"
 
 
 def test_special_files_are_not_opened(monkeypatch, tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
-    monkeypatch.setattr("beam_job.fetch._open", None)  # cannot be called
+    monkeypatch.setattr("beam_job.fetch._open", lambda *_: pytest.fail("opened"))
     assert code(Fetcher(FetchLimits()), f"{tmp_path}/pipe.jpg") == "not_found"
 
 
