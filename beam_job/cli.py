@@ -15,6 +15,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, SetupOption
 
 from beam_job import dataflow, devices, unforeseen
 from beam_job.console import console
+from beam_job.globs import check_images
 from beam_job.history import ReadEarlier
 from beam_job.invocation import program
 from beam_job.lists import check_list, copied_pipes, is_pipe
@@ -26,7 +27,7 @@ from beam_job.progress import progress
 from beam_job.report import write_report
 from beam_job.run import MANIFEST, MaxFailures, Run, TooManyFailuresError
 from beam_job.shards import ShardLimits
-from beam_job.uris import ReadUris, check_images
+from beam_job.uris import ReadUris
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
@@ -103,7 +104,13 @@ def check_options(options: CaptionOptions) -> None:
 
     It reads no file and asks no cloud, so that a dry run can do it anywhere.
     """
-    for convert in (options.to_decoding, options.to_fields, options.to_loading, options.to_shard_limits):
+    for convert in (
+        options.to_decoding,
+        options.to_fields,
+        options.to_loading,
+        options.to_shard_limits,
+        options.to_leave_out,
+    ):
         convert()
     if options.batch_size is not None:
         options.check_positive("batch_size")
@@ -140,17 +147,18 @@ def check(options: CaptionOptions, at_end: ExitStack) -> Job:
     if options.require_gpu and _is_local(options):
         devices.require_gpu()
     model = open_model(options.model or DEFAULT_MODEL)
-    for glob in options.images:
-        check_images(glob)
+    leave_out = options.to_leave_out()
     copies = _copies(options, at_end)
     for glob in options.uris:
         check_list(glob, fields, copies)
+    for note in check_images(options.images, leave_out):
+        print(f"beam_job: {note}", file=sys.stderr)
     if options.batch_size is None:
         options.batch_size = _batch_size(options)
     run = Run(options.output, model.fingerprint, {**_asked(options), "decoding": asdict(decoding)})
     return Job(
         run,
-        ReadUris(options.images, options.uris, fields, copies),
+        ReadUris(options.images, options.uris, fields, copies, leave_out),
         ReadEarlier(run, options.recaption),
         CaptionImages(
             options.model,
@@ -175,9 +183,9 @@ def _copies(options: CaptionOptions, at_end: ExitStack) -> dict[str, str]:
 
 def _asked(options: CaptionOptions) -> dict[str, Any]:
     names = (
-        "images uris uri_field carry model batch_size fetch_threads recaption max_failures max_bytes max_pixels "
-        "fetch_deadline decode_deadline decode_memory accept_truncated allow_https shard_records shard_seconds "
-        "accelerator flex_start require_gpu full_precision"
+        "images exclude include_hidden uris uri_field carry model batch_size fetch_threads recaption max_failures "
+        "max_bytes max_pixels fetch_deadline decode_deadline decode_memory accept_truncated allow_https shard_records "
+        "shard_seconds accelerator flex_start require_gpu full_precision"
     )
     return {name: getattr(options, name) for name in names.split()}
 
@@ -241,6 +249,8 @@ def _summary(run: Run, manifest: dict[str, Any]) -> str:
     counts = manifest["counts"]
     notes = {"failed": f" ({manifest['known_failures']} known)"} if manifest["known_failures"] else {}
     found = ", ".join(f"{count} {name}{notes.get(name, '')}" for name, count in counts.items() if name != "input")
+    if manifest["left_out"]:
+        found += f", {manifest['left_out']} left out"
     lines = [f"{counts['input']} images: {found} in {manifest['seconds']} s. See {run.directory}."]
     for code, count in manifest["failures_by_code"].items():
         fault = ", a fault of ours: please report what was logged" if code.endswith(f"/{unforeseen.CODE}") else ""

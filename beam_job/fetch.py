@@ -112,13 +112,13 @@ class Fetcher:
         hint = " without --allow_https" if scheme == "https" else "; images come from gs://, file:// or a path"
         raise FetchError("scheme_not_allowed", f"{ascii(scheme[:20])[1:-1]}:// is not fetched{hint}.")
 
-    def objects(self, bucket: str, prefix: str) -> Iterator[str]:
-        """Names of the objects whose names start with ``prefix``, page by page; raises ``FetchError``."""
-        query = {"prefix": prefix, "fields": "items(name),nextPageToken", "maxResults": "5000"}
+    def objects(self, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
+        """Names, in their order, and sizes of the objects whose names start with ``prefix``; raises ``FetchError``."""
+        query = {"prefix": prefix, "fields": "items(name,size),nextPageToken", "maxResults": "5000"}
         while True:
             path = f"/storage/v1/b/{_quoted(bucket)}/o?{urlencode(query)}"
             page = json.loads(self._get(path, Effort(), max_bytes=_LISTING_BYTES))
-            yield from (item["name"] for item in page.get("items", []))
+            yield from ((item["name"], int(item["size"])) for item in page.get("items", []))
             if not page.get("nextPageToken"):
                 return
             query["pageToken"] = page["nextPageToken"]

@@ -22,6 +22,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_job.counters import TO_CAPTION, count
 from beam_job.decoding import Decoding
+from beam_job.quoting import shown
 from beam_job.records import EarlierFailure, Failure
 from beam_job.run import Run
 from beam_job.run_folder import (
@@ -34,7 +35,6 @@ from beam_job.run_folder import (
     is_text,
     open_run_folder,
     run_folders,
-    shown,
 )
 
 _DONE = True  # stands where listed URIs have the fields they carry, which are a dictionary or None

@@ -108,7 +108,8 @@ def _megabytes(model: str, manifest: Manifest) -> str:
     total = 0
     for name in manifest.files:
         try:
-            total += FileSystems.match([FileSystems.join(model, *name.split("/"))])[0].metadata_list[0].size_in_bytes
+            path = FileSystems.join(model, *name.split("/"))
+            total += FileSystems.get_filesystem(path).size(path)
         except Exception:  # a missing file is named by the check of the digests
             return "not all of them there"
     return f"{total / 1e6:.1f} MB"

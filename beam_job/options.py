@@ -1,6 +1,7 @@
 """The options of the job, in Beam's own style, and everything that is checked before work starts."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -11,6 +12,7 @@ from beam_job.devices import BATCH_SIZE, GPU_BATCH_SIZE
 from beam_job.fetch import FetchLimits
 from beam_job.images import Loading
 from beam_job.invocation import program
+from beam_job.left_out import LeaveOut, Rules
 from beam_job.records import FIELDS
 from beam_job.rows import Fields
 from beam_job.shards import ShardLimits
@@ -45,6 +47,20 @@ class CaptionOptions(PipelineOptions):
         job = parser.add_argument_group("captioning")
         job.add_argument(
             "--images", nargs="+", action="extend", default=[], metavar="GLOB", help="Image files, by globs."
+        )
+        job.add_argument(
+            "--exclude",
+            nargs="+",
+            action="extend",
+            default=[],
+            metavar="GLOB",
+            help="Leave out files and folders that --images would take: by their names ('*.tmp.jpg'), or, with a slash "
+            "in it, by their paths ('photos/raw/*', '**/raw/*.jpg').",
+        )
+        job.add_argument(
+            "--include_hidden",
+            action="store_true",
+            help="Take files and folders whose names start with a dot, which are left out otherwise.",
         )
         job.add_argument(
             "--uris",
@@ -158,6 +174,21 @@ class CaptionOptions(PipelineOptions):
             if name in FIELDS:
                 raise OptionError(f"--carry {name}: the records have a field of their own by that name; rename yours.")
         return Fields(self.uri_field, carry)
+
+    def to_leave_out(self) -> LeaveOut:
+        """What globs pass over; raises ``OptionError``."""
+        if self.exclude and not self.images:
+            raise OptionError("--exclude is for --images; what a list names is never left out.")
+        for glob in self.exclude:
+            if not glob.strip("/"):
+                raise OptionError(f"--exclude '{glob}': write a name, or a path.")
+        output = os.path.abspath(self.output) if self.output and "://" not in self.output else self.output
+        leave_out = LeaveOut(tuple(self.exclude), self.include_hidden, output)
+        try:
+            Rules(leave_out, root="")
+        except ValueError as error:
+            raise OptionError(f"--exclude: {error}.") from error
+        return leave_out
 
     def to_loading(self) -> Loading:
         """How images are loaded; raises ``OptionError``."""

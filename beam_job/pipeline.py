@@ -105,5 +105,6 @@ def build(
             passed_over=AsIter(earlier.passed_over),
             captions=AsIter(caption_files),
             failures=AsIter(failure_files),
+            left_out=AsIter(listed.left_out),
         )
     )

@@ -85,7 +85,10 @@ def _json_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None] | 
     row = json.loads(text)
     if not isinstance(row, dict):
         raise ValueError("this is no JSON object.")
-    if row.get("stage") == "list" and row.get("error") in list(ERRORS):  # what an earlier run could not read, either
+    if row.get("stage") == "list" and row.get("error") in (
+        "bad_row",
+        "cannot_list",
+    ):  # what an earlier run could not read, either
         return None
     if not isinstance(row.get(fields.uri), str):
         raise ValueError(

@@ -126,6 +126,7 @@ class Run:
         captions: Iterable[Shard],
         failures: Iterable[Shard],
         passed_over: Iterable[int] = (),
+        left_out: Iterable[int] = (),
     ) -> dict[str, Any]:
         """Closes the books: checks that the counts add up, writes the manifest, and deletes what it does not name.
 
@@ -134,6 +135,7 @@ class Run:
           compared: numbers of (duplicates, URIs that earlier runs have captioned).
           captions, failures: the shards of records that were written.
           passed_over: numbers of lines and files of earlier runs that could not be read.
+          left_out: numbers of files and folders that globs passed over; no part of the counts.
 
         Raises:
           UnbalancedError: input is not captioned + failed + skipped + duplicates; no manifest is written.
@@ -160,6 +162,7 @@ class Run:
             "finished": _iso(self.began.wall + timedelta(seconds=seconds)),
             "seconds": round(seconds, 1),
             "counts": counts,
+            "left_out": sum(left_out),
             "failures_by_code": dict(sorted(by_code.items())),
             "known_failures": known,
             "passed_over": sum(passed_over),

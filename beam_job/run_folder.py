@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job.quoting import shown
 from beam_job.run import MANIFEST, STARTED
 from beam_job.shards import files_in
 
@@ -28,7 +29,6 @@ _CHUNK_BYTES = 1 << 20
 _COUNTS = ("input", "captioned", "failed", "skipped", "duplicates")
 _DEPTH = 16  # of options within options
 _TEXT = 1000  # characters of a name, a time, a fingerprint
-_SHOWN = 100  # characters of what somebody else wrote, in a message
 
 
 class UnreadableError(ValueError):
@@ -160,13 +160,6 @@ def open_run_folder(directory: str) -> RunFolder:
         except UnreadableError as error:
             problems.append(f"{name} {error}.")
     raise UnreadableError(" ".join(problems) or f"there is neither {MANIFEST} nor {STARTED}.")
-
-
-def shown(value: object) -> str:
-    """What somebody else wrote, for a message: of bounded length, its control characters escaped."""
-    text = value if isinstance(value, str) else repr(value)
-    text = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text[:_SHOWN])
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _checked(about: Mapping[str, Any], *, finished: bool) -> dict[str, Any]:

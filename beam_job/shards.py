@@ -1,6 +1,8 @@
 """JSON-lines files of bounded size, each written whole or not at all."""
 
+import fnmatch
 import hashlib
+import logging
 import os
 import re
 import time
@@ -19,6 +21,9 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_job.counters import count
+from beam_job.quoting import shown
+
+_WILDCARD = re.compile(r"[*?[]")
 
 
 @dataclass(frozen=True)
@@ -88,16 +93,44 @@ class WriteShards(beam.DoFn):
 
 def delete_strays(directory: str, prefix: str, named: set[str]) -> None:
     """Deletes the files of bundles that were tried again: those of a run that ``named`` does not hold."""
-    found = files_in(directory, f"{prefix}-*")
-    strays = [path for path in found if FileSystems.split(path)[1] not in named]
-    if strays:
-        FileSystems.delete(strays)
+    strays = [path for path in files_in(directory, f"{prefix}-*") if FileSystems.split(path)[1] not in named]
+    if "://" not in directory:
+        for path in strays:
+            os.remove(path)
+    elif strays:  # Beam takes what it shall delete on gs:// for patterns; the unique part of a name makes them exact
+        FileSystems.delete([_WILDCARD.sub("?", path) if path.startswith("gs://") else path for path in strays])
 
 
 def files_in(directory: str, *pattern: str) -> list[str]:
-    """Paths of the files in ``directory``, taken as it is written, that match a pattern of one or more parts."""
-    literal = re.sub(r"([*?[])", r"[\1]", directory)
-    return sorted(found.path for found in FileSystems.match([FileSystems.join(literal, *pattern)])[0].metadata_list)
+    """Paths of the files in ``directory``, taken as it is written, that match a pattern of one or more names.
+
+    Raises ``OSError`` where ``directory`` cannot be read, and what other file systems raise.
+    """
+    if "://" in directory:
+        start = _WILDCARD.split(FileSystems.join(directory, *pattern))[0]
+        wanted = re.compile(re.escape(FileSystems.join(directory, "")) + "/".join(map(_regex, pattern)))
+        found = FileSystems.match([f"{start}**"])[0].metadata_list
+        return sorted(file.path for file in found if wanted.fullmatch(file.path))
+    paths = [directory] if os.path.isdir(directory) else []
+    for names in pattern:
+        paths = [os.path.join(path, name) for path in paths for name in fnmatch.filter(_listed(path, directory), names)]
+    return sorted(filter(os.path.isfile, paths))
+
+
+def _listed(path: str, directory: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except NotADirectoryError:
+        return []
+    except OSError as error:
+        if path == directory:
+            raise
+        logging.warning("Passed over: %s cannot be read (%s).", shown(path), error.strerror)
+        return []
+
+
+def _regex(names: str) -> str:
+    return re.escape(names).replace(r"\*", "[^/]*")
 
 
 def write_whole(path: str, data: bytes) -> None:

@@ -1,19 +1,19 @@
 """Where image URIs come from: globs over images, and lists of URIs."""
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import apache_beam as beam
-from apache_beam.io.filesystem import FileSystem
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_job.fetch import FetchLimits, shared_fetcher
+from beam_job.globs import CannotList, LeftOut, matches
+from beam_job.left_out import LeaveOut
 from beam_job.list_file import Piece
 from beam_job.lists import list_pieces
 from beam_job.metrics import count_failure
@@ -22,18 +22,26 @@ from beam_job.rows import BadRow, Fields, check_unicode, rows
 
 _BAD = "bad"
 _READ = "read"
-_GLOB_CHARACTERS = "*?["
+_LEFT_OUT = "left_out"
 
-# A URI with the fields it carries, or a row that holds none.
-_RowRead: TypeAlias = tuple[str, dict[str, Any] | None] | BadRow
+# A URI with the fields it carries, a row that holds none, or what a glob gives besides images.
+_RowRead: TypeAlias = tuple[str, dict[str, Any] | None] | BadRow | CannotList | LeftOut
 
 
 class Listed(NamedTuple):
-    """What was listed: ``uris`` with the fields they carry, ``bad`` rows, and the numbers of rows ``read``."""
+    """What was listed.
+
+    Attributes:
+      uris: with the fields they carry.
+      bad: rows without a URI, and folders that cannot be listed.
+      read: numbers of rows read, ``uris`` and ``bad`` together.
+      left_out: numbers of files and folders that globs pass over.
+    """
 
     uris: beam.PCollection[tuple[str, dict[str, Any] | None]]
     bad: beam.PCollection[Failure]
     read: beam.PCollection[int]
+    left_out: beam.PCollection[int]
 
 
 class ReadUris(beam.PTransform):
@@ -44,6 +52,7 @@ class ReadUris(beam.PTransform):
       lists: globs over list files, on any file system that Beam reads.
       fields: which columns or fields of the lists are read.
       copies: paths of the files that lists were copied to, by the lists' names.
+      leave_out: which images the globs pass over; none that a list holds.
     """
 
     def __init__(
@@ -52,20 +61,22 @@ class ReadUris(beam.PTransform):
         lists: Sequence[str],
         fields: Fields = Fields(),
         copies: Mapping[str, str] = {},
+        leave_out: LeaveOut = LeaveOut(),
     ) -> None:
         super().__init__()
         self._images = images
         self._lists = lists
         self._fields = fields
         self._copies = copies
+        self._leave_out = leave_out
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> Any:  # Listed, which Beam's type hints don't know
         def read(label: str, found: beam.PCollection, reader: "_Read") -> Any:
-            return found | label >> beam.ParDo(reader).with_outputs(_BAD, _READ, main="uris").with_output_types(
-                tuple[str, Any]
-            )
+            outputs = beam.ParDo(reader).with_outputs(_BAD, _READ, _LEFT_OUT, main="uris")
+            return found | label >> outputs.with_output_types(tuple[str, Any])
 
-        globbed = read("MatchImages", pbegin | "Globs" >> beam.Create(self._images), _Read(_rows_of_glob, self._fields))
+        rows_of_glob = partial(_rows_of_glob, leave_out=self._leave_out)
+        globbed = read("MatchImages", pbegin | "Globs" >> beam.Create(self._images), _Read(rows_of_glob, self._fields))
         listed = read(
             "ReadRows",
             pbegin
@@ -78,6 +89,7 @@ class ReadUris(beam.PTransform):
             (globbed.uris, listed.uris) | "Uris" >> beam.Flatten(),
             (globbed[_BAD], listed[_BAD]) | "BadRows" >> beam.Flatten(),
             (globbed[_READ], listed[_READ]) | "RowsRead" >> beam.Flatten(),
+            globbed[_LEFT_OUT],
         )
 
 
@@ -89,20 +101,25 @@ class _Read(beam.DoFn):
         self._fields = fields
 
     def start_bundle(self) -> None:
-        self._count = 0
+        self._count = self._left_out = 0
 
     def process(self, source: Any) -> Iterator[Any]:
         for row in self._rows_of(source, self._fields):
+            if isinstance(row, LeftOut):
+                self._left_out += 1
+                continue
             self._count += 1
-            if isinstance(row, BadRow):
-                failure = Failure(row.place, "list", "bad_row", row.message)
+            if isinstance(row, (BadRow, CannotList)):
+                code = "bad_row" if isinstance(row, BadRow) else "cannot_list"
+                failure = Failure(row.place, "list", code, row.message)
                 count_failure(failure)
                 yield TaggedOutput(_BAD, failure)
             else:
                 yield row
 
     def finish_bundle(self) -> Iterator[Any]:
-        yield TaggedOutput(_READ, WindowedValue(self._count, MIN_TIMESTAMP, (GlobalWindow(),)))
+        for tag, number in ((_READ, self._count), (_LEFT_OUT, self._left_out)):
+            yield TaggedOutput(tag, WindowedValue(number, MIN_TIMESTAMP, (GlobalWindow(),)))
 
 
 def _rows_of_piece(piece: Piece, fields: Fields) -> Iterator[_RowRead]:
@@ -111,43 +128,23 @@ def _rows_of_piece(piece: Piece, fields: Fields) -> Iterator[_RowRead]:
         yield row if isinstance(row, BadRow) else (absolute(row.uri), row.carried)
 
 
-def _rows_of_glob(glob: str, fields: Fields) -> Iterator[_RowRead]:
+def _rows_of_glob(glob: str, fields: Fields, leave_out: LeaveOut) -> Iterator[_RowRead]:
     carried = dict.fromkeys(fields.carry) if fields.carry else None
-    for path in match_images(glob):
-        try:
-            check_unicode(path)
-            yield path, carried
-        except ValueError as error:
-            yield BadRow(path.encode("utf-8", "backslashreplace").decode(), str(error))
+    for found in matches(glob, leave_out):
+        if isinstance(found, LeftOut):
+            yield found
+        elif isinstance(found, CannotList):
+            yield CannotList(_printable(found.place), found.message)
+        else:
+            try:
+                check_unicode(found)
+                yield found, carried
+            except ValueError as error:
+                yield BadRow(_printable(found), str(error))
 
 
-def match_images(glob: str) -> Iterator[str]:
-    """Paths of the images that a glob names. Objects of a bucket come page by page; a local folder is listed whole."""
-    if not glob.startswith("gs://"):
-        yield from (path for path, _ in _files(glob))
-        return
-    bucket, _, pattern = glob.removeprefix("gs://").partition("/")
-    prefix = pattern[: min((pattern.find(mark) for mark in _GLOB_CHARACTERS if mark in pattern), default=len(pattern))]
-    wanted = re.compile(FileSystem.translate_pattern(pattern))
-    for name in shared_fetcher(FetchLimits(), threads=1).objects(bucket, prefix):
-        if wanted.match(name):
-            yield f"gs://{bucket}/{name}"
-
-
-def check_images(glob: str) -> None:
-    """Raises ``ValueError`` where a glob names a folder, or no image."""
-    scheme, separator, _ = glob.partition("://")
-    if separator and scheme != "gs":
-        raise ValueError(f"--images {glob}: globs are on gs:// or local disks; list other images with --uris.")
-    if not separator and os.path.isdir(glob):
-        images, below = (os.path.join(glob, pattern) for pattern in ("*.jpg", "**.jpg"))
-        raise ValueError(f"--images {glob}: is a folder; write '{images}', or '{below}' for its subfolders, too.")
-    try:
-        if next(match_images(glob), None) is not None:
-            return
-    except Exception as error:  # file systems raise what they like
-        raise ValueError(f"--images {glob}: cannot be listed ({error}).") from error
-    raise ValueError(f"--images {glob}: no image matches.")
+def _printable(path: str) -> str:
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def absolute(uri: str) -> str:

@@ -4,9 +4,10 @@ with Storage() as storage:             # STORAGE_EMULATOR_HOST points at it
     storage.put("photos", "cat.jpg", data)
     storage.faults["cat.jpg"] = [503, "reset"]   # for the first requests; None would be a good answer
     ...
-    storage.requests["cat.jpg"]        # how often it was asked for
+    storage.requests["cat.jpg"]        # how often it was asked for; "photos/" stands for a bucket's listing
 """
 
+import json
 import os
 import socket
 import struct
@@ -16,7 +17,7 @@ from collections import Counter
 from contextlib import suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from apache_beam.internal.gcp import auth
 from gcp_storage_emulator.server import create_server
@@ -35,6 +36,7 @@ class Storage:
 
     def __init__(self):
         self.faults = {}
+        self.page_size = None  # objects in a page of a bucket's listing
         self.requests = Counter()
 
     def __enter__(self):
@@ -68,7 +70,8 @@ class Storage:
         self.ask("POST", "/storage/v1/b?project=p", f'{{"name": "{name}"}}'.encode(), "application/json")
 
     def put(self, bucket, name, data):
-        self.ask("POST", f"/upload/storage/v1/b/{bucket}/o?uploadType=media&name={name}", data, "image/jpeg")
+        path = f"/upload/storage/v1/b/{bucket}/o?uploadType=media&name={quote(name, safe='')}"
+        self.ask("POST", path, data, "image/jpeg")
 
     def ask(self, method, path, body, content_type):
         headers = {
@@ -100,8 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = None
-        if self.command == "GET" and "alt=media" in self.path:
-            name = unquote(self.path.partition("/o/")[2].partition("?")[0])
+        if self.command == "GET" and ("alt=media" in self.path or urlsplit(self.path).path.endswith("/o")):
+            bucket, _, name = map(unquote, urlsplit(self.path).path.rpartition("/b/")[2].partition("/o"))
+            name = name.removeprefix("/") or f"{bucket}/"
             faults = self.storage.faults.get(name, [])
             asked = self.storage.requests[name]
             self.storage.requests[name] += 1
@@ -116,6 +120,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.storage.pause(1 if fault == "slow" else 60)
         headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
         status, found, data = self.storage.forward(self.command, self.path, body, headers)
+        if self.command == "GET" and status == 200 and urlsplit(self.path).path.endswith("/o"):
+            data = self._page(json.loads(data))
         found = [(name, value) for name, value in found if name.lower() in ("x-goog-hash", "content-type", "location")]
         half = len(data) // 2
         if fault == "damaged":
@@ -133,6 +139,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(start)
         while drip and not self.storage.pause(0.01):
             self.wfile.write(drip)
+
+    def _page(self, listing):
+        """One page of a listing, in the order of the names, as the real one gives it."""
+        items = sorted(listing.get("items", []), key=lambda item: item["name"].encode())
+        begin = int(parse_qs(urlsplit(self.path).query).get("pageToken", ["0"])[0])
+        end = begin + (self.storage.page_size or len(items))
+        more = {"nextPageToken": str(end)} if end < len(items) else {}
+        return json.dumps({**listing, "items": items[begin:end], **more}).encode()
 
     def _answer(self, status, headers, data, send=None):
         self.send_response(status)

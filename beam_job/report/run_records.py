@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from beam_job.local_path import local_path
+from beam_job.quoting import shown
 from beam_job.records import FIELDS
 from beam_job.run_folder import (
     CAPTIONS,
@@ -18,7 +19,6 @@ from beam_job.run_folder import (
     is_shallow,
     open_run_folder,
     run_folders,
-    shown,
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job import decoders, download, handler, rows, unforeseen
+from beam_job import decoders, download, globs, handler, rows, unforeseen
 from beam_job.local_path import local_path
 from beam_job.records import FIELDS
 from beam_job.report.compare import compare as compare_runs
@@ -27,7 +27,8 @@ _LONGEST = 2000  # characters of a text on the page
 _MOST_OPTIONS = 200
 _SIDES = (512, 256)  # of thumbnails in pixels: for few images, for many; the page stays under a few megabytes
 
-_ERRORS = {"list": rows.ERRORS, "fetch": download.ERRORS, "decode": decoders.ERRORS, "infer": handler.ERRORS}
+_LISTING = rows.ERRORS | globs.ERRORS
+_ERRORS = {"list": _LISTING, "fetch": download.ERRORS, "decode": decoders.ERRORS, "infer": handler.ERRORS}
 MEANINGS = {
     **{f"{stage}/{code}": meaning for stage, errors in _ERRORS.items() for code, meaning in errors.items()},
     **{f"{stage}/{unforeseen.CODE}": unforeseen.MEANING for stage in ("fetch", "decode", "infer")},

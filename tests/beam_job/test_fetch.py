@@ -114,8 +114,11 @@ def test_listing_page_by_page(storage):
     for number in range(7):
         storage.put("listed", f"a/{number}.jpg", b"x")
     storage.put("listed", "b.jpg", b"x")
+    storage.page_size = 3
     found = list(Fetcher(FetchLimits()).objects("listed", "a/"))
-    assert found == [f"a/{number}.jpg" for number in range(7)]
+    storage.page_size = None
+    assert found == [(f"a/{number}.jpg", 1) for number in range(7)]
+    assert storage.requests["listed/"] == 3
 
 
 def test_many_threads_share_the_connections(storage):
