@@ -116,7 +116,7 @@ def _on_disk(glob: str, leave_out: LeaveOut) -> Iterator[Found]:
         # Links in the order of their paths: of two to one folder it is always the same that names its files.
         folder = folders.pop() if folders else heapq.heappop(linked)
         before = folder._replace(states=walked.get(folder.real, frozenset()))
-        walked[folder.real] = before.states | folder.states
+        walked[folder.real] = (before.states | folder.states) if before.states else folder.states
         folder = folder._replace(states=folder.states - before.states)
         if not folder.states:
             continue

@@ -180,6 +180,7 @@ class Patterns:
     """Several patterns, matched together: what several of them name is named once."""
 
     def __init__(self, patterns: Sequence[Sequence[Segment]]) -> None:
+        self._known: dict[States, States] = {}
         self._patterns = [pattern for pattern in patterns if pattern]
         self.start = self._closed({(number, 0) for number in range(len(self._patterns))})
 
@@ -221,7 +222,7 @@ class Patterns:
             while self._patterns[number][at] is ANY_FOLDERS:
                 at += 1
                 states.add((number, at))
-        return frozenset(states)
+        return self._known.setdefault(frozenset(states), frozenset(states))  # thousands of folders share a few
 
 
 def _prefix(pattern: Sequence[Segment]) -> str:

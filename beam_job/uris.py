@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
@@ -150,14 +149,3 @@ def _printable(path: str) -> str:
 def absolute(uri: str) -> str:
     """A local path from the root on: the same image has one name, and two images have two, wherever a run starts."""
     return uri if "://" in uri else os.path.abspath(uri)
-
-
-def _files(glob: str) -> Iterator[tuple[str, int]]:
-    """Paths and sizes in bytes of the files that a glob names."""
-    local = "://" not in glob
-    if local and os.path.isfile(glob):  # whatever characters its name holds
-        yield absolute(glob), os.path.getsize(glob)
-        return
-    # Beam lists nothing for a pattern without a folder.
-    for found in FileSystems.match([os.path.join(".", glob) if local else glob])[0].metadata_list:
-        yield absolute(found.path), found.size_in_bytes
