@@ -100,6 +100,7 @@ def test_the_summary_names_faults_of_ours(tmp_path):
         "seconds": 1,
         "known_failures": 0,
         "passed_over": 0,
+        "left_out": 0,
         "failures_by_code": {"decode/corrupt": 1, "fetch/unexpected": 1},
     }
     _, corrupt, unexpected = _summary(Run(str(tmp_path), "f", {}), manifest).splitlines()
