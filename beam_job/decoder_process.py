@@ -82,11 +82,15 @@ def _answer(
 
 
 def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Requests and answers. What a library prints must not get between the answers."""
+    """Requests and answers.
+
+    What a library prints, which may be a file's own words, must not get between the answers, nor onto a terminal. And
+    whoever reads the job's standard error must not wait for its end at this process.
+    """
     pipes = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 0)
-    os.dup2(nowhere, 1)
+    for taken in range(3):
+        os.dup2(nowhere, taken)
     return pipes
 
 

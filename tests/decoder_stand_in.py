@@ -43,6 +43,7 @@ def decode(data, height, width, **_):
         raise KeyError("nobody foresaw this")
     if what == "print":
         os.write(1, b'{"number": 1}\n')
+        os.write(2, b"the file's own words")
     return Pixels(np.full((height, width, 3), len(data), np.uint8), 2, 1)
 
 

@@ -170,8 +170,21 @@ def test_an_answer_that_no_decoder_gives_is_a_crash(made, tmp_path, answer):
     assert code(made(1, (sys.executable, "-c", program, f"{tmp_path}/answer")), b"") == "crashed"
 
 
-def test_what_a_library_prints_does_not_get_between_the_answers(made):
+def test_what_a_library_prints_goes_nowhere(made, capfd):
     assert ask(made(), b"print").array.max() == len(b"print")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_nobody_waits_at_a_decoder_for_the_end_of_standard_error(tmp_path):
+    program = (
+        "import os, sys; from beam_job.decoders import Decoders; turn = Decoders(1).turn(); "
+        "decoder = turn.__enter__(); decoder._ready(); os.close(2); sys.stdin.read()"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdin=pipe, stderr=pipe) as process:
+        assert process.stderr.read() == b""  # returns when nobody holds it any longer, and the program still runs
+        assert process.poll() is None
+        process.stdin.close()
 
 
 def test_an_exception_that_nobody_foresaw_comes_with_its_traceback(made):
