@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
+from beam_job.decoders import shared_decoders
 from beam_job.download import FetchError
 from beam_job.fetch import Fetcher, FetchLimits
-from beam_job.pixels import ImageError, decode
+from beam_job.pixels import MAX_PIXELS, ImageError
 
 _THREADS = 8
-_SECONDS = 10.0  # to fetch a picture: the page is not worth more
+_SECONDS = 10.0  # to fetch a picture, and to decode it: the page is not worth more
+_MEMORY = 2 << 30  # bytes to decode one
 _QUALITY = 62  # of WebP: a few kilobytes a picture
 
 
@@ -30,13 +32,18 @@ def thumbnails(
       For each image, in order, a data URI and "", or None and a sentence that says why there is none.
     """
     fetcher = Fetcher(FetchLimits(seconds=_SECONDS, allow_https=allow_https), _THREADS)
+    decoders = shared_decoders()
 
     def make(image: tuple[str, int, int]) -> tuple[str | None, str]:
         uri, width, height = image
         scale = min(1.0, longer_side / max(width, height, 1))
         size = max(round(height * scale), 1), max(round(width * scale), 1)
         try:
-            array = decode(fetcher.fetch(uri), *size).array
+            data = fetcher.fetch(uri)
+            with decoders.turn() as decoder:
+                array = decoder.decode(
+                    data, *size, max_pixels=MAX_PIXELS, accept_truncated=False, seconds=_SECONDS, memory=_MEMORY
+                ).array
         except (FetchError, ImageError) as error:
             return None, error.message
         except Exception as error:  # credentials that do not work, say: one picture less, and still a report

@@ -132,6 +132,18 @@ def test_a_picture_that_fails_in_an_unforeseen_way_costs_no_more_than_itself(tmp
     assert (item["image"], item["why"]) == (None, "It cannot be shown (RuntimeError).")
 
 
+def test_a_picture_takes_no_more_memory_than_its_limit(tmp_path, monkeypatch):
+    for name, size in (("small.png", (40, 30)), ("large.png", (4000, 3000))):
+        Image.new("RGB", size, "red").save(tmp_path / name)
+    monkeypatch.setattr("beam_job.report.thumbnails._MEMORY", 20_000_000)
+    write_run(tmp_path / "out", [caption_record(f"{tmp_path}/{name}.png", score=-1.0) for name in ("small", "large")])
+    items = data_of(write_report(str(tmp_path / "out")))["items"]
+    found = {Path(item["uri"]).stem: (item["image"] is not None, item["why"]) for item in items}
+    assert found["small"] == (True, "")
+    assert found["large"][0] is False
+    assert "memory" in found["large"][1]
+
+
 def test_only_who_writes_the_report_lets_it_ask_servers(tmp_path, monkeypatch, capsys):
     asked = []
 
