@@ -11,8 +11,10 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job.globs import CannotList, matches
+from beam_job.left_out import LeaveOut
 from beam_job.list_file import ListError, Piece, lines, pieces
-from beam_job.quoting import cut
+from beam_job.quoting import cut, shown
 from beam_job.rows import BadRow, Fields, Row, rows
 
 _CHECKED_BYTES = 4 << 20  # of a list, before the job starts
@@ -60,14 +62,26 @@ def _files(name: str, copies: Mapping[str, str]) -> Iterator[tuple[str, int]]:
     if name in copies:
         yield copies[name], os.path.getsize(copies[name])
         return
-    local = "://" not in name
-    if local and os.path.exists(name):  # whatever characters its name holds
+    if "://" not in name and os.path.exists(name):  # whatever characters its name holds
         yield _file(name)
-        return
-    # Beam lists nothing for a pattern without a folder.
-    (match,) = FileSystems.match([os.path.join(".", name) if local else name])
-    for found in sorted(match.metadata_list, key=lambda found: found.path):
-        yield _file(found.path) if local else (found.path, found.size_in_bytes)
+    elif "://" not in name or name.startswith("gs://"):
+        for path in sorted(_matches(name)):
+            yield _file(path) if "://" not in name else (path, FileSystems.get_filesystem(path).size(path))
+    else:
+        (match,) = FileSystems.match([name])
+        for found in sorted(match.metadata_list, key=lambda found: found.path):
+            yield found.path, found.size_in_bytes
+
+
+def _matches(glob: str) -> Iterator[str]:
+    """The paths that a glob names, by the rules for images, hidden ones among them; raises ``ListError``."""
+    for found in matches(glob, LeaveOut(include_hidden=True)):
+        if isinstance(found, CannotList):
+            raise ListError(f"{shown(found.place)}: {found.message}")
+        if isinstance(found, str):
+            yield found
+        elif not glob.startswith("gs://") and not os.path.isdir(found.path):
+            yield found.path  # a pipe or device, to be refused by name
 
 
 def _file(path: str) -> tuple[str, int]:

@@ -7,6 +7,7 @@ import pytest
 
 from beam_job.cli import main
 from beam_job.history import earlier_runs
+from beam_job.lists import list_pieces
 from beam_job.report.run_records import open_run
 from beam_job.run import Run
 from beam_job.shards import delete_strays, files_in, write_whole
@@ -50,6 +51,11 @@ def test_a_run_over_globs(tmp_path, monkeypatch, capsys):
         (f"{tmp_path}/photos/gone.jpg", "fetch", "not_found"),
     }
     assert (run / "report.html").exists()
+
+    # Lists are named by the same globs, in a folder with brackets, too.
+    assert [path for path, *_ in list_pieces(f"{output}/run=*/failures-*.{{jsonl,csv}}", {})] == [
+        str(path) for path in run.glob("failures-*")
+    ]
 
     # The same command goes on from there; a list of failures holds no folder, and names what a glob leaves out.
     (tmp_path / "list.jsonl").write_text(
