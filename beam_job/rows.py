@@ -74,6 +74,8 @@ def rows(piece: Piece, fields: Fields) -> Iterator[Row | BadRow]:
 
 
 def _text_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None]:
+    if "\0" in text:
+        raise ValueError("the row holds a zero byte; rows are separated by line ends (`find` without -print0).")
     if text in ("[", "]", "{", "}") or text.startswith(('{"', '["', "[{")):
         raise ValueError("this is JSON; a list of JSON objects, one a line, has a name that ends with .jsonl.")
     return text, dict.fromkeys(fields.carry) if fields.carry else None
@@ -163,7 +165,7 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "this is not text in UTF-8."
     if isinstance(error, json.JSONDecodeError):
-        return f"this is not valid JSON ({error.msg})."
+        return f"this is not valid JSON ({error.msg}); each row is one object on one line."
     if isinstance(error, RecursionError):
         return "this JSON is nested too deeply."
     return str(error)

@@ -14,7 +14,10 @@ from typing import NamedTuple
 from beam_job.list_file import ROW_BYTES, Line
 from beam_job.quoting import quoted
 
-_CELL_LINES = 1000  # of one cell; bounds the time that a mark without a partner costs
+_CELL_LINES = 1000  # of one cell
+# Lines that may be read in vain, behind stray marks: so many, and so many more for each line of the table. Without that
+# a table of nothing but such marks would be read a thousand times.
+_VAIN_LINES, _VAIN_LINES_EACH = 10_000, 10
 _INSIDE = re.compile(r'(?:[^"]++|"")*+')
 _IMAGE_NAME = re.compile(r"\.(jpe?g|png|gif|webp|bmp|tiff?|heic|avif|jp2)$", re.IGNORECASE)
 _ROOT = re.compile(r"\w+://[^/]*/|/?[^/]+/")  # the scheme and the host, or the first folder
@@ -103,6 +106,7 @@ class _Reader:
         self._width = 0  # of the header in cells; 0 while it is read
         self._uri = 0  # the index of its column
         self._last_uri = ""
+        self._vain_lines = _VAIN_LINES
 
     def take_header(self, header: list[str], columns: Sequence[str]) -> list[int]:
         """The indexes of the columns; raises ``_TableError`` where one is missing."""
@@ -118,10 +122,13 @@ class _Reader:
     def cells(self, text: str) -> list[str]:
         """The cells of the row that begins with the line ``text``; raises ``_TableError``."""
         self._taken: list[tuple[int, str | None]] = []
+        self._taken_size = len(text)
+        self._vain_lines += _VAIN_LINES_EACH
         try:
             cells = self._parse(text) if '"' in text else text.rstrip("\r\n").split(self._delimiter)
             self._check_width(cells)
         except _TableError:
+            self._vain_lines -= len(self._taken)
             self._lines.put_back(self._taken)
             raise
         if self._uri < len(cells):
@@ -181,10 +188,11 @@ class _Reader:
         if upcoming is None:
             raise _stray(self._opened, "the file ends")
         self._taken.append(upcoming)
-        size = sum(len(text or "") for _, text in self._taken)
-        if upcoming[1] is None or size > ROW_BYTES or len(self._taken) > _CELL_LINES:
-            raise _stray(self._opened, f"it is still open after {_CELL_LINES} lines, or a megabyte")
-        return upcoming[1]
+        text = upcoming[1]
+        self._taken_size += len(text or "")
+        if text is None or self._taken_size > ROW_BYTES or len(self._taken) > min(_CELL_LINES, self._vain_lines):
+            raise _stray(self._opened, f"it is still open in line {upcoming[0]}")
+        return text
 
     def _is_row(self, text: str, cells: list[str], before: int) -> bool:
         """Whether part of a cell names an image where rows do, behind so many cells: then a row was swallowed."""

@@ -5,11 +5,13 @@ import gzip
 import json
 import lzma
 import random
+from collections import Counter
 
 import pytest
 import zstandard
 from apache_beam.coders import FastPrimitivesCoder
 
+from beam_job.cli import main
 from beam_job.download import FetchError
 from beam_job.fetch import Fetcher, FetchLimits
 from beam_job.list_file import ListError, Piece
@@ -17,6 +19,8 @@ from beam_job.records import Failure
 from beam_job.rows import BadRow, Fields, Row, rows
 from beam_job.uris import absolute
 from tests.mutations import mutated
+from tests.photos import photos
+from tests.tiny_model import write_tiny_model
 
 ROWS = [
     {"uri": "in/a.jpg", "n": "x"},
@@ -86,3 +90,22 @@ def test_lists_broken_at_random(tmp_path, part):
                         fetcher.fetch(row.uri)
             assert json.loads(failure.to_json())["uri"] == failure.uri
     assert min(refused, read, bad) > 100
+
+
+def test_hostile_rows_cost_themselves_alone(tmp_path, capsys):
+    write_tiny_model(tmp_path / "model")
+    good = photos(tmp_path / "photos", 3)
+    hostile = [*JSON_LINES.encode().splitlines(), b"\xff", b"x" * (2 << 20), b"{", b'"' * 9]
+    (tmp_path / "list.jsonl").write_bytes(
+        b"\n".join([*(json.dumps({"uri": str(path)}).encode() for path in good), *hostile])
+    )
+    argv = ["--uris", str(tmp_path / "list.jsonl"), "--carry", "n", "--output", str(tmp_path / "out")]
+    assert main([*argv, "--model", str(tmp_path / "model"), "--runner", "DirectRunner"]) == 0
+    assert (
+        f"{len(good) + len(hostile)} images: 3 captioned, {len(hostile)} failed, 0 skipped" in capsys.readouterr().err
+    )
+    failures = [
+        json.loads(line) for path in tmp_path.glob("out/run=*/failures-*") for line in path.read_text().splitlines()
+    ]
+    codes = Counter(failure["error"] for failure in failures)
+    assert codes == {"bad_row": 6, "bad_uri": 2, "not_found": len(hostile) - 8}

@@ -72,7 +72,7 @@ def test_line_ends_and_byte_order_marks(tmp_path, name, data):
 
 
 def test_names_keep_what_only_looks_like_a_blank_or_a_line_end(tmp_path):
-    names = ["a\u2028b.jpg", "\u3000c.jpg\u00a0", "d\u0085e.jpg", "\x1cf.jpg", "g\0.jpg"]
+    names = ["a\u2028b.jpg", "\u3000c.jpg\u00a0", "d\u0085e.jpg", "\x1cf.jpg"]
     (tmp_path / "a.txt").write_text("\n".join(f" \t{name} \r" for name in names))
     (tmp_path / "a.csv").write_text("\n".join(["uri", *names]))
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"uri": name}, ensure_ascii=False) for name in names))
@@ -144,6 +144,8 @@ def test_other_columns_and_carried_fields(tmp_path):
         ("a.jsonl", b"[1]\n", "this is a JSON array"),
         ("a.json", b'[{"uri": "x"}]', "this is a JSON array"),
         ("a.jsonl", b"1\n", "this is no JSON object."),
+        ("a.json", b'{"uri": [\n', "each row is one object on one line."),
+        ("a.txt", b"a.jpg\0b.jpg\0", "the row holds a zero byte"),
         ("a.txt", b'[{"uri": "x"}]', "this is JSON"),
         ("a.txt", b'{"uri": "x"}', "this is JSON"),
         ("a.jsonl", b'{"url": "x"}\n', "no text in a field 'uri'; its fields are ['url']"),
