@@ -105,7 +105,7 @@ def test_hostile_rows_cost_themselves_alone(tmp_path, capsys):
         f"{len(good) + len(hostile)} images: 3 captioned, {len(hostile)} failed, 0 skipped" in capsys.readouterr().err
     )
     failures = [
-        json.loads(line) for path in tmp_path.glob("out/run=*/failures-*") for line in path.read_text().splitlines()
+        json.loads(line) for path in tmp_path.glob("out/run=*/failures-*") for line in path.read_bytes().splitlines()
     ]
     codes = Counter(failure["error"] for failure in failures)
     assert codes == {"bad_row": 6, "bad_uri": 2, "not_found": len(hostile) - 8}
