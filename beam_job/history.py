@@ -9,6 +9,7 @@ number of images that ever failed, not with the number of nights.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
@@ -22,7 +23,6 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_job.counters import TO_CAPTION, count
 from beam_job.decoding import Decoding
-from beam_job.quoting import shown
 from beam_job.records import EarlierFailure, Failure
 from beam_job.run import Run
 from beam_job.run_folder import (
@@ -37,6 +37,8 @@ from beam_job.run_folder import (
     run_folders,
 )
 
+LIST = "list"  # the stage of failures that listing made
+_KEY_LENGTH = 200  # characters of a message that tell one fault from another
 _DONE = True  # stands where listed URIs have the fields they carry, which are a dictionary or None
 _COUNTS, _FAILED, _PASSED_OVER = "counts", "failed", "passed_over"
 
@@ -45,7 +47,8 @@ class Earlier(NamedTuple):
     """What earlier runs left.
 
     Attributes:
-      known: (URI, ``True``) for each that was captioned, (URI, (run, stage, error, sha256)) for each that failed.
+      known: (URI, ``True``) for each that was captioned, (URI, (run, stage, error, sha256)) for each that failed. For
+        bad rows of lists another key stands in place of the URI.
       passed_over: numbers of runs, files and lines that could not be read.
     """
 
@@ -107,7 +110,7 @@ class TakeNew(beam.PTransform):
     def expand(self, found: Any) -> Any:
         listed, failures, known = found
         taken = (
-            (listed, failures | "FailuresByUri" >> beam.Map(_by_uri).with_output_types(tuple[str, Any]), known)
+            (listed, failures | "FailuresByKey" >> beam.Map(_by_key).with_output_types(tuple[str, Any]), known)
             | beam.Flatten()
             | "ByUri" >> beam.GroupByKey()
             | "Take" >> beam.ParDo(_Take()).with_outputs(_COUNTS, _FAILED, main="new")
@@ -115,8 +118,16 @@ class TakeNew(beam.PTransform):
         return New(taken.new, taken[_FAILED], taken[_COUNTS])
 
 
-def _by_uri(failure: Failure) -> tuple[str, Failure]:
-    return failure.uri, failure
+def _by_key(failure: Failure) -> tuple[str, Failure]:
+    return _key(failure.uri, failure.stage, failure.message), failure
+
+
+def _key(uri: str, stage: str, message: str) -> str:
+    """What tells a failure from others: the URI. A bad row moves as its list grows, but its list and its fault stay."""
+    path, mark, place = uri.rpartition("#")
+    if stage == LIST and mark and place.isdecimal():
+        return f"{path}#{message.partition(': ')[2][:_KEY_LENGTH]}"
+    return uri
 
 
 class _Take(beam.DoFn):
@@ -127,21 +138,26 @@ class _Take(beam.DoFn):
         uri, values = grouped
         listed, done, carried = 0, False, None
         failed: list[Failure] = []
-        latest: dict[bool, tuple[Any, ...]] = {}  # of lists, and of images: the latest run's counts
+        latest: tuple[Any, ...] | None = None  # the latest run's failure counts
+        rows: Counter[tuple[Any, ...]] = Counter()  # of failures of listing, as many as earlier runs recorded
         for value in values:  # never a list: one URI may have been listed a million times
             if value is _DONE:
                 done = True
-            elif isinstance(value, tuple):
-                of_list = value[1] == "list"
-                latest[of_list] = max(latest.get(of_list, value), value, key=lambda known: known[0])
             elif isinstance(value, Failure):
                 failed.append(value)
-            else:
+            elif not isinstance(value, tuple):
                 carried = carried if listed else value
                 listed += 1
-        earlier = {of_list: known[1:] for of_list, known in latest.items()}
+            elif value[1] == LIST:
+                rows[value[1:]] += 1
+            elif latest is None or value[0] > latest[0]:
+                latest = value
+        earlier = latest and latest[1:]
         for failure in failed:
-            yield TaggedOutput(_FAILED, replace(failure, earlier=earlier.get(failure.stage == "list")))
+            row = (failure.stage, failure.error, failure.sha256)
+            known = row if rows[row] > 0 else None
+            rows[row] -= 1
+            yield TaggedOutput(_FAILED, replace(failure, earlier=known if failure.stage == LIST else earlier))
         if not listed:
             return
         self._duplicates += listed - 1
@@ -149,7 +165,7 @@ class _Take(beam.DoFn):
             self._skipped += 1
         else:
             count(TO_CAPTION)
-            yield uri, carried, earlier.get(False)
+            yield uri, carried, earlier
 
     def finish_bundle(self) -> Iterator[Any]:
         counts = (self._duplicates, self._skipped)
@@ -168,7 +184,7 @@ class _Files(beam.DoFn):
         try:
             run = open_run_folder(directory)
         except UnreadableError as error:
-            yield _passed_over(f"{shown(directory)}: {error}")
+            yield _passed_over(f"{directory!r}: {error}")
             return
         # An option that is younger than the run had no effect on it: its default.
         decoding = {**asdict(Decoding()), **run.about["options"].get("decoding", {})}
@@ -183,7 +199,7 @@ class _Files(beam.DoFn):
                 if entry.get("known") != entry.get("records", -1)
             )
         for problem in run.problems:
-            yield _passed_over(f"{shown(directory)}: {problem}")
+            yield _passed_over(f"{directory!r}: {problem}")
 
 
 class _Records(beam.DoFn):
@@ -197,11 +213,13 @@ class _Records(beam.DoFn):
         else:
             for record in records:
                 if not record.get("known") and (alike or record["stage"] != "infer"):
-                    digest = record.get("sha256")
-                    digest = digest if is_text(digest) else None
-                    yield record["uri"], (run, record["stage"], record["error"], digest)
+                    digest, message = (
+                        value if is_text(value) else None for value in (record.get("sha256"), record.get("message"))
+                    )
+                    key = _key(record["uri"], record["stage"], message or "")
+                    yield key, (run, record["stage"], record["error"], digest)
         if records.problem:
-            yield _passed_over(f"{shown(path)}: {records.problem}", records.passed_over)
+            yield _passed_over(f"{path!r}: {records.problem}", records.passed_over)
 
 
 def _is_caption(record: Mapping[str, Any]) -> bool:

@@ -4,7 +4,6 @@ Whoever may write into the output folder can put anything there. So nothing outs
 whatever is not as the job writes it is named and passed over.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -17,7 +16,7 @@ from typing import Any, NoReturn
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job.quoting import shown
+from beam_job.quoting import quoted
 from beam_job.run import MANIFEST, STARTED
 from beam_job.shards import files_in
 
@@ -69,7 +68,7 @@ class RunFolder:
                 odd.append(name)
         if odd:
             self.problems.append(
-                f"{MANIFEST} names {len(odd)} files that are none of a run's, such as {shown(odd[0])}."
+                f"{MANIFEST} names {len(odd)} files that are none of a run's, such as {quoted(odd[0])}."
             )
         return found
 
@@ -81,20 +80,26 @@ class RecordFile:
       lines: those that were read.
       passed_over: those that hold no record.
       problem: a sentence where something was passed over; else empty.
-      sha256: of the whole file, in hex; known at its end.
+
+    Args:
+      path: the file.
+      is_record: tells records from other objects.
+      seen: called with all bytes of the file, piece by piece.
     """
 
-    def __init__(self, path: str, is_record: Callable[[dict[str, Any]], bool]) -> None:
+    def __init__(
+        self, path: str, is_record: Callable[[dict[str, Any]], bool], seen: Callable[[bytes], None] | None = None
+    ) -> None:
         self.path = path
         self._is_record = is_record
+        self._seen = seen
         self.lines = self.passed_over = 0
-        self.problem = self.sha256 = ""
+        self.problem = ""
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         first = 0
-        digest = hashlib.sha256()
         try:
-            for line in _lines(self.path, digest.update):
+            for line in _lines(self.path, self._seen):
                 self.lines += 1
                 record = self._record(line)
                 if record is not None:
@@ -106,7 +111,6 @@ class RecordFile:
             self.problem = f"it {error}."
             self.passed_over += 1
             return
-        self.sha256 = digest.hexdigest()
         if self.passed_over:
             self.problem = f"{self.passed_over} of {self.lines} lines hold no record; line {first} is the first."
 
@@ -231,8 +235,8 @@ def _document(path: str) -> dict[str, Any] | None:
     return found
 
 
-def _lines(path: str, seen: Callable[[bytes], None]) -> Iterator[bytes | None]:
-    """The lines of a file without their ends; ``None`` for one that is too long. ``seen`` is called with all bytes."""
+def _lines(path: str, seen: Callable[[bytes], None] | None) -> Iterator[bytes | None]:
+    """The lines of a file without their ends; ``None`` for one that is too long."""
     try:
         file = _open(path)
     except FileNotFoundError as error:
@@ -240,7 +244,8 @@ def _lines(path: str, seen: Callable[[bytes], None]) -> Iterator[bytes | None]:
     with closing(file):
         rest, too_long = b"", False
         while chunk := file.read(_CHUNK_BYTES):
-            seen(chunk)
+            if seen is not None:
+                seen(chunk)
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 yield None if too_long or len(line) > _LINE_BYTES else line

@@ -1,11 +1,12 @@
 """The run that a report is about, and its records one at a time."""
 
+import hashlib
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from beam_job.local_path import local_path
-from beam_job.quoting import shown
+from beam_job.quoting import quoted
 from beam_job.records import FIELDS
 from beam_job.run_folder import (
     CAPTIONS,
@@ -38,14 +39,15 @@ def read(run: RunFolder, kind: str) -> Iterator[dict[str, Any]]:
     What the files hold that the job does not write goes to the run's problems.
     """
     for path, entry in run.files(kind).items():
-        records = RecordFile(path, {CAPTIONS: _is_caption, FAILURES: _is_failure}[kind])
+        digest = hashlib.sha256()
+        records = RecordFile(path, {CAPTIONS: _is_caption, FAILURES: _is_failure}[kind], digest.update)
         yield from records
         name = path.removeprefix(run.directory)[1:]
         if records.problem:
             run.problems.append(f"{name}: {records.problem}")
         elif "records" in entry and entry["records"] != records.lines:
-            run.problems.append(f"{name} has {records.lines} records; the manifest says {shown(entry['records'])}.")
-        elif "sha256" in entry and entry["sha256"] != records.sha256:
+            run.problems.append(f"{name} has {records.lines} records; the manifest says {quoted(entry['records'])}.")
+        elif "sha256" in entry and entry["sha256"] != digest.hexdigest():
             run.problems.append(f"{name} was changed after the run: its digest is not the manifest's.")
 
 
@@ -90,7 +92,7 @@ def _runs(path: str) -> Iterator[RunFolder]:
         try:
             yield open_run_folder(directory)
         except UnreadableError as error:
-            logging.warning("Passed over: %s: %s", shown(directory), error)
+            logging.warning("Passed over: %r: %s", directory, error)
 
 
 def _is_caption(record: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@ import ast
 import json
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import apache_beam as beam
@@ -69,7 +70,7 @@ def left(tmp_path, listed=(), failures=(), recaption=False, model="m", decoding=
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         earlier = pipeline | ReadEarlier(run, recaption)
         rows = pipeline | "Listed" >> beam.Create([(uri, None) for uri in listed])
-        failed = pipeline | "Failures" >> beam.Create([Failure(*failure, "") for failure in failures])
+        failed = pipeline | "Failures" >> beam.Create([Failure(*failure) for failure in failures])
         new = (rows, failed, earlier.known) | TakeNew()
         found = {
             "uris": new.uris | beam.Map(lambda row: (row[0], row[2])),
@@ -171,17 +172,34 @@ def test_files_that_hold_known_failures_alone_are_not_read(tmp_path):
     assert left(tmp_path, ["a"])[0] == {"a": None}
 
 
-def test_failures_of_listing_are_known_by_their_place(tmp_path):
-    earlier_run(tmp_path / "run=1", failures=[("list.csv#3", "list", "bad_row"), ("/closed", "list", "cannot_list")])
-    rows = [("list.csv#3", "list", "bad_row"), ("list.csv#4", "list", "bad_row"), ("/closed", "list", "cannot_list")]
-    found = left(tmp_path, ["list.csv#3"], [*rows, rows[0]])
-    assert found[0] == {"list.csv#3": None}
-    assert found[1] == [
-        ("/closed", "cannot_list", True),
-        ("list.csv#3", "bad_row", True),
-        ("list.csv#3", "bad_row", True),
-        ("list.csv#4", "bad_row", False),
+def test_failures_of_listing_are_known_by_list_and_fault(tmp_path):
+    """A bad row moves as its list grows: as many as earlier runs recorded are known, wherever they stand."""
+    closed = ("/closed", "list", "cannot_list")
+    odd, empty = "At line %d: odd.", "At line %d: the URI is empty."
+    rows = [
+        ("a.csv#3", "list", "bad_row", {"message": odd % 3}),
+        ("a#1.csv#4", "list", "bad_row", {"message": odd % 4}),
     ]
+    earlier_run(tmp_path / "run=1", failures=[*rows, closed, ("a.csv#3", "fetch", "not_found")])
+    earlier_run(tmp_path / "run=2", failures=[("a.csv#9", "list", "bad_row", {"message": odd % 9})])
+    now = [
+        ("a.csv#4", odd % 4),
+        ("a.csv#7", odd % 7),
+        ("a.csv#9", odd % 9),
+        ("a.csv#5", empty % 5),
+        ("b.csv#3", odd % 3),
+    ]
+    failures = [(uri, "list", "bad_row", message) for uri, message in now] + [(*closed, "")]
+    found = left(tmp_path, ["a.csv#3"], [*failures, ("a#1.csv#4", "list", "bad_row", odd % 4)])
+    assert found[0] == {"a.csv#3": ("fetch", "not_found", None)}  # an image of that name
+    known = Counter((uri.rpartition("#")[0] or uri, error, known) for uri, error, known in found[1])
+    assert known == {
+        ("a.csv", "bad_row", True): 2,
+        ("a.csv", "bad_row", False): 2,
+        ("b.csv", "bad_row", False): 1,
+        ("a#1.csv", "bad_row", True): 1,
+        ("/closed", "cannot_list", True): 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,8 @@ def test_what_is_new_fails_a_night_once(tmp_path, capsys):
     assert night() == (3, 0, 2, 0)
     assert "2 of 2 images failed, more than --max_failures 5% allows" in capsys.readouterr().err
     assert night() == (0, 0, 2, 2)
+    listed.write_text("\n" + listed.read_text())  # rows move
+    assert night() == (0, 0, 2, 2)
 
     (tmp_path / "gone.jpg").write_bytes(b"no image")  # fails in another way
     assert night() == (3, 0, 2, 1)
