@@ -8,6 +8,7 @@ import logging
 import os
 import stat
 import time
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Lock
@@ -181,7 +182,8 @@ class Fetcher:
             raise FetchError("bad_uri", "The path is not valid Unicode.") from error
         except OSError as error:
             code = "not_found" if error.errno in _NO_FILE else "unavailable"
-            raise FetchError(code, f"The file cannot be read ({error.strerror or error}).") from error
+            hint = _other_form(path) if code == "not_found" else ""
+            raise FetchError(code, f"The file cannot be read ({error.strerror or error}).{hint}") from error
 
     def _check_size(self, size: int) -> None:
         if size > self._limits.max_bytes:
@@ -191,6 +193,15 @@ class Fetcher:
 def _check_regular(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise FetchError("not_found", "This is no regular file.")
+
+
+def _other_form(path: str) -> str:
+    """A hint at a file whose name looks the same: accented letters are written in two ways, which disks tell apart."""
+    for form in ("NFC", "NFD"):
+        other = unicodedata.normalize(form, path)
+        if other != path and os.path.exists(other):
+            return f" There is a file whose name is the same text in Unicode's form {form}; list that name."
+    return ""
 
 
 def _open(path: str, flags: int) -> int:

@@ -5,6 +5,7 @@ import itertools
 import os
 import threading
 import time
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -100,6 +101,20 @@ def test_a_missing_object_and_a_missing_bucket(storage):
     fetcher = Fetcher(FetchLimits())
     assert code(fetcher, "gs://photos/none.jpg") == "not_found"
     assert code(fetcher, "gs://no-such-bucket/none.jpg") == "not_found"
+
+
+@pytest.mark.parametrize(("form", "other"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_hint_at_a_name_in_the_other_unicode_form(tmp_path, form, other):
+    there, listed = (tmp_path / unicodedata.normalize(used, "Café.jpg") for used in (form, other))
+    there.write_bytes(DATA)
+    if listed.exists():
+        pytest.skip("this disk takes both forms for one")
+    with pytest.raises(FetchError, match=f"in Unicode's form {form}; list that name") as raised:
+        Fetcher(FetchLimits()).fetch(str(listed))
+    assert raised.value.code == "not_found"
+    with pytest.raises(FetchError, match="not_found") as raised:
+        Fetcher(FetchLimits()).fetch(str(tmp_path / "Cafè.jpg"))
+    assert "Unicode" not in raised.value.message
 
 
 def test_too_many_bytes_are_refused_before_they_are_read(storage):

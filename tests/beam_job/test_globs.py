@@ -396,7 +396,7 @@ def test_one_of_several_globs_without_a_match_is_a_note(tree):
         ("gs://b*/x.jpg", "a glob over a bucket is gs://BUCKET/GLOB"),
         ("gs:///x.jpg", "a glob over a bucket is gs://BUCKET/GLOB"),
         ("{a,b}" * 12, "stands for more than 1,000 patterns"),
-        ("p/*.JPG", "no image matches but 1 that are left out"),
+        ("p/*.JPG", "no image matches; files and folders left out: 1 ("),
     ],
 )
 def test_globs_that_are_refused(tree, glob, message):
