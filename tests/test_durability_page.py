@@ -17,5 +17,5 @@ def test_metrics():
 
 
 def test_options():
-    named = set(re.findall(r"--([a-z]\w+)", re.sub("`python -m benchmarks[^`]*`", "", PAGE)))
+    named = set(re.findall(r"--([a-z]\w+)", re.sub("`(?:python -m benchmarks|zstd)[^`]*`", "", PAGE)))
     assert named <= set(re.findall(r"--(\w+)", help_text()))
