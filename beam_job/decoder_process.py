@@ -115,8 +115,8 @@ def _prepare() -> None:
 @contextmanager
 def _limits(seconds: float, address_space: int) -> Iterator[None]:
     """The process is killed after so many seconds, and gets no more memory than that (on Linux; macOS has no limit)."""
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = min(address_space, sys.maxsize if hard == resource.RLIM_INFINITY else hard)
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = min(address_space, sys.maxsize if soft == resource.RLIM_INFINITY else soft)
     signal.setitimer(signal.ITIMER_REAL, min(seconds, _LONGEST))
     try:
         if _LINUX:
@@ -125,15 +125,16 @@ def _limits(seconds: float, address_space: int) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         if _LINUX:
-            resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _address_space() -> int:
-    """What this process has of it now, in bytes; on Linux."""
-    if not _LINUX:
+    """What this process has of it now, in bytes; 0 where the system does not say, and the program counts, too."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:
         return 0
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
 
 
 def _forget_errors() -> None:

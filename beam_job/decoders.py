@@ -188,7 +188,7 @@ class Decoder:
             return self._starter.submit(
                 subprocess.Popen, self._command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True
             ).result()
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # the latter while this process ends
             raise DecodersError(f"No process for decoding images can be started: {error}.") from error
 
 

@@ -93,6 +93,12 @@ def test_a_length_beyond_the_models_own(capsys, tmp_path, model):
     assert "--max_length 13: the model was made for 12 tokens" in message
 
 
+def test_limits_on_decoding_are_options():
+    options = parse(["--images", "x", "--output", "out", "--decode_deadline", "7", "--decode_memory", "1000"])
+    loading = options.to_loading()
+    assert (loading.decode_deadline, loading.decode_memory) == (7.0, 1000)
+
+
 def test_the_summary_names_faults_of_ours(tmp_path):
     counts = {"input": 2, "failed": 2}
     manifest = {
@@ -160,6 +166,7 @@ def test_a_folder_with_20_photos_and_5_broken_files(capsys, tmp_path, model):
     counts = manifest["counts"]
     assert (counts["input"], counts["captioned"], counts["failed"], counts["duplicates"]) == (25, 20, 5, 0)
     assert sum(manifest["failures_by_code"].values()) == 5
+    assert (manifest["options"]["decode_deadline"], manifest["options"]["decode_memory"]) == (60.0, 2 << 30)
     assert manifest["devices"] == ["CPU"]
     assert {"python", "apache-beam", "tensorflow"} <= set(manifest["versions"])
 

@@ -219,6 +219,16 @@ def test_processes_start_when_they_are_needed(made):
         decoders._free.put(decoder)
 
 
+@needs_linux
+def test_a_limit_that_the_system_sets_already_stays(made, tmp_path):
+    """As ``ulimit -v`` does for all that is started from a shell."""
+    command = ("bash", "-c", 'ulimit -S -v 600000; exec "$@"', "bash", *STAND_IN)
+    decoders = made(1, command)
+    assert ask(decoders, FINE).width == 2
+    assert code(decoders, b"take 600000000") == "out_of_memory"
+    ask(decoders, b"take 100000000")
+
+
 def test_interrupts_are_for_the_parent(made):
     decoders = made()
     ask(decoders, FINE)
