@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
@@ -92,13 +92,43 @@ class WriteShards(beam.DoFn):
 
 
 def delete_strays(directory: str, prefix: str, named: set[str]) -> None:
-    """Deletes the files of bundles that were tried again: those of a run that ``named`` does not hold."""
-    strays = [path for path in files_in(directory, f"{prefix}-*") if FileSystems.split(path)[1] not in named]
-    if "://" not in directory:
-        for path in strays:
+    """Deletes the files of bundles that were tried again: those of a run that ``named`` does not hold.
+
+    An account may be allowed to create files alone, and a bucket may keep them for a time: what is left is a warning.
+    """
+    try:
+        strays = [path for path in files_in(directory, f"{prefix}-*") if FileSystems.split(path)[1] not in named]
+    except Exception as error:  # file systems raise what they like
+        logging.warning(
+            "%s cannot be listed (%s): files of bundles that were tried again may be left.", directory, error
+        )
+        return
+    left = _deleted(strays)
+    if left:
+        path, reason = next(iter(left.items()))
+        logging.warning(
+            "Cannot delete what bundles left that were tried again: %s (%s), and %d more. These files repeat records of "
+            "the run; its manifest does not name them.", path, reason, len(left) - 1,
+        )  # fmt: skip
+
+
+def _deleted(paths: list[str]) -> dict[str, object]:
+    """Deletes files; returns those that are left, and why."""
+    left: dict[str, object] = {}
+    for path in [path for path in paths if "://" not in path]:
+        try:
             os.remove(path)
-    elif strays:  # Beam takes what it shall delete on gs:// for patterns; the unique part of a name makes them exact
-        FileSystems.delete([_WILDCARD.sub("?", path) if path.startswith("gs://") else path for path in strays])
+        except OSError as error:
+            left[path] = error
+    # Beam takes what it shall delete on gs:// for patterns; the unique part of a name makes them exact.
+    remote = [_WILDCARD.sub("?", path) if path.startswith("gs://") else path for path in paths if "://" in path]
+    try:
+        FileSystems.delete(remote)
+    except BeamIOError as error:
+        left.update(error.exception_details or dict.fromkeys(remote, error))
+    except Exception as error:  # file systems raise what they like
+        left.update(dict.fromkeys(remote, error))
+    return left
 
 
 def files_in(directory: str, *pattern: str) -> list[str]:

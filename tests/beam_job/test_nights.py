@@ -85,5 +85,8 @@ def test_what_is_new_fails_a_night_once(tmp_path, capsys):
     assert night() == (3, 0, 2, 1)
     assert "1 of 1 images failed (1 more failed as before)" in capsys.readouterr().err
     assert night() == (0, 0, 2, 2)
+    (tmp_path / "gone.jpg").write_bytes(b"another file, and no image either")
+    assert night() == (3, 0, 2, 1)
+    assert night() == (0, 0, 2, 2)
     assert night("--uris", f"{night.output}/run=*/failures-*.jsonl") == (0, 0, 2, 2)  # trying again what failed
     assert night("--recaption") == (0, 9, 2, 2)

@@ -6,11 +6,14 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from apache_beam.io.filesystems import FileSystems
+from gcp_storage_emulator.handlers import objects
 
 from beam_job.cli import main
 from beam_job.records import Failure
 from beam_job.run import MaxFailures, Moment, Run, TooManyFailuresError, UnbalancedError
-from beam_job.shards import Shard, ShardLimits, WriteShards
+from beam_job.shards import Shard, ShardLimits, WriteShards, delete_strays, files_in, write_whole
+from tests.cloud import storage_emulator
 from tests.photos import photos
 from tests.tiny_model import write_tiny_model
 
@@ -57,6 +60,50 @@ def test_files_of_bundles_that_were_tried_again_are_deleted(run, tmp_path):
     run.finish([9], [], CAPTIONS, FAILURES)
     left = sorted(path.name for path in folder.iterdir())
     assert left == ["captions-a.jsonl", "captions-b.jsonl", "failures-a.jsonl", "manifest.json", "run.json"]
+
+
+def finish_beside_strays(run, caplog):
+    """Finishes a run whose folder holds two files that its manifest does not name; returns its only warning."""
+    folder = FileSystems.join(run.output, f"run={run.id}")
+    names = ["captions-a.jsonl", "captions-stray.jsonl", "failures-stray.jsonl", "captions-b.jsonl"]
+    for name in names:
+        write_whole(FileSystems.join(folder, name), b"{}\n")
+    caplog.clear()
+    manifest = run.finish([7], [], CAPTIONS, [])
+    assert manifest["counts"]["captioned"] == 7
+    assert FileSystems.exists(FileSystems.join(folder, "manifest.json"))
+    assert sorted(FileSystems.split(path)[1] for path in files_in(folder, "*.jsonl")) == sorted(names)
+    return [record.getMessage() for record in caplog.records if record.name == "root"]
+
+
+def test_a_run_is_good_whose_account_may_not_delete(run, caplog, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("os.remove", refuse)
+    warnings = finish_beside_strays(run, caplog)
+    assert len(warnings) == 2
+    assert "captions-stray.jsonl ([Errno 13] Permission denied" in warnings[0]
+
+
+def test_a_run_is_good_whose_bucket_keeps_its_objects(caplog, monkeypatch):
+    def refuse(response, *_):
+        objects._batch_write_json(response, "HTTP/1.1 403 Forbidden", {"error": {"code": 403}})
+
+    monkeypatch.setattr(objects, "_delete", lambda *_: False)
+    monkeypatch.setattr(objects, "_batch_write_not_found", refuse)
+    with storage_emulator():
+        run = Run("gs://bucket/out", "m", {})
+        run.start()
+        warnings = finish_beside_strays(run, caplog)
+    assert len(warnings) == 2
+    assert "captions-stray.jsonl (403), and 0 more." in warnings[0]
+
+
+def test_a_run_is_good_whose_account_may_not_list(caplog):
+    with storage_emulator():
+        delete_strays("gs://missing/out/run=1", "captions", set())
+    assert "gs://missing/out/run=1 cannot be listed" in caplog.text
 
 
 @pytest.mark.parametrize(
