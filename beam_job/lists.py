@@ -14,7 +14,8 @@ from apache_beam.io.filesystems import FileSystems
 from beam_job.globs import CannotList, matches
 from beam_job.left_out import LeaveOut
 from beam_job.list_file import ListError, Piece, lines, pieces
-from beam_job.quoting import cut, shown
+from beam_job.local_path import local_path
+from beam_job.quoting import shown
 from beam_job.rows import BadRow, Fields, Row, rows
 
 _CHECKED_BYTES = 4 << 20  # of a list, before the job starts
@@ -33,7 +34,7 @@ def check_list(name: str, fields: Fields, copies: Mapping[str, str]) -> None:
     except ListError as error:
         raise ValueError(f"--uris {name}: {error}") from error
     except Exception as error:  # file systems raise what they like
-        raise ValueError(f"--uris {name}: the list cannot be read ({cut(str(error))}).") from error
+        raise ValueError(f"--uris {name}: the list cannot be read ({shown(str(error), 300)}).") from error
     if not found:
         raise ValueError(f"--uris {name}: the list cannot be read (there is no such file).")
     if first is None:
@@ -62,6 +63,7 @@ def _files(name: str, copies: Mapping[str, str]) -> Iterator[tuple[str, int]]:
     if name in copies:
         yield copies[name], os.path.getsize(copies[name])
         return
+    name = local_path(name)
     if "://" not in name and os.path.exists(name):  # whatever characters its name holds
         yield _file(name)
     elif "://" not in name or name.startswith("gs://"):

@@ -5,11 +5,7 @@ _LIMIT = 120
 
 def quoted(value: object) -> str:
     """``value`` as Python writes it, its control characters escaped, cut."""
-    return cut(repr(value[:_LIMIT] if isinstance(value, (str, list)) else value))
-
-
-def cut(text: str) -> str:
-    """At most 120 characters of a text."""
+    text = repr(value[:_LIMIT] if isinstance(value, (str, list)) else value)
     return text if len(text) <= _LIMIT else f"{text[: _LIMIT - 3]}..."
 
 

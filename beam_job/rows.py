@@ -90,7 +90,7 @@ def _json_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None] | 
     if row.get("stage") == "list" and row.get("error") in (
         "bad_row",
         "cannot_list",
-    ):  # what an earlier run could not read, either
+    ):  # no image was named there, either
         return None
     if not isinstance(row.get(fields.uri), str):
         raise ValueError(

@@ -122,6 +122,11 @@ def test_what_is_no_file_is_refused(tmp_path, name, message):
     assert str(raised.value).startswith(f"--uris {name}: ")
 
 
+def test_a_list_may_be_named_by_a_uri(tmp_path):
+    (tmp_path / "a list.txt").write_text("x.jpg\n")
+    assert uris([f"file://{tmp_path}/a%20list.txt", str(tmp_path / "a list.txt")]) == ["x.jpg", "x.jpg"]
+
+
 def test_a_terminal_is_refused(monkeypatch):
     main_end, terminal = os.openpty()
     with standard_input(os.ttyname(terminal)), pytest.raises(ValueError, match="--uris -: this is a terminal"):
@@ -138,7 +143,7 @@ def test_damage_is_found_before_the_job_starts(tmp_path, data):
 
 
 def test_damage_that_the_check_cannot_see_is_found_by_the_run(tmp_path):
-    packed = gzip.compress(LISTED * 10)[:-1]
+    packed = gzip.compress((b"x" * 1000 + b".jpg\n") * 10_000)[:-1]
     (tmp_path / "list.txt.gz").write_bytes(packed)
     check_list(f"{tmp_path}/list.txt.gz", Fields(), {})
     (piece,) = list_pieces(f"{tmp_path}/list.txt.gz", {})
