@@ -24,6 +24,7 @@ from beam_job.model_directory import DEFAULT_MODEL, open_model
 from beam_job.options import CaptionOptions, OptionError, help_text, parse
 from beam_job.pipeline import CaptionImages, build
 from beam_job.progress import progress
+from beam_job.quantity import quantity
 from beam_job.report import write_report
 from beam_job.run import MANIFEST, MaxFailures, Run, TooManyFailuresError
 from beam_job.shards import ShardLimits
@@ -247,16 +248,17 @@ def _print_captions(run: Run, manifest: dict[str, Any]) -> None:
 
 def _summary(run: Run, manifest: dict[str, Any]) -> str:
     counts = manifest["counts"]
-    notes = {"failed": f" ({manifest['known_failures']} known)"} if manifest["known_failures"] else {}
-    found = ", ".join(f"{count} {name}{notes.get(name, '')}" for name, count in counts.items() if name != "input")
+    known = f" ({manifest['known_failures']:,} known)" if manifest["known_failures"] else ""
+    captioned, failed, skipped = (f"{counts[name]:,} {name}" for name in ("captioned", "failed", "skipped"))
+    found = f"{captioned}, {failed}{known}, {skipped}, {quantity(counts['duplicates'], 'duplicate')}"
     if manifest["left_out"]:
-        found += f", {manifest['left_out']} left out"
-    lines = [f"{counts['input']} images: {found} in {manifest['seconds']} s. See {run.directory}."]
+        found += f", {manifest['left_out']:,} left out"
+    lines = [f"{quantity(counts['input'], 'image')}: {found} in {manifest['seconds']} s. See {run.directory}."]
     for code, count in manifest["failures_by_code"].items():
         fault = ", a fault of ours: please report what was logged" if code.endswith(f"/{unforeseen.CODE}") else ""
-        lines.append(f"  {count} failed: {code}{fault}")
+        lines.append(f"  {count:,} failed: {code}{fault}")
     if manifest["passed_over"]:
-        lines.append(f"  {manifest['passed_over']} lines or files of earlier runs were passed over; see the warnings.")
+        lines.append(f"  Passed over: {manifest['passed_over']:,} of earlier runs' lines and files; see the warnings.")
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """How many workers, hours and how much money a number of images takes: an estimate from your own measurements.
 
 python -m beam_job.plan --images 5000000 --images_per_second 150 --deadline_hours 4 --worker_price 0.75
-python -m beam_job.plan --images 5000000 --manifest captions/run=.../manifest.json --measured_workers 2 --workers 20
+python -m beam_job.plan --images 5000000 --run captions/run=... --measured_workers 2 --workers 20
 """
 
 import argparse
@@ -10,11 +10,13 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.local_path import local_path
+from beam_job.quantity import quantity
+from beam_job.run import MANIFEST
 
 
 class PlanError(ValueError):
@@ -56,7 +58,8 @@ def plan(
       workers: machines; the plan says how long they take.
       deadline_hours: the plan says how many machines make it.
       startup_minutes: until a worker captions its first image: machine, image, driver and model. It is billed.
-      efficiency: the share of that speed that many workers reach together; they neither start nor end at once.
+      efficiency: the share of that speed that several workers reach together, as they neither start nor end at once;
+        one alone reaches all of it.
       worker_price: of one worker an hour, everything included: machine, GPU and disk.
 
     Raises:
@@ -71,25 +74,39 @@ def plan(
         raise PlanError("--startup_minutes and --worker_price: choose 0 or more.")
     if (workers > 0) == (deadline_hours > 0):
         raise PlanError("Give either --workers or --deadline_hours, above 0.")
-    busy_hours = images / (images_per_second * efficiency) / 3600  # of all workers together
+    alone = images / images_per_second / 3600  # hours of work for one worker
+    together = alone / efficiency
     startup_hours = startup_minutes / 60
     if deadline_hours:
         if deadline_hours <= startup_hours:
             raise PlanError(
                 f"--deadline_hours {deadline_hours:g}: workers take {startup_minutes:g} minutes to start; allow more."
             )
-        workers = math.ceil(busy_hours / (deadline_hours - startup_hours))
-    hours = startup_hours + busy_hours / workers
+        left = deadline_hours - startup_hours
+        workers = 1 if alone <= left else max(2, math.ceil(together / left))
+    hours = startup_hours + (alone if workers == 1 else together / workers)
     worker_hours = hours * workers
     return Plan(workers, hours, worker_hours, None if worker_price is None else worker_hours * worker_price)
 
 
-def measured(manifest: dict[str, Any], workers: int) -> float:
-    """Images a second of one worker, from a finished run's manifest; start-up included, to be safe."""
-    captioned, seconds = manifest["counts"]["captioned"], manifest["seconds"]
-    if not captioned or not seconds:
-        raise PlanError("--manifest: that run captioned nothing; take a run of at least some thousand images.")
-    return float(captioned / seconds / workers)
+def measured(run: str, workers: int) -> float:
+    """Images a second of one worker, from a finished run's folder; start-up included, to be safe.
+
+    Raises:
+      PlanError: there is no such run, it is not finished, or it captioned nothing.
+    """
+    folder = local_path(run.removesuffix("/").removesuffix(f"/{MANIFEST}"))
+    try:
+        with FileSystems.open(FileSystems.join(folder, MANIFEST)) as file:
+            manifest = json.load(file)
+        captioned, seconds = int(manifest["counts"]["captioned"]), float(manifest["seconds"])
+    except Exception as error:  # file systems raise what they like, and the file may be anything
+        raise PlanError(
+            f"--run {run}: no finished run is there ({type(error).__name__}); name a run=<id> folder with a {MANIFEST}."
+        ) from error
+    if not (captioned > 0 and seconds > 0):
+        raise PlanError(f"--run {run}: it captioned nothing; take a run of at least some thousand images.")
+    return captioned / seconds / workers
 
 
 class _Parser(argparse.ArgumentParser):
@@ -102,23 +119,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _Parser(prog="python -m beam_job.plan", description="Estimates workers, hours and cost of a run.")
     parser.add_argument("--images", type=int, required=True, help="images to caption")
     parser.add_argument("--images_per_second", type=float, help="of one worker, measured")
-    parser.add_argument("--manifest", metavar="FILE", help="measure from this run's manifest.json instead")
+    parser.add_argument("--run", metavar="DIR", help="measure from this finished run=<id> folder instead")
     parser.add_argument("--measured_workers", type=int, default=1, help="workers of that run (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=0, help="how long do so many take?")
     parser.add_argument("--deadline_hours", type=float, default=0.0, help="how many are done by then?")
     parser.add_argument("--startup_minutes", type=float, default=10.0, help="of a worker (default: %(default)s)")
-    parser.add_argument("--efficiency", type=float, default=0.85, help="of many together (default: %(default)s)")
+    parser.add_argument("--efficiency", type=float, default=0.85, help="of several together (default: %(default)s)")
     parser.add_argument("--worker_price", type=float, help="of one worker an hour: machine, GPU and disk")
     parser.add_argument("--currency", default="USD", help="of the price (default: %(default)s)")
     try:
         options = parser.parse_args(argv)
         rate = options.images_per_second
-        if (rate is None) == (options.manifest is None):
-            raise PlanError("Give either --images_per_second or --manifest.")
-        if options.manifest:
+        if (rate is None) == (options.run is None):
+            raise PlanError("Give either --images_per_second or --run.")
+        if options.run:
             if options.measured_workers < 1:
                 raise PlanError(f"--measured_workers {options.measured_workers}: choose 1 or more.")
-            rate = measured(_read(options.manifest), options.measured_workers)
+            rate = measured(options.run, options.measured_workers)
         found = plan(
             options.images,
             rate,
@@ -131,10 +148,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"beam_job.plan: {error}", file=sys.stderr)
         return 2
-    print(
-        f"Estimate for {options.images:,} images at {rate:,.1f} images/s a worker, "
-        f"{options.efficiency:.0%} of it together:"
-    )
+    together = f", {options.efficiency:.0%} of it together" if found.workers > 1 else ""
+    print(f"Estimate for {quantity(options.images, 'image')} at {rate:,.1f} images/s a worker{together}:")
     print(f"  workers       {found.workers:,}")
     print(f"  hours         {found.hours:,.2f}")
     print(f"  worker hours  {found.worker_hours:,.1f}")
@@ -145,15 +160,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Prices and speeds are yours; network, storage and requests come on top. Measure on some thousand images first."
     )
     return 0
-
-
-def _read(path: str) -> dict[str, Any]:
-    try:
-        with FileSystems.open(local_path(path)) as file:
-            manifest: dict[str, Any] = json.load(file)
-    except Exception as error:  # file systems raise what they like
-        raise PlanError(f"--manifest {path}: it cannot be read ({error}).") from error
-    return manifest
 
 
 if __name__ == "__main__":

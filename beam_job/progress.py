@@ -11,6 +11,7 @@ from typing import TextIO
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.counters import CAPTIONS, FAILURES, TO_CAPTION, counted
+from beam_job.quantity import quantity
 from beam_job.shards import files_in
 
 _REDRAW = 0.5  # seconds
@@ -63,7 +64,8 @@ class Progress:
         captioned = counts.get(CAPTIONS, 0)
         done = captioned + failed
         if not done:
-            doing = f"{total:,} images to caption: loading the model" if total else "reading the list of images"
+            known = f"{quantity(total, 'image')} to caption: loading the model"
+            doing = known if total else "reading the list of images"
             return f"{doing}, {_duration(self._clock() - self._started)} so far"
         rate = self._rate(done)
         parts = [f"{captioned:,} of {total:,} captioned" if total else f"{captioned:,} captioned"]

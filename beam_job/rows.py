@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from beam_job.list_file import DELIMITERS, ROW_BYTES, Piece, kind, lines
+from beam_job.quantity import quantity
 from beam_job.quoting import quoted
 from beam_job.tables import BadRecord, records
 
@@ -117,7 +118,8 @@ def _unread(below: Iterator[tuple[int, str | None]], piece: Piece) -> str:
     """Says how many rows a wrong header costs; nobody can know where only the beginning of the list is read."""
     if piece.stop is not None:
         return " None of its rows can be read."
-    return f" None of the {sum(line is None or bool(line.strip()) for _, line in below)} lines below it is read."
+    rows = sum(line is None or bool(line.strip()) for _, line in below)
+    return f" Not read below it: {quantity(rows, 'line')}."
 
 
 def _carried(row: Mapping[str, Any], fields: Fields) -> dict[str, Any] | None:

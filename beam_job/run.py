@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job import __version__
+from beam_job.quantity import quantity
 from beam_job.records import KNOWN
 from beam_job.shards import Shard, delete_strays, write_whole
 
@@ -201,7 +202,7 @@ class Run:
         if text is not None and failed > MaxFailures.parse(text).of(tried):
             besides = f" ({known} more failed as before)" if known else ""
             raise TooManyFailuresError(
-                f"{failed} of {tried} images failed{besides}, more than --max_failures {text} allows."
+                f"{failed:,} of {quantity(tried, 'image')} failed{besides}, more than --max_failures {text} allows."
             )
 
 

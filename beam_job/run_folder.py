@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job.quantity import quantity
 from beam_job.quoting import quoted
 from beam_job.run import MANIFEST, STARTED
 from beam_job.shards import files_in
@@ -67,9 +68,8 @@ class RunFolder:
             else:
                 odd.append(name)
         if odd:
-            self.problems.append(
-                f"{MANIFEST} names {len(odd)} files that are none of a run's, such as {quoted(odd[0])}."
-            )
+            files = quantity(len(odd), "file")
+            self.problems.append(f"{MANIFEST} names {files} that no run writes, such as {quoted(odd[0])}.")
         return found
 
 

@@ -10,6 +10,7 @@ import argparse
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_job.console import console
 from beam_job.decoding import Decoding
 from beam_job.pipeline import CaptionImages
 
@@ -18,7 +19,8 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Captions images in a pipeline of one's own.")
     parser.add_argument("uris", metavar="URI", nargs="+", help="an image; Beam's options may follow the last one")
     known, beam_options = parser.parse_known_args(argv)
-    with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
+    # Beam's and TensorFlow's chatter is left out, as the job leaves it out; errors are not.
+    with console(verbose=False), beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
         captions, failures = (
             pipeline
             | "YourImages" >> beam.Create(known.uris)

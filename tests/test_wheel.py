@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 DATA_FOLDERS = ("beam_job/default_model", "beam_job/report/assets")
 
 
-def run(*command, cwd, **environment):
+def run(*command, cwd, quiet=False, **environment):
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         list(map(str, command)),
@@ -27,6 +27,7 @@ def run(*command, cwd, **environment):
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert not quiet or done.stderr == ""
     return done.stdout
 
 
@@ -75,6 +76,6 @@ def test_it_captions_a_photo_elsewhere(wheel, tmp_path, dependencies):
     assert list((tmp_path / "out").glob("run=*/report.html"))
 
     shutil.copy(ROOT / "examples" / "own_pipeline.py", tmp_path)
-    shown = run(bin_ / "python", "own_pipeline.py", "cat.jpg", "gone.jpg", cwd=tmp_path)
+    shown = run(bin_ / "python", "own_pipeline.py", "cat.jpg", "gone.jpg", cwd=tmp_path, quiet=True)
     assert "cat.jpg A" in shown
     assert "gone.jpg not_found" in shown

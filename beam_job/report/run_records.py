@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from beam_job.local_path import local_path
+from beam_job.quantity import quantity
 from beam_job.quoting import quoted
 from beam_job.records import FIELDS
 from beam_job.run_folder import (
@@ -46,7 +47,8 @@ def read(run: RunFolder, kind: str) -> Iterator[dict[str, Any]]:
         if records.problem:
             run.problems.append(f"{name}: {records.problem}")
         elif "records" in entry and entry["records"] != records.lines:
-            run.problems.append(f"{name} has {records.lines} records; the manifest says {quoted(entry['records'])}.")
+            found, said = quantity(records.lines, "record"), quoted(entry["records"])
+            run.problems.append(f"{name} has {found}; the manifest says {said}.")
         elif "sha256" in entry and entry["sha256"] != digest.hexdigest():
             run.problems.append(f"{name} was changed after the run: its digest is not the manifest's.")
 

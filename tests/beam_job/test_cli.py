@@ -209,7 +209,7 @@ def test_the_same_name_in_two_folders_is_two_images(capsys, tmp_path, model, mon
         assert main([*source, *argv]) == 0
     captured = capsys.readouterr()
     assert [line.split("\t")[1] for line in captured.out.splitlines()] == ["photo[1].jpg"] * 2
-    assert "2 images: 0 captioned, 0 failed, 1 skipped, 1 duplicates" in captured.err
+    assert "2 images: 0 captioned, 0 failed, 1 skipped, 1 duplicate " in captured.err
     found = {record["uri"] for run in (tmp_path / "out").iterdir() for record in records(run, "captions")}
     assert found == {str(tmp_path / folder / "photo[1].jpg") for folder in ("a", "b")}
 
@@ -227,4 +227,4 @@ def test_rows_that_could_not_be_read_are_not_tried_again(capsys, tmp_path, model
     assert main(["--uris", str(tmp_path / "list.csv"), *argv]) == 0
     assert "2 images: 0 captioned, 2 failed, 0 skipped, 0 duplicates" in capsys.readouterr().err
     assert main(["--uris", f"{tmp_path}/out/run=*/failures-*.jsonl", *argv]) == 0
-    assert "1 images: 0 captioned, 1 failed (1 known), 0 skipped, 0 duplicates" in capsys.readouterr().err
+    assert "1 image: 0 captioned, 1 failed (1 known), 0 skipped, 0 duplicates" in capsys.readouterr().err

@@ -33,24 +33,54 @@ def test_what_it_prints(capsys):
     assert "cost          1.39 USD, 1.39 a million images" in out
 
 
-def test_speed_measured_from_a_run(tmp_path, capsys):
-    (tmp_path / "manifest.json").write_text(json.dumps({"counts": {"captioned": 6000}, "seconds": 60}))
-    argv = ["--images=1000", f"--manifest={tmp_path / 'manifest.json'}", "--measured_workers=2", "--workers=1"]
-    assert main(argv) == 0
+def test_one_worker_reaches_all_of_its_speed(capsys):
+    assert plan(3600, 1, workers=1, startup_minutes=0, efficiency=0.5).hours == 1
+    assert plan(3600, 1, workers=2, startup_minutes=0, efficiency=0.5).hours == 1
+    assert plan(3600, 1, deadline_hours=1, startup_minutes=0, efficiency=0.5).workers == 1
+    assert main(["--images", "1", "--images_per_second", "1", "--workers", "1"]) == 0
+    assert capsys.readouterr().out.startswith("Estimate for 1 image at 1.0 images/s a worker:\n")
+    assert main(["--images", "2", "--images_per_second", "1", "--workers", "2"]) == 0
+    assert capsys.readouterr().out.startswith("Estimate for 2 images at 1.0 images/s a worker, 85% of it together:\n")
+
+
+@pytest.mark.parametrize("name", ["", "/", "/manifest.json", "file"])
+def test_speed_measured_from_a_run(tmp_path, capsys, name):
+    run = tmp_path / "run=20260102T030405Z-a1b2c3"
+    run.mkdir()
+    (run / "manifest.json").write_text(json.dumps({"counts": {"captioned": 6000}, "seconds": 60}))
+    named = run.as_uri() if name == "file" else f"{run}{name}"
+    assert main(["--images=1000", f"--run={named}", "--measured_workers=2", "--workers=1"]) == 0
     assert "at 50.0 images/s a worker" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "manifest", [None, b"", b"[]", b"{}", b'{"counts": {"captioned": "many"}, "seconds": 1}', b"\xff"]
+)
+def test_what_is_no_finished_run(tmp_path, capsys, manifest):
+    if manifest is not None:
+        (tmp_path / "manifest.json").write_bytes(manifest)
+    assert main(["--images=1000", f"--run={tmp_path}", "--workers=1"]) == 2
+    assert f"--run {tmp_path}: no finished run is there" in capsys.readouterr().err
+
+
+def test_a_run_without_captions_measures_nothing(tmp_path, capsys):
+    (tmp_path / "manifest.json").write_text(json.dumps({"counts": {"captioned": 0}, "seconds": 3}))
+    assert main(["--images=1000", f"--run={tmp_path}", "--workers=1"]) == 2
+    assert "it captioned nothing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ("", "the following arguments are required: --images"),
-        ("--images 10 --workers 1", "either --images_per_second or --manifest"),
+        ("--images 10 --workers 1", "either --images_per_second or --run"),
         ("--images 10 --images_per_second 0 --workers 1", "--images_per_second 0.0: choose a number above 0"),
         ("--images 10 --images_per_second 5", "either --workers or --deadline_hours"),
         ("--images 10 --images_per_second 5 --workers 1 --deadline_hours 1", "either --workers or --deadline_hours"),
         ("--images 10 --images_per_second 5 --deadline_hours 0.1", "workers take 10 minutes"),
         ("--images 10 --images_per_second 5 --workers 1 --efficiency 2", "--efficiency 2.0"),
-        ("--images 10 --manifest no_such.json --workers 1", "--manifest no_such.json: it cannot be read"),
+        ("--images 10 --run no_such --workers 1", "--run no_such: no finished run is there"),
+        ("--images 10 --run file://host/run --workers 1", "A local file's URI is file:///PATH"),
     ],
 )
 def test_numbers_that_make_no_plan(capsys, words, message):

@@ -106,7 +106,7 @@ def test_a_missing_column_is_said_once_a_file(tmp_path):
     assert bad == BadRow(
         f"{tmp_path}/a.csv#1",
         "At line 1: there is no column 'uri'; the columns are ['url']. See --uri_field and --carry. "
-        "None of the 1234 lines below it is read.",
+        "Not read below it: 1,234 lines.",
     )
 
 

@@ -158,7 +158,7 @@ def test_failures_that_are_known_neither_count_nor_dilute_those_that_are_new(tmp
 
     check(0, {"decode/corrupt": 3, "known": 3})
     check(1, {"decode/corrupt": 4, "known": 3})
-    with pytest.raises(TooManyFailuresError, match=r"1 of 1 images failed \(98 more failed as before\), more than"):
+    with pytest.raises(TooManyFailuresError, match=r"1 of 1 image failed \(98 more failed as before\), more than"):
         check(0, {"decode/corrupt": 90, "decode/empty": 9, "known": 98})
 
 
