@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from beam_job.options import OptionError
+from beam_job.quoting import shown
 
 # Type -> number of GPUs -> the machines that have exactly so many. The first is the default.
 BUILT_IN: dict[str, dict[int, tuple[str, ...]]] = {
@@ -66,24 +67,22 @@ class Accelerator:
     @classmethod
     def parse(cls, text: str) -> "Accelerator":
         """Reads ``TYPE`` or ``TYPE:COUNT``; raises ``OptionError`` where no machine has so many of that type."""
-        shown = ascii(text[:60])[1:-1]
-        match = re.fullmatch(r"([a-z0-9-]+)(?::([0-9]{1,3}))?", text, re.ASCII)
+        asked = f"--accelerator {shown(text, 60)}"
+        match = re.fullmatch(r"([a-z0-9-]+)(?::(0|[1-9][0-9]{0,2}))?", text, re.ASCII)
         if match and match[1] in _RETIRED:
             raise OptionError(
-                f"--accelerator {shown}: this type is being retired, and NVIDIA's newer drivers no longer support it; "
+                f"{asked}: this type is being retired, and NVIDIA's newer drivers no longer support it; "
                 "choose nvidia-tesla-t4 or nvidia-l4."
             )
         if not match or match[1] not in TYPES:
             raise OptionError(
-                f"--accelerator {shown}: write TYPE or TYPE:COUNT, such as nvidia-l4 or nvidia-tesla-t4:2; "
+                f"{asked}: write TYPE or TYPE:COUNT, such as nvidia-l4 or nvidia-tesla-t4:2; "
                 f"the types are {', '.join(TYPES)}."
             )
         count = int(match[2] or 1)
         counts = ATTACHED.get(match[1]) or BUILT_IN[match[1]]
         if count not in counts:
-            raise OptionError(
-                f"--accelerator {shown}: no machine has {count} of them; choose {_either(list(map(str, counts)))}."
-            )
+            raise OptionError(f"{asked}: no machine has {count} of them; choose {_either(list(map(str, counts)))}.")
         return cls(match[1], count)
 
     def __str__(self) -> str:
@@ -105,7 +104,7 @@ class Accelerator:
             allowed = _either(list(machines))
         if not fits:
             raise OptionError(
-                f"--worker_machine_type {ascii((wanted or '')[:60])[1:-1]}: {self} goes with {allowed}; "
+                f"--worker_machine_type {shown(wanted, 60)}: {self} goes with {allowed}; "
                 "leave the option out to get the default."
             )
         return wanted or default

@@ -12,6 +12,7 @@ from apache_beam.options.pipeline_options import (
 
 from beam_job.accelerators import FLEX_START_ONLY, Accelerator
 from beam_job.options import CaptionOptions, OptionError
+from beam_job.quoting import shown
 
 DISK_GB = 100  # the image with its CUDA libraries takes about 15 GB unpacked; Dataflow's own 25 GB are soon full
 
@@ -103,4 +104,4 @@ def _refuse_local_paths(options: CaptionOptions) -> None:
     named += [("output", options.output), ("model", options.model)]
     for name, path in named:
         if path and ("://" not in path or path.lower().startswith("file://")):
-            raise OptionError(f"--{name} {path}: Dataflow's workers see no local files; put it into gs://.")
+            raise OptionError(f"--{name} {shown(path)}: Dataflow's workers see no local files; put it into gs://.")

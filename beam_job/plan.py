@@ -16,6 +16,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_job.local_path import local_path
 from beam_job.quantity import quantity
+from beam_job.quoting import shown
 from beam_job.run import MANIFEST
 
 
@@ -102,10 +103,11 @@ def measured(run: str, workers: int) -> float:
         captioned, seconds = int(manifest["counts"]["captioned"]), float(manifest["seconds"])
     except Exception as error:  # file systems raise what they like, and the file may be anything
         raise PlanError(
-            f"--run {run}: no finished run is there ({type(error).__name__}); name a run=<id> folder with a {MANIFEST}."
+            f"--run {shown(run)}: no finished run is there ({type(error).__name__}); name a run=<id> folder that has "
+            f"a {MANIFEST}."
         ) from error
     if not (captioned > 0 and seconds > 0):
-        raise PlanError(f"--run {run}: it captioned nothing; take a run of at least some thousand images.")
+        raise PlanError(f"--run {shown(run)}: it captioned nothing; take a run of at least some thousand images.")
     return captioned / seconds / workers
 
 

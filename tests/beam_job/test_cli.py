@@ -100,7 +100,7 @@ def test_limits_on_decoding_are_options():
 
 
 def test_the_summary_names_faults_of_ours(tmp_path):
-    counts = {"input": 2, "failed": 2}
+    counts = {"input": 2, "captioned": 0, "failed": 2, "skipped": 0, "duplicates": 0}
     manifest = {
         "counts": counts,
         "seconds": 1,
