@@ -91,7 +91,13 @@ def test_the_table_of_memory():
             decoder.end()  # what one picture leaves in a process is there for the next
             try:
                 decoder.decode(
-                    data, 224, 224, max_pixels=WIDTH * HEIGHT, accept_truncated=False, seconds=600, memory=int(memory)
+                    data,
+                    224,
+                    224,
+                    max_pixels=10 * WIDTH * HEIGHT,
+                    accept_truncated=False,
+                    seconds=600,
+                    memory=int(memory),
                 )
             except ImageError as error:
                 return error.code

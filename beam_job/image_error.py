@@ -1,0 +1,38 @@
+"""Why an image file gives no pixels: the codes, and the exception that carries one."""
+
+from __future__ import annotations
+
+import re
+
+ERRORS = {
+    "empty": "The file holds no bytes.",
+    "not_an_image": "The content is no image; the message says what it seems to be.",
+    "unsupported_format": "An image, but of a format or a variant that is not read here (HEIC: install pillow-heif).",
+    "too_many_pixels": "Width x height is over the limit.",
+    "out_of_memory": "Decoding it takes more memory than --decode_memory, or than there is.",
+    "truncated": "The file ends before the image does.",
+    "corrupt": "An image format that is read here, but damaged.",
+}
+"""Every code that an `ImageError` can have, and what it means."""
+
+_QUOTED = re.compile(r"""b?(['"]).*\1""", re.DOTALL)
+_LONGEST = 100  # characters of a library's text
+
+
+class ImageError(ValueError):
+    """An image that cannot be turned into pixels. `code` is a key of `ERRORS`; the text is one sentence for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def described(error: Exception) -> str:
+    """A library's exception for a message: bounded, printable ASCII, and without what it quotes of the file."""
+    text = _QUOTED.sub("...", str(error)[: 10 * _LONGEST])
+    text = "".join(character if " " <= character <= "~" else " " for character in text)
+    return " ".join(text.split())[:_LONGEST] or type(error).__name__
