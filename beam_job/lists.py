@@ -6,7 +6,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
@@ -124,14 +124,22 @@ def copied_pipes(names: Sequence[str]) -> Iterator[dict[str, str]]:
 
     Yields the copies' paths by the lists' names; raises ``ValueError`` where a list cannot be copied.
     """
-    with tempfile.TemporaryDirectory(prefix="caption-images-") as folder:
-        copies: dict[str, str] = {}
-        for name in filter(is_pipe, names):
-            try:
+    copies: dict[str, str] = {}
+    pipes = list(dict.fromkeys(filter(is_pipe, names)))
+    if not pipes:
+        yield copies
+        return
+    with ExitStack() as at_end:
+        try:
+            folder = at_end.enter_context(tempfile.TemporaryDirectory(prefix="caption-images-"))
+            for name in pipes:
                 same = next((copy for known, copy in copies.items() if _same(known, name)), None)
                 copies[name] = same or _copied(name, folder)
-            except OSError as error:
-                raise ValueError(f"--uris {name}: cannot be copied to {folder} ({error.strerror}).") from error
+        except OSError as error:
+            raise ValueError(
+                f"--uris {pipes[len(copies)]}: the pipe cannot be copied ({error.strerror}); TMPDIR names the folder "
+                "for copies."
+            ) from error
         yield copies
 
 
@@ -144,9 +152,10 @@ def _copied(name: str, folder: str) -> str:
     standard_input = _is_standard_input(name)
     with open(0 if standard_input else name, "rb", closefd=not standard_input) as source:
         status = os.fstat(source.fileno())
-        if stat.S_ISREG(status.st_mode):  # `< list.csv`
-            return os.path.realpath("/dev/fd/0")
-        if not _is_pipe(status):
+        own_name = os.path.realpath("/dev/fd/0")
+        if stat.S_ISREG(status.st_mode) and source.tell() == 0 and os.path.exists(own_name):  # `< list.csv`
+            return own_name
+        if not (_is_pipe(status) or stat.S_ISREG(status.st_mode)):  # a regular file without a name: `<<< "$uris"`
             raise ValueError(f"--uris {name}: this is a terminal or a device; pipe the list into the job.")
         path = os.path.join(folder, str(status.st_ino), os.path.basename(name))
         os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import tempfile
 import threading
 from contextlib import contextmanager
 
@@ -72,6 +73,11 @@ def test_standard_input(tmp_path, name):
     (tmp_path / "list.csv").write_text("uri\nx.jpg\n")
     with standard_input(tmp_path / "list.csv"):
         assert uris([name]) == ["x.jpg"]
+    (tmp_path / "gone.txt").write_text("x.jpg\ny.jpg\n")
+    with standard_input(tmp_path / "gone.txt"):
+        (tmp_path / "gone.txt").unlink()  # as a shell does with a here-document
+        os.lseek(0, 6, os.SEEK_SET)
+        assert uris([name]) == ["y.jpg"]
 
 
 def test_the_name_of_a_pipe_says_what_it_holds(tmp_path):
@@ -86,6 +92,14 @@ def test_copies_are_deleted():
     with pipe(b"x.jpg\n") as name, copied_pipes([name]) as copies:
         assert os.path.exists(copies[name])
     assert not os.path.exists(copies[name])
+
+
+def test_a_pipe_that_cannot_be_copied(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    (tmp_path / "list.txt").write_text("x.jpg")
+    assert uris([str(tmp_path / "list.txt")]) == ["x.jpg"]  # only a pipe needs a copy
+    with pipe(b"x.jpg") as name, pytest.raises(ValueError, match=f"^--uris {name}: the pipe cannot be copied"):
+        uris([name])
 
 
 def test_a_bad_row_of_a_pipe_has_the_pipes_name():
