@@ -180,7 +180,7 @@ class Decoder:
         pipe = subprocess.PIPE
         environment = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join(entry or os.curdir for entry in sys.path),
+            "PYTHONPATH": os.pathsep.join(str(entry) or os.curdir for entry in sys.path),
             "OPENBLAS_NUM_THREADS": "1",  # numpy would start a thread for each core
         }
         try:
