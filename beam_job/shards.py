@@ -107,8 +107,8 @@ def delete_strays(directory: str, prefix: str, named: set[str]) -> None:
     if left:
         path, reason = next(iter(left.items()))
         logging.warning(
-            "Cannot delete what bundles left that were tried again: %s (%s), and %d more. These files repeat records of "
-            "the run; its manifest does not name them.", path, reason, len(left) - 1,
+            "Cannot delete what bundles left that were tried again: %s (%s), and %d more. These files repeat records "
+            "of the run; its manifest does not name them.", path, reason, len(left) - 1,
         )  # fmt: skip
 
 
