@@ -1,7 +1,7 @@
 """Decoder processes: the same pixels as in this process, and whatever a file does to one costs that file alone."""
 
-import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -90,11 +90,11 @@ def test_pixels_and_errors_are_those_of_this_process(real):
 def test_a_decoder_that_takes_too_long_is_ended_and_no_other(made, tmp_path):
     decoders = made(2)
     with ThreadPoolExecutor(2) as threads:
-        slow = threads.submit(code, decoders, f"wait {tmp_path}/lock".encode(), seconds=0.5)
+        slow = threads.submit(code, decoders, f"wait {tmp_path}/told".encode(), seconds=0.5)
         for _ in range(20):
             assert ask(decoders, FINE).array.max() == len(FINE)
         assert slow.result() == "deadline_exceeded"
-    assert (tmp_path / "lock").read_text() == "begun\n"
+    assert (tmp_path / "told").read_text() == "begun\n"
     for _ in range(2):
         assert ask(decoders, FINE).array.max() == len(FINE)
 
@@ -249,16 +249,15 @@ def test_a_process_at_work_ends_with_its_parent_however_that_ends(tmp_path):
         "turn = Decoders(1, sys.argv[1:3]).turn(); decoder = turn.__enter__(); "
         "decoder.decode(sys.argv[3].encode(), 8, 8, max_pixels=1, accept_truncated=False, seconds=600, memory=1 << 30)"
     )
-    lock = tmp_path / "lock"
-    os.mkfifo(tmp_path / "begun")
-    process = subprocess.Popen([sys.executable, "-c", parent, *STAND_IN, f"wait {lock}"], cwd=ROOT)
-    while not lock.exists() or not lock.read_text():
-        assert process.poll() is None
-        os.sched_yield()
-    process.kill()
-    process.wait()
-    with lock.open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # waits until the decoder is gone
+    os.mkfifo(tmp_path / "pipe")
+    told = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with subprocess.Popen([sys.executable, "-c", parent, *STAND_IN, f"wait {tmp_path}/pipe"], cwd=ROOT) as process:
+        assert select.select([told], [], [], LONG)[0]
+        assert os.read(told, 100) == b"begun\n"
+        process.kill()
+    assert select.select([told], [], [], LONG)[0]
+    assert os.read(told, 100) == b""  # the decoder, which had the other end of the pipe, is gone
+    os.close(told)
 
 
 def test_nothing_is_imported_that_takes_long():

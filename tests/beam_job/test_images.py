@@ -132,7 +132,7 @@ def test_what_a_file_does_to_its_decoder_costs_that_file_alone(caplog, stand_in,
 
 
 def test_the_deadline_reaches_the_decoder(stand_in, tmp_path):
-    (tmp_path / "slow").write_bytes(f"wait {tmp_path}/lock".encode())
+    (tmp_path / "slow").write_bytes(f"wait {tmp_path}/told".encode())
     (failure,) = load([f"{tmp_path}/slow"], Loading(decode_deadline=0.2))
     assert (failure.stage, failure.error) == ("decode", "deadline_exceeded")
     assert "more than 0.2 s" in failure.message
