@@ -17,7 +17,7 @@ _HEADERS = (_OS2_1, _OS2_2_SHORT, 40, 52, 56, _OS2_2, 108, 124)  # lengths in by
 _PLAIN, _RUNS_8, _RUNS_4, _FIELDS, _ALPHA_FIELDS = 0, 1, 2, 3, 6
 _DEPTHS = {_PLAIN: (1, 2, 4, 8, 16, 24, 32), _RUNS_8: (8,), _RUNS_4: (4,), _FIELDS: (16, 32), _ALPHA_FIELDS: (16, 32)}
 _DEFAULT_FIELDS = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
-_BAND = 1 << 22  # pixels that are unpacked at a time
+_BAND = 1 << 18  # pixels that are unpacked at a time
 
 
 class _Header(NamedTuple):
@@ -49,9 +49,10 @@ def read(data: bytes, options: ReadOptions) -> Picture:
     else:
         stride = (header.width * header.depth + 31) // 32 * 4
         needed = stride * (header.height - 1) + (header.width * header.depth + 7) // 8  # the last row needs no padding
-        rows = data[header.pixels : header.pixels + stride * header.height]
-        whole = len(rows) >= needed
-        rows = rows.ljust(stride * header.height, b"\0")
+        whole = len(data) - header.pixels >= needed
+        if len(data) - header.pixels < stride * header.height:
+            data = data.ljust(header.pixels + stride * header.height, b"\0")
+        rows = np.frombuffer(data, np.uint8, stride * header.height, header.pixels)
     if not whole and not options.accept_truncated:
         raise ImageError("truncated", "The BMP ends before its picture does.")
     if header.compression in (_RUNS_8, _RUNS_4):
@@ -60,7 +61,7 @@ def read(data: bytes, options: ReadOptions) -> Picture:
         size = header.width, header.height
         image = Image.frombytes("RGB", size, rows, "raw", "BGR", stride, -1 if header.upwards else 1)
     else:
-        packed = np.frombuffer(rows, np.uint8).reshape(header.height, stride)[:: -1 if header.upwards else 1]
+        packed = rows.reshape(header.height, stride)[:: -1 if header.upwards else 1]
         image = _with_palette(_indices(packed, header), header) if header.depth <= 8 else _with_fields(packed, header)
     return Picture(image, header.width, header.height, whole=whole)
 

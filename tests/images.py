@@ -297,7 +297,7 @@ def _others() -> dict[str, Kind]:
         "bmp-grey": Kind(encode(grey, "BMP"), luminance(COLOURS)),
         "bmp-palette": Kind(encode(palette, "BMP"), COLOURS),
         "bmp-bilevel": Kind(encode(picture([0, 255, 255, 0], "1"), "BMP"), [BLACK, WHITE, WHITE, BLACK]),
-        "bmp-alpha": Kind(_bmp_with_alpha(rgba), TRANSLUCENT_OVER_WHITE),
+        "bmp-alpha": Kind(bmp_with_alpha(rgba), TRANSLUCENT_OVER_WHITE),
         "bmp-32": Kind(encode(rgb.convert("RGBA"), "BMP"), COLOURS),
         "jpeg2000": Kind(encode(rgb, "JPEG2000"), COLOURS),
         "jpeg2000-lossy": Kind(encode(rgb, "JPEG2000", irreversible=True, quality_layers=[10]), COLOURS, 8),
@@ -311,7 +311,7 @@ def _others() -> dict[str, Kind]:
     }
 
 
-def _bmp_with_alpha(image: Image.Image) -> bytes:
+def bmp_with_alpha(image: Image.Image) -> bytes:
     """A bitmap that declares an alpha mask (header of version 4), which Pillow reads and does not write."""
     pixels = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).tobytes("raw", "BGRA")
     masks = struct.pack("<IIII", 0x00FF0000, 0x0000FF00, 0x000000FF, 0xFF000000)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from beam_job.decoders import Decoders
 from beam_job.pixels import ImageError
-from tests.images import encode
+from tests.images import bmp_with_alpha, encode
 
 DURABILITY = Path(__file__).parents[2] / "docs" / "durability.md"
 WIDTH, HEIGHT = 1500, 1000
@@ -58,7 +58,7 @@ def pictures():
             encode(colour, "WEBP", save_all=True, append_images=[clear], method=0, quality=0),
         ],
         "GIF": [encode(palette, "GIF"), encode(palette, "GIF", transparency=3)],
-        "BMP": [encode(colour, "BMP"), encode(clear, "BMP"), encode(palette, "BMP")],
+        "BMP": [encode(colour, "BMP"), encode(clear, "BMP"), encode(palette, "BMP"), bmp_with_alpha(clear)],
         "TIFF": [
             encode(floats, "TIFF"),
             encode(ink, "TIFF", compression="tiff_lzw"),
