@@ -47,6 +47,7 @@ setup(
         "keras>=3.15",
         "numpy>=2.4",
         "pillow>=12.3",
+        "psutil>=7.2",
         "requests>=2.34",
         "tensorflow>=2.21",
         "urllib3>=2.8",

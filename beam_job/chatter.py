@@ -9,12 +9,15 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 
 _SAYS_NOTHING = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR"
     rb"|I0000 [0-9:. ]+\S+\] "  # absl's level "information"; warnings and errors start with W and E
     rb"|\d{4}-\d\d-\d\d [0-9:.]+: I "  # the same level in TensorFlow's own format
     rb"|To enable the following instructions: .* rebuild TensorFlow with the appropriate compiler flags"
+    # Slower by design: a model stores half-precision weights, and computes in single precision.
+    rb"|E0000 [0-9:. ]+\S*util\.cc:\d+\] oneDNN supports DT_HALF only on platforms with AVX-512"
     # There is no NVIDIA driver: no error on a machine without a GPU, and --require_gpu says it where one is needed.
     rb"|E0000 [0-9:. ]+\S*cuda_platform\.cc:\d+\] failed call to cuInit: INTERNAL: CUDA error: .*\(303\)"
 )
@@ -53,6 +56,8 @@ def _arriving() -> Iterator[bytes]:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what an interrupted job still has to say is passed on
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # what a stopped job still has to say is passed on
+        signal.signal(number, signal.SIG_IGN)
     for passed in filtered(_arriving()):
-        os.write(_STANDARD_ERROR, passed)
+        with suppress(OSError):  # nobody reads it, or the log's disk is full: the job goes on all the same
+            os.write(_STANDARD_ERROR, passed)

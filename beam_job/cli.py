@@ -1,19 +1,24 @@
 """The command line of the job: checks everything, runs the pipeline, says how it went."""
 
-import json
 import logging
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import GoogleCloudOptions, SetupOptions, StandardOptions, TypeOptions
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    GoogleCloudOptions,
+    SetupOptions,
+    StandardOptions,
+    TypeOptions,
+)
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from beam_job import dataflow, devices, unforeseen
+from beam_job import dataflow, devices, outcome, signals, worker
 from beam_job.console import console
 from beam_job.globs import check_images
 from beam_job.history import ReadEarlier
@@ -24,33 +29,36 @@ from beam_job.model_directory import DEFAULT_MODEL, open_model
 from beam_job.options import CaptionOptions, OptionError, help_text, parse
 from beam_job.pipeline import CaptionImages, build
 from beam_job.progress import progress
-from beam_job.quantity import quantity
-from beam_job.report import write_report
-from beam_job.run import MANIFEST, MaxFailures, Run, TooManyFailuresError
-from beam_job.shards import ShardLimits
+from beam_job.run import MaxFailures, Run, TooManyFailuresError
+from beam_job.shards import ShardLimits, write_open_shards
+from beam_job.streams import escaped, say, show
 from beam_job.uris import ReadUris
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
 EXIT_TOO_MANY_FAILURES = 3
-EXIT_INTERRUPTED = 130  # as a shell has it
+
+_STOPPED_ELSEWHERE = "stopped waiting: a job that other machines or processes work on may go on there."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status.
 
     0: it ended well. 1: it failed. 2: it was refused before any work. 3: it ended, with more failures than
-    ``--max_failures`` allows. On Dataflow 0 says that the job was submitted.
+    ``--max_failures`` allows. On Dataflow 0 says that the job was submitted. A process that ``signals`` stops does not
+    return: it ends with 130 after Ctrl-C, and with 143 after SIGTERM.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     if {"-h", "--help"} & set(argv):
-        print(help_text())
+        show(help_text())
         return 0
-    with console(verbose="--verbose" in argv) as terminal, ExitStack() as at_end:
-        return _caption(argv, terminal, at_end)
+    signals.on_stop(write_open_shards)
+    with console(verbose="--verbose" in argv) as width, ExitStack() as at_end:
+        signals.on_stop(at_end.close)
+        return _caption(argv, width, at_end)
 
 
-def _caption(argv: list[str], terminal: bool, at_end: ExitStack) -> int:
+def _caption(argv: list[str], width: Callable[[], int] | None, at_end: ExitStack) -> int:
     try:
         options = parse(argv)
         if options.check:
@@ -62,27 +70,29 @@ def _caption(argv: list[str], terminal: bool, at_end: ExitStack) -> int:
         return _say(error, EXIT_REFUSED)
     failure: Exception | None = None
     try:
-        pipeline = beam.Pipeline(options=_for_beam(options))
+        pipeline = beam.Pipeline(_runner(options), _for_beam(options))
         manifests = build(pipeline, *job)
         if dataflow.is_dataflow(options):
             manifests | "CheckFailures" >> beam.Map(job.run.check_failures)  # nobody waits here to do it
             return _submitted(options, pipeline.run(), job.run)
-        with progress(job.run.directory, terminal=terminal):
+        if not _is_local(options):
+            signals.say_on_stop(_STOPPED_ELSEWHERE)
+        with progress(job.run.directory, width=width):
             pipeline.run().wait_until_finish()
-    except KeyboardInterrupt:
-        return _say("interrupted. What was captioned is kept: the same command goes on from there.", EXIT_INTERRUPTED)
     except Exception as error:  # the runner raises what it likes
         logging.info("The pipeline failed", exc_info=True)  # with --verbose
         failure = error
-    manifest = _manifest(job.run)
+    signals.wait_if_stopping()
+    manifest = outcome.read_manifest(job.run)
     if manifest is not None:
         if options.print_captions:
-            _print_captions(job.run, manifest)
-        print(_summary(job.run, manifest), file=sys.stderr)
+            outcome.show_captions(job.run, manifest)
+        outcome.say_counts(job.run, manifest)
         if options.report:
-            _report(job.run, options.allow_https)
+            outcome.report(job.run, options.allow_https)
     if failure is not None or manifest is None:
-        return _say(f"the run {job.run.directory} failed: {failure}", EXIT_FAILED)
+        why = "it left no manifest" if failure is None else outcome.reason(failure)
+        return _say(f"the run {job.run.directory} failed: {why}", EXIT_FAILED)
     try:
         job.run.check_failures(manifest)
     except TooManyFailuresError as error:
@@ -201,6 +211,15 @@ def _for_beam(options: CaptionOptions) -> CaptionOptions:
     return options
 
 
+def _runner(options: CaptionOptions) -> FnApiRunner | None:
+    """DirectRunner with worker processes that can be stopped; ``None`` leaves the choice to Beam."""
+    direct = options.view_as(DirectOptions)
+    if not _is_local(options) or direct.direct_running_mode != "multi_processing":
+        return None
+    direct.direct_running_mode = "in_memory"  # the runner would start Beam's own workers instead of those it is given
+    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(worker.COMMAND))
+
+
 def _batch_size(options: CaptionOptions) -> int:
     """The default: what a GPU likes where there is one, or will be."""
     here = _is_local(options) and devices.may_have_gpu() and devices.gpus()
@@ -217,58 +236,15 @@ def _submitted(options: CaptionOptions, result: Any, run: Run) -> int:
     """Dataflow takes it from here. A template's launcher, which has no job yet, must not wait, and nobody needs to."""
     cloud = options.view_as(GoogleCloudOptions)
     if cloud.template_location:
-        print(f"The job was written to {cloud.template_location}; its run is {run.directory}.", file=sys.stderr)
+        say(f"The job was written to {cloud.template_location}; its run is {run.directory}.")
         return 0
     job = result.job_id()
     url = f"https://console.cloud.google.com/dataflow/jobs/{cloud.region}/{job}?project={cloud.project}"
-    print(f"{job}")
-    print(f"Submitted as {job}, {url}. Its captions go to {run.directory}.", file=sys.stderr)
+    show(job)
+    say(f"Submitted as {job}, {url}. Its captions go to {run.directory}.")
     return 0
 
 
-def _manifest(run: Run) -> dict[str, Any] | None:
-    path = FileSystems.join(run.directory, MANIFEST)
-    if not FileSystems.exists(path):
-        return None
-    with FileSystems.open(path) as file:
-        manifest: dict[str, Any] = json.load(file)
-    return manifest
-
-
-def _print_captions(run: Run, manifest: dict[str, Any]) -> None:
-    records = []
-    for shard in manifest["captions"]:
-        with FileSystems.open(FileSystems.join(run.directory, shard["name"])) as file:
-            records += [json.loads(line) for line in file.read().splitlines()]
-    for record in sorted(records, key=lambda record: (-record["score"], record["uri"])):
-        uri = record["uri"]
-        shown = os.path.relpath(uri) if uri.startswith(os.path.join(os.getcwd(), "")) else uri
-        print(f"{record['score']:.2f}\t{shown}\t{record['caption']}")
-
-
-def _summary(run: Run, manifest: dict[str, Any]) -> str:
-    counts = manifest["counts"]
-    known = f" ({manifest['known_failures']:,} known)" if manifest["known_failures"] else ""
-    captioned, failed, skipped = (f"{counts[name]:,} {name}" for name in ("captioned", "failed", "skipped"))
-    found = f"{captioned}, {failed}{known}, {skipped}, {quantity(counts['duplicates'], 'duplicate')}"
-    if manifest["left_out"]:
-        found += f", {manifest['left_out']:,} left out"
-    lines = [f"{quantity(counts['input'], 'image')}: {found} in {manifest['seconds']} s. See {run.directory}."]
-    for code, count in manifest["failures_by_code"].items():
-        fault = ", a fault of ours: please report what was logged" if code.endswith(f"/{unforeseen.CODE}") else ""
-        lines.append(f"  {count:,} failed: {code}{fault}")
-    if manifest["passed_over"]:
-        lines.append(f"  Passed over: {manifest['passed_over']:,} of earlier runs' lines and files; see the warnings.")
-    return "\n".join(lines)
-
-
-def _report(run: Run, allow_https: bool) -> None:
-    try:
-        print(f"The report is {write_report(run.directory, allow_https=allow_https)}", file=sys.stderr)
-    except Exception as error:  # the captions are written, and the report can be written later
-        print(f"beam_job: {error}", file=sys.stderr)
-
-
 def _say(message: object, code: int) -> int:
-    print(f"beam_job: {message}", file=sys.stderr)
+    say(f"beam_job: {escaped(str(message))}")
     return code

@@ -27,8 +27,8 @@ _EXAMPLES = """examples:
 
 Beam's own options (--runner, --project, --temp_location, ...) are passed on to it.
 Run the same command again to go on after an interruption, or to caption what is new: what is captioned is skipped.
-Exit status: 0 done, 1 failed, 2 refused before any work, 3 done with more failures than --max_failures, 130
-interrupted.
+Exit status: 0 done, 1 failed, 2 refused before any work, 3 done with more failures than --max_failures, 130 stopped by
+Ctrl-C, 143 stopped by SIGTERM.
 """
 _LOADING = Loading()
 _LONGEST_DEADLINE = 86_400  # seconds; the operating system's clocks take no infinite ones

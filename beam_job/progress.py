@@ -6,10 +6,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TextIO
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job import streams
 from beam_job.counters import CAPTIONS, FAILURES, TO_CAPTION, counted
 from beam_job.quantity import quantity
 from beam_job.shards import files_in
@@ -57,8 +59,8 @@ class Progress:
         self._started = clock()
         self._seen: deque[tuple[float, int]] = deque()
 
-    def text(self) -> str:
-        """One line: images captioned and failed, rate, time remaining; each where it is known."""
+    def text(self, width: int | None = None) -> str:
+        """One line: images captioned and failed, rate, time remaining; each where it is known, and fits the width."""
         counts = self._counts()
         total, failed = counts.get(TO_CAPTION, 0), counts.get(FAILURES, 0)
         captioned = counts.get(CAPTIONS, 0)
@@ -66,22 +68,27 @@ class Progress:
         if not done:
             known = f"{quantity(total, 'image')} to caption: loading the model"
             doing = known if total else "reading the list of images"
-            return f"{doing}, {_duration(self._clock() - self._started)} so far"
+            return _fitting([doing, f"{_duration(self._clock() - self._started)} so far"], width)
         rate = self._rate(done)
         parts = [f"{captioned:,} of {total:,} captioned" if total else f"{captioned:,} captioned"]
         parts += [f"{failed:,} failed"] if failed else []
         parts += [f"{rate:.1f} images/s" if rate < 10 else f"{rate:,.0f} images/s"] if rate else []
         parts += [f"{_duration((total - done) / rate)} left"] if rate and total > done else []
-        return ", ".join(parts)
+        return _fitting(parts, width)
 
-    def bar(self) -> str:
-        """A bar for a terminal; empty while the total is unknown."""
+    def live(self, width: int, full: str = "━", empty: str = "·") -> str:
+        """The line for a terminal of so many columns: a bar where there is room, and the text."""
+        bar, text = self.bar(full, empty), self.text(width)
+        return bar + text if len(bar) + len(text) <= width else text
+
+    def bar(self, full: str = "━", empty: str = "·") -> str:
+        """A bar; empty while the total is unknown."""
         counts = self._counts()
         total = counts.get(TO_CAPTION, 0)
         if not total:
             return ""
         filled = min(_BAR * (counts.get(CAPTIONS, 0) + counts.get(FAILURES, 0)) // total, _BAR)
-        return "━" * filled + "·" * (_BAR - filled) + " "
+        return full * filled + empty * (_BAR - filled) + " "
 
     def _rate(self, done: int) -> float:
         """Images a second, over the last half minute."""
@@ -94,39 +101,50 @@ class Progress:
 
 
 @contextmanager
-def progress(directory: str, *, terminal: bool, stream: TextIO | None = None) -> Iterator[None]:
+def progress(
+    directory: str, *, width: Callable[[], int] | None, stream: TextIO | None = None, redraw: float = _REDRAW
+) -> Iterator[None]:
     """Shows the progress of the run in ``directory`` while the block runs.
 
     Args:
-      terminal: draw one live line; otherwise write plain lines at growing intervals.
+      width: the columns of the terminal, on which one live line is drawn; ``None`` writes plain lines at growing
+        intervals.
       stream: where to; standard error by default.
+      redraw: seconds between two looks of the live line.
     """
     out = stream or sys.stderr
     reader = Progress(Counts(directory))
     ended = threading.Event()
 
-    def draw() -> None:
-        while not ended.wait(_REDRAW):
-            out.write(f"{_CLEAR}{reader.bar()}{reader.text()}")
-            out.flush()
+    def draw(width: Callable[[], int]) -> None:
+        bar = _bar_characters(out)
+        while not ended.wait(redraw):
+            streams.write(out, f"{_CLEAR}{reader.live(width() - 1, *bar)}")  # the last column would break the line
 
     def log() -> None:
         for interval in intervals():
             if ended.wait(interval):
                 return
-            out.write(f"beam_job: {reader.text()}\n")
-            out.flush()
+            streams.write(out, f"beam_job: {reader.text()}\n")
 
-    thread = threading.Thread(target=draw if terminal else log, name="progress", daemon=True)
+    show = log if width is None else partial(draw, width)
+    thread = threading.Thread(target=show, name="progress", daemon=True)
     thread.start()
     try:
         yield
     finally:
         ended.set()
         thread.join()
-        if terminal:
-            out.write(_CLEAR)
-            out.flush()
+        if width is not None:
+            streams.write(out, _CLEAR)
+
+
+def _bar_characters(stream: TextIO) -> str:
+    try:
+        "━·".encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return "#."
+    return "━·"
 
 
 def intervals() -> Iterator[float]:
@@ -135,6 +153,13 @@ def intervals() -> Iterator[float]:
     while True:
         yield interval
         interval = min(2 * interval, _LAST_INTERVAL)
+
+
+def _fitting(parts: list[str], width: int | None) -> str:
+    """The first parts that fit into the width; the first one is cut where it alone does not."""
+    while width is not None and len(parts) > 1 and len(", ".join(parts)) > width:
+        parts = parts[:-1]
+    return ", ".join(parts)[:width]
 
 
 def _duration(seconds: float) -> str:

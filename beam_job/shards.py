@@ -9,9 +9,13 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
 import apache_beam as beam
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
@@ -51,6 +55,81 @@ class Shard:
     tally: Mapping[str, int] = field(default_factory=dict)
 
 
+class WriteError(OSError):
+    """A file cannot be written; the message names it and says why."""
+
+
+class OpenShard:
+    """The records of a file that is not written yet, in memory.
+
+    ``write_open_shards`` writes what every one in this process holds, from another thread.
+    """
+
+    def __init__(self, directory: str, prefix: str) -> None:
+        self._directory = directory
+        self._prefix = prefix
+        self._lock = Lock()
+        self._empty()
+        with _OPEN_LOCK:
+            _OPEN.add(self)
+
+    def add(self, record: Any, limits: ShardLimits) -> Shard | None:
+        """Takes a record, and returns the file where it is written with this one. A failed write keeps the records."""
+        with self._lock:
+            if not self._lines:
+                self._opened = time.monotonic()
+            self._lines.append(record.to_json())
+            self._tally.update(record.tally)
+            count(self._prefix)
+            if len(self._lines) >= limits.records or time.monotonic() - self._opened >= limits.seconds:
+                return self._write()
+        return None
+
+    def close(self) -> Shard | None:
+        """Writes what there is, if anything."""
+        with self._lock:
+            written = self._write() if self._lines else None
+        with _OPEN_LOCK:
+            _OPEN.discard(self)
+        return written
+
+    def close_for_good(self) -> None:
+        """Writes what there is; no record is taken, nor counted, afterwards."""
+        self._lock.acquire()
+        if self._lines:
+            self._write()
+
+    def _write(self) -> Shard:
+        name = f"{self._prefix}-{uuid.uuid4().hex}.jsonl"
+        data = "".join(f"{line}\n" for line in self._lines).encode("utf-8", "backslashreplace")
+        shard = Shard(name, len(self._lines), hashlib.sha256(data).hexdigest(), dict(self._tally))
+        write_whole(FileSystems.join(self._directory, name), data)
+        self._empty()
+        return shard
+
+    def _empty(self) -> None:
+        self._lines: list[str] = []
+        self._tally: Counter[str] = Counter()
+        self._opened = 0.0
+
+
+_OPEN: WeakSet[OpenShard] = WeakSet()  # weak: the shard of a bundle that failed is never closed
+_OPEN_LOCK = Lock()
+
+
+def write_open_shards() -> None:
+    """Writes what the open shards of this process hold, and holds up whoever has more: the process is about to end.
+
+    Raises ``WriteError`` where one of them cannot be written; the others are.
+    """
+    _OPEN_LOCK.acquire()
+    still_open = list(_OPEN)
+    with ThreadPoolExecutor(max(1, len(still_open))) as threads:
+        writing = [threads.submit(shard.close_for_good) for shard in still_open]
+    for written in writing:
+        written.result()
+
+
 class WriteShards(beam.DoFn):
     """Writes records, which have ``to_json`` and ``tally``, to ``<directory>/<prefix>-<unique>.jsonl``.
 
@@ -65,30 +144,17 @@ class WriteShards(beam.DoFn):
         self._limits = limits
 
     def start_bundle(self) -> None:
-        self._lines: list[str] = []
-        self._tally: Counter[str] = Counter()
-        self._opened = 0.0
+        self._open = OpenShard(self._directory, self._prefix)
 
     def process(self, record: Any) -> Iterator[Shard]:
-        if not self._lines:
-            self._opened = time.monotonic()
-        self._lines.append(record.to_json())
-        self._tally.update(record.tally)
-        count(self._prefix)
-        if len(self._lines) >= self._limits.records or time.monotonic() - self._opened >= self._limits.seconds:
-            yield self._write()
+        written = self._open.add(record, self._limits)
+        if written is not None:
+            yield written
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        if self._lines:
-            yield WindowedValue(self._write(), MIN_TIMESTAMP, (GlobalWindow(),))
-
-    def _write(self) -> Shard:
-        name = f"{self._prefix}-{uuid.uuid4().hex}.jsonl"
-        data = "".join(f"{line}\n" for line in self._lines).encode("utf-8", "backslashreplace")
-        shard = Shard(name, len(self._lines), hashlib.sha256(data).hexdigest(), dict(self._tally))
-        write_whole(FileSystems.join(self._directory, name), data)
-        self.start_bundle()
-        return shard
+        written = self._open.close()
+        if written is not None:
+            yield WindowedValue(written, MIN_TIMESTAMP, (GlobalWindow(),))
 
 
 def delete_strays(directory: str, prefix: str, named: set[str]) -> None:
@@ -164,14 +230,31 @@ def _regex(names: str) -> str:
 
 
 def write_whole(path: str, data: bytes) -> None:
-    """Writes a file that no reader ever sees in part, on any file system that Beam writes."""
-    if "://" in path:  # an object appears when it is complete
-        with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+    """Writes a file that no reader ever sees in part, on any file system that Beam writes; raises ``WriteError``.
+
+    Where it cannot be written nothing is left of it. A process that is killed may leave a ``.tmp`` file, which no
+    reader looks at; the end of its run deletes it, but later runs don't: its writer could be another run that goes on.
+    """
+    try:
+        if "://" in path:  # an object appears when it is complete
+            with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+                file.write(data)
+        else:
+            _write_beside(Path(path), data)
+    except Exception as error:  # file systems raise what they like
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise WriteError(f"cannot write {path}: {reason}") from error
+
+
+def _write_beside(path: Path, data: bytes) -> None:
+    beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with beside.open("xb") as file:
             file.write(data)
-        return
-    beside = Path(f"{path}.{uuid.uuid4().hex}.tmp")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise

@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: it ended well. 1: it failed. 2: it was refused as it was given. 130: it was interrupted.
     """
     options = _parser().parse_args(argv)
-    with console(verbose=options.debug) as Progress.on_terminal:
+    with console(verbose=options.debug) as width:
+        Progress.on_terminal = width is not None
         try:
             options.command(options)
         except KeyboardInterrupt:

@@ -9,9 +9,8 @@ from collections import Counter
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_job.cli import _summary, main
+from beam_job.cli import main
 from beam_job.options import CaptionOptions, parse
-from beam_job.run import Run
 from tests.photos import SAMPLES, photos
 from tests.tiny_model import write_tiny_model
 
@@ -97,21 +96,6 @@ def test_limits_on_decoding_are_options():
     options = parse(["--images", "x", "--output", "out", "--decode_deadline", "7", "--decode_memory", "1000"])
     loading = options.to_loading()
     assert (loading.decode_deadline, loading.decode_memory) == (7.0, 1000)
-
-
-def test_the_summary_names_faults_of_ours(tmp_path):
-    counts = {"input": 2, "captioned": 0, "failed": 2, "skipped": 0, "duplicates": 0}
-    manifest = {
-        "counts": counts,
-        "seconds": 1,
-        "known_failures": 0,
-        "passed_over": 0,
-        "left_out": 0,
-        "failures_by_code": {"decode/corrupt": 1, "fetch/unexpected": 1},
-    }
-    _, corrupt, unexpected = _summary(Run(str(tmp_path), "f", {}), manifest).splitlines()
-    assert corrupt.endswith("1 failed: decode/corrupt")
-    assert unexpected.endswith("1 failed: fetch/unexpected, a fault of ours: please report what was logged")
 
 
 def test_help_names_every_option(capsys):

@@ -1,9 +1,12 @@
 """What reaches the terminal: our words and every error, none of the libraries' small talk."""
 
+import fcntl
 import os
 import pty
+import struct
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -16,6 +19,7 @@ I0000 00:00:1795295628.919136   30571 cudart_stub.cc:31] Could not find cuda dri
 2026-01-02 03:04:05.678901: I tensorflow/core/platform/cpu_feature_guard.cc:210] This TensorFlow binary is optimized ...
 To enable the following instructions: AVX2, in other operations, rebuild TensorFlow with the appropriate compiler flags.
 E0000 00:00:1.4   5 cuda_platform.cc:52] failed call to cuInit: INTERNAL: CUDA error: UNKNOWN ERROR (303)
+E0000 00:00:1.4   5 util.cc:131] oneDNN supports DT_HALF only on platforms with AVX-512. Falling back to the default ...
 """
 MATTERS = (
     b"W0000 00:00:1795295628.909478   30571 gpu_device.cc:2344] Cannot dlopen some GPU libraries.",
@@ -46,7 +50,8 @@ def test_a_live_line_is_passed_on_at_once_and_cleared_before_the_next():
 
 
 def in_console(body, verbose=False):
-    code = f"import logging, os, sys\nfrom beam_job.console import console\nwith console({verbose}):\n    {body}\n"
+    code = "import logging, os, sys\nfrom beam_job.console import console\n"
+    code += f"with console({verbose}) as terminal:\n    {body}\n"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
@@ -85,11 +90,47 @@ def logging_name(level):
     return {20: "INFO", 30: "WARNING", 40: "ERROR"}[level]
 
 
-def test_a_terminal_is_known_as_one_behind_the_filter():
-    code = "from beam_job.console import console\nwith console(False) as terminal: print(terminal)"
+@pytest.mark.parametrize(
+    ("columns", "kind", "width"),
+    [(132, "xterm", "132"), (20, "xterm", "None"), (132, "dumb", "None"), (132, "", "None"), (0, "xterm", "80")],
+)
+def test_a_live_line_is_drawn_where_there_is_room_for_one(columns, kind, width):
+    code = (
+        "import fcntl, struct, sys, termios\nfrom beam_job.console import console\n"
+        "with console(False) as width:\n"
+        "    print(width and width())\n"
+        "    fcntl.ioctl(int(sys.argv[1]), termios.TIOCSWINSZ, struct.pack('4H', 24, 50, 0, 0))\n"
+        "    print(width and width())"
+    )
     ours, theirs = pty.openpty()
-    done = subprocess.run([sys.executable, "-c", code], stderr=theirs, stdout=subprocess.PIPE, text=True, check=True)
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    environment = {**os.environ, "TERM": kind}
+    command = [sys.executable, "-c", code, str(theirs)]
+    done = subprocess.run(
+        command, stderr=theirs, stdout=subprocess.PIPE, text=True, check=True, env=environment, pass_fds=[theirs]
+    )
     os.close(ours)
     os.close(theirs)
-    assert done.stdout == "True\n"
+    assert done.stdout.splitlines() == [width, "None" if width == "None" else "50"]
+
+
+def test_no_terminal_no_live_line():
     assert in_console("pass").stderr == ""
+    assert in_console("sys.stdout.write(str(terminal))").stdout == "None"
+
+
+def test_what_libraries_log_is_shown_escaped_and_our_own_errors_without_their_traceback():
+    body = (
+        "logging.warning('clear\\x1b[2J\\nbeam_job: a line of its own')\n"
+        "    from beam_job.streams import escaped\n"
+        "    Ours = type('Ours', (Exception,), {'__module__': 'beam_job.x'})\n"
+        "    for error in (Ours('ours'), KeyError('theirs')):\n"
+        "        try:\n            raise error\n"
+        "        except Exception as raised:\n"
+        "            root, trace = logging.getLogger(), (type(raised), raised, raised.__traceback__)\n"
+        "            root.handle(root.makeRecord('x', 40, '/apache_beam/a.py', 1, 'oh', (), trace))"
+    )
+    shown = in_console(body).stderr
+    assert shown.startswith("WARNING root: clear\\x1b[2J\n  beam_job: a line of its own\nERROR x: oh\n  Traceback ")
+    assert shown.endswith("KeyError: 'theirs'\n")
+    assert "ours" not in shown

@@ -2,24 +2,16 @@
 
 import json
 import random
-import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from tests.photos import photos
+from tests.processes import many_photos, records, start
 from tests.tiny_model import write_tiny_model
 
 BATCH, SHARD = 4, 10
-
-
-def records(output):
-    return [json.loads(line) for path in output.glob("run=*/captions-*.jsonl") for line in path.open()]
 
 
 def lines(log):
@@ -30,19 +22,15 @@ def kill_loop(tmp_path, kills, images, seconds_per_image):
     """Kills a job ``kills`` times, then lets it end. Returns the times that each image was captioned."""
     dice = random.Random(kills)
     write_tiny_model(tmp_path / "model")
-    uris = set()
-    made = photos(tmp_path / "made", 20)
-    (tmp_path / "photos").mkdir()
-    for number in range(images):
-        uris.add(shutil.copy(made[number % len(made)], f"{tmp_path}/photos/{number:03}.jpg"))
+    uris = set(map(str, many_photos(tmp_path / "photos", images)))
     output, log = tmp_path / "out", tmp_path / "log"
     argv = ["--images", f"{tmp_path}/photos/*.jpg", "--output", str(output), "--model", str(tmp_path / "model")]
     argv += ["--batch_size", str(BATCH), "--shard_records", str(SHARD), "--shard_seconds", "1"]
-    command = [sys.executable, "-m", "tests.recorded_job", str(log), str(seconds_per_image), *argv]
+    command = ["tests.recorded_job", log, seconds_per_image, *argv]
     for kill in range(kills):
         before, kept_before = len(lines(log)), len(records(output))
         with (tmp_path / "err").open("w") as err:
-            job = subprocess.Popen(command, stderr=err, cwd=Path(__file__).parents[2])
+            job = start(*command, stderr=err)
             # One in four is killed anywhere, while it starts or reads; the others while they caption.
             while kill % 4 and len(lines(log)) == before and job.poll() is None:
                 time.sleep(0.02)
@@ -51,8 +39,9 @@ def kill_loop(tmp_path, kills, images, seconds_per_image):
             job.wait()
         done, kept = len(lines(log)) - before, len(records(output)) - kept_before
         assert done - SHARD - BATCH < kept <= done + BATCH  # what is written down may be behind by a batch
-    last = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
-    assert last.returncode == 0, last.stderr
+    last = start(*command)
+    _, err = last.communicate()
+    assert last.returncode == 0, err
 
     assert Counter(record["uri"] for record in records(output)) == dict.fromkeys(uris, 1)
     manifests = list(output.glob("run=*/manifest.json"))

@@ -1,8 +1,10 @@
 import io
 import itertools
-import time
+import os
+import threading
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from beam_job.counters import CAPTIONS, FAILURES, TO_CAPTION, count
 from beam_job.progress import Counts, Progress, intervals, progress
@@ -74,11 +76,75 @@ def test_counts_come_from_files_where_workers_are_processes_of_their_own(tmp_pat
     assert (counts()[CAPTIONS], counts()[FAILURES]) == (3, 1)
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-def test_a_terminal_gets_a_live_line_and_a_short_run_leaves_nothing_in_a_log(tmp_path, terminal):
-    out = io.StringIO()
-    with progress(str(tmp_path), terminal=terminal, stream=out):
-        time.sleep(1.2)
-    assert out.getvalue().count("\n") == 0
-    assert out.getvalue().endswith("\r\x1b[K") == terminal
-    assert ("reading the list" in out.getvalue()) == terminal
+class Screen(io.StringIO):
+    """Where a line is drawn; says when it was."""
+
+    encoding = "utf-8"
+
+    def __init__(self):
+        super().__init__()
+        self.drawn = threading.Event()
+
+    def write(self, text):
+        super().write(text)
+        self.drawn.set()
+
+
+def test_a_terminal_gets_a_live_line_that_leaves_nothing(tmp_path):
+    screen = Screen()
+    with progress(str(tmp_path), width=lambda: 80, stream=screen, redraw=0.01):
+        assert screen.drawn.wait(60)
+    assert screen.getvalue().startswith("\r\x1b[Kreading the list")
+    assert screen.getvalue().endswith("\r\x1b[K")
+    assert "\n" not in screen.getvalue()
+
+
+def test_a_short_run_leaves_nothing_in_a_log(tmp_path):
+    screen = Screen()
+    with progress(str(tmp_path), width=None, stream=screen):
+        pass
+    assert screen.getvalue() == ""
+
+
+def test_nobody_reads_the_progress_and_the_run_goes_on(tmp_path):
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "w") as closed, progress(str(tmp_path), width=lambda: 80, stream=closed, redraw=0.01):
+        pass
+
+
+@given(st.integers(1, 300), st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 10**6))
+def test_the_line_fits_the_terminal(width, total, captioned, failed, seconds):
+    clock, counts = Clock(), {TO_CAPTION: total, CAPTIONS: 1}
+    reader = Progress(lambda: counts, clock)
+    assert len(reader.live(width)) <= width
+    clock.now += seconds
+    counts.update({CAPTIONS: captioned, FAILURES: failed})
+    assert len(reader.live(width)) <= width
+
+
+def test_a_narrow_terminal_gets_the_first_parts():
+    clock, counts = Clock(), {TO_CAPTION: 2000, CAPTIONS: 32}
+    reader = Progress(lambda: counts, clock)
+    whole = "32 of 2,000 captioned"
+    assert reader.live(46) == f"{'·' * 24} {whole}"
+    assert reader.live(45) == reader.live(21) == whole
+    assert reader.live(20) == whole[:20]
+    counts[FAILURES] = 5
+    assert reader.live(31) == whole + ", 5 failed"
+    assert reader.live(30) == whole
+
+
+def test_a_bar_of_letters_that_the_encoding_has(tmp_path):
+    screen = Screen()
+    screen.encoding = "ascii"
+    counts = Counts(str(tmp_path))
+    count(TO_CAPTION)
+    assert counts()[TO_CAPTION] == 1
+    with progress(str(tmp_path), width=lambda: 80, stream=screen, redraw=0.01):
+        count(TO_CAPTION)
+        screen.drawn.clear()
+        assert screen.drawn.wait(60)
+        screen.drawn.clear()
+        assert screen.drawn.wait(60)
+    assert f"\r\x1b[K{'.' * 24} 1 image to caption" in screen.getvalue()

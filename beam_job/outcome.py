@@ -1,0 +1,78 @@
+"""How a run went, in words: its captions, one line of counts, and the reason where it failed."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+
+from beam_job import unforeseen
+from beam_job.quantity import quantity
+from beam_job.report import write_report
+from beam_job.run import MANIFEST, Run
+from beam_job.streams import escaped, say, show
+
+_LONGEST_REASON = 1000  # characters
+
+
+def read_manifest(run: Run) -> dict[str, Any] | None:
+    """The manifest of the run; ``None`` where it ended without one."""
+    path = FileSystems.join(run.directory, MANIFEST)
+    if not FileSystems.exists(path):
+        return None
+    with FileSystems.open(path) as file:
+        manifest: dict[str, Any] = json.load(file)
+    return manifest
+
+
+def show_captions(run: Run, manifest: Mapping[str, Any]) -> None:
+    """Prints score, image and caption, the surest first."""
+    records = []
+    for shard in manifest["captions"]:
+        with FileSystems.open(FileSystems.join(run.directory, shard["name"])) as file:
+            records += [json.loads(line) for line in file.read().splitlines()]
+    for record in sorted(records, key=lambda record: (-record["score"], record["uri"])):
+        uri = record["uri"]
+        shown = os.path.relpath(uri) if uri.startswith(os.path.join(os.getcwd(), "")) else uri
+        show(f"{record['score']:.2f}\t{escaped(shown)}\t{escaped(record['caption'])}")
+
+
+def say_counts(run: Run, manifest: Mapping[str, Any]) -> None:
+    """Says how many images there were and what became of them."""
+    counts = manifest["counts"]
+    known = f" ({manifest['known_failures']:,} known)" if manifest["known_failures"] else ""
+    captioned, failed, skipped = (f"{counts[name]:,} {name}" for name in ("captioned", "failed", "skipped"))
+    found = f"{captioned}, {failed}{known}, {skipped}, {quantity(counts['duplicates'], 'duplicate')}"
+    if manifest["left_out"]:
+        found += f", {manifest['left_out']:,} left out"
+    say(f"{quantity(counts['input'], 'image')}: {found} in {manifest['seconds']} s. See {escaped(run.directory)}.")
+    for code, count in manifest["failures_by_code"].items():
+        fault = ", a fault of ours: please report what was logged" if code.endswith(f"/{unforeseen.CODE}") else ""
+        say(f"  {count:,} failed: {escaped(code)}{fault}")
+    if manifest["passed_over"]:
+        say(f"  Passed over: {manifest['passed_over']:,} of earlier runs' lines and files; see the warnings.")
+
+
+def report(run: Run, allow_https: bool) -> None:
+    """Writes the report of the run, and says where it is."""
+    try:
+        say(f"The report is {escaped(write_report(run.directory, allow_https=allow_https))}")
+    except Exception as error:  # the captions are written, and the report can be written later
+        say(f"beam_job: {escaped(str(error))}")
+
+
+def reason(failure: BaseException) -> str:
+    """Why a run failed, in one line.
+
+    Our own errors are sentences; others say little without their class. A worker process hands over an exception as its
+    traceback, whose last line has both.
+    """
+    lines = str(failure).strip().splitlines()
+    last = lines[-1].partition(" [while running ")[0] if lines else ""
+    if len(lines) > 1:
+        return re.sub(r"^beam_job\.[\w.]+: ", "", last)[:_LONGEST_REASON]
+    if type(failure).__module__.startswith("beam_job.") or (isinstance(failure, (OSError, ValueError)) and last):
+        return last[:_LONGEST_REASON]
+    return f"{type(failure).__name__}: {last}".removesuffix(": ")[:_LONGEST_REASON]

@@ -1,0 +1,118 @@
+"""Standard input, output and error of a program: whatever they are, the program does its work.
+
+    streams.prepare()  # first of all
+    streams.say("5 images: 5 captioned")
+    streams.finish()  # last of all
+
+They may be closed, full, a pipe that nobody reads, or of an encoding that lacks letters.
+"""
+
+import errno
+import io
+import os
+import re
+import sys
+from typing import TextIO
+
+# Control characters, line ends, surrogates (bytes of names that are not UTF-8), and what changes the direction of the
+# text around it.
+_NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def prepare() -> None:
+    """Opens what is closed, and has names of files read as UTF-8 whatever the locale is.
+
+    A descriptor below 3 that is closed would go to the next file that is opened, and TensorFlow's messages into it.
+    """
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            _discard(descriptor)
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    if sys.getfilesystemencoding() != "utf-8":
+        _start_again_in_utf8()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _start_again_in_utf8() -> None:
+    """The encoding of names cannot be changed once the interpreter runs. What is printed keeps that of the locale."""
+    encoding = os.environ.get("PYTHONIOENCODING") or sys.stdout.encoding
+    environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": encoding}  # for child processes, too
+    os.execve(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]], environment)
+
+
+def escaped(text: str) -> str:
+    """The text as it can be shown: what would act on a terminal, or break a line, is written as Python writes it."""
+    return _NOT_SHOWN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def show(line: str) -> None:
+    """Prints a line on standard output."""
+    write(sys.stdout, f"{line}\n")
+
+
+def say(line: str) -> None:
+    """Prints a line on standard error."""
+    write(sys.stderr, f"{line}\n")
+
+
+def write(stream: TextIO, text: str) -> None:
+    """Writes to a standard stream. Where that is not possible, this and all that follows is dropped."""
+    try:
+        stream.write(text)
+        if stream is not sys.stdout:
+            stream.flush()
+    except OSError as error:
+        _give_up(stream, text, error)
+
+
+def finish() -> None:
+    """Prints what is still to be printed; the interpreter would complain at its end where that is not possible."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            _give_up(stream, "", error)
+
+
+def fall_back(descriptor: int | None) -> None:
+    """Names the descriptor that takes standard error's place when whoever reads it has died; ``None``: no other."""
+    global _fallback
+    _fallback = descriptor
+
+
+_fallback: int | None = None
+
+
+def last_words(descriptor: int, text: str) -> None:
+    """Writes to a descriptor of standard error, or else to the one that takes its place."""
+    for tried in (descriptor, _fallback):
+        if tried is not None:
+            try:
+                os.write(tried, text.encode(errors="backslashreplace"))
+            except OSError:
+                continue
+            return
+
+
+def _give_up(stream: TextIO, text: str, error: OSError) -> None:
+    if stream is sys.stderr and _fallback is not None:
+        os.dup2(_fallback, stream.fileno())
+        fall_back(None)
+        write(stream, text)
+        return
+    _discard(stream.fileno())
+    if stream is sys.stdout and error.errno != errno.EPIPE:  # who reads no further wants no more
+        say(f"beam_job: standard output cannot be written: {error.strerror}")
+
+
+def _discard(descriptor: int) -> None:
+    """Makes what is written to it go nowhere."""
+    opened = os.open(os.devnull, os.O_RDWR)
+    if opened != descriptor:
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    os.set_inheritable(descriptor, True)
