@@ -93,10 +93,11 @@ check_options() {
 preflight() {
   [ -z "$skip_preflight" ] || return 0
   case "$command" in
-    run | schedule)
-      [ "$command" = schedule ] || [ -n "$from_template" ] || check_versions
-      check_options "$@"
+    run)
+      [ -n "$from_template" ] || check_versions
+      [ -z "$from_template$dry_run" ] || check_options "$@" # or else the job does it itself
       ;;
+    schedule) check_options "$@" ;;
   esac
   [ -z "$dry_run" ] || return 0
   check_login

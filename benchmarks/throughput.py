@@ -32,6 +32,7 @@ STRATEGIES = (Decoding("greedy"), Decoding("beam", beam_width=3), Decoding("samp
 GREEDY = "encoder and greedy loop"
 ENCODER = "encoder"
 LOCAL = "job, local files"
+DEFAULT = "job, local files, the default decoding"
 STORAGE = "job, storage with 50 ms latency"
 FIVE = "job, five captions an image"
 PEER = "the notebook's way, five captions an image"
@@ -87,12 +88,13 @@ class Throughput:
         """Runs all rounds; ``folder`` is for the job's output."""
         captioners = [Captioner(self.model, self.prepare(each), self.batch_size) for each in STRATEGIES]
         greedy, _, five = captioners
+        default = Captioner(self.model, self.prepare(Decoding()), self.batch_size)
         image = self.model.manifest.image
         photos = self.photos[: self.batch_size]
         names = [str(path) for path in photos]
         pixels = [decode(path.read_bytes(), image.height, image.width).array for path in photos]
         encoded = greedy.encode(pixels)
-        for captioner in captioners:
+        for captioner in (*captioners, default):
             captioner.decode(*encoded, names)
         took: dict[str, list[float]] = {}  # seconds a batch
 
@@ -114,6 +116,7 @@ class Throughput:
                 after, before = took[name].pop(), took[name].pop()
                 took[name].append((before + after) / 2)
             took.setdefault(STORAGE, []).append(self._job(greedy, self.uris, folder / f"storage {turn}"))
+            took.setdefault(DEFAULT, []).append(self._job(default, self.photos, folder / f"default {turn}"))
             for captioner in captioners:
                 take(captioner.decoding.strategy, functools.partial(captioner.decode, *encoded, names))
             if self.peer is not None:
@@ -143,7 +146,7 @@ class Throughput:
 
     def _results(self, took: dict[str, list[float]]) -> list[Measurement]:
         ratios = f"{self.group}, ratios"
-        names = [name for name in (ENCODER, GREEDY, LOCAL, STORAGE, FIVE, PEER) if name in took]
+        names = [name for name in (ENCODER, GREEDY, LOCAL, STORAGE, DEFAULT, FIVE, PEER) if name in took]
         unit = "images/s" if self.clock is time.perf_counter else "images/s of CPU"
         rates = {
             name: Measurement(self.group, name, unit, [self.batch_size / each for each in took[name]]) for name in names

@@ -253,6 +253,15 @@ def test_a_dry_run_checks_the_jobs_options(shell, arguments, message):
     assert shell.out == ""
 
 
+def test_the_options_are_checked_once(shell):
+    """By the job itself where it is started from here; before, where Dataflow or a schedule starts it."""
+    checks = {}
+    for arguments in (["run"], ["run", "--dry_run"], ["run", "--from_template"], ["schedule", *NIGHTLY]):
+        asked = shell(*arguments, *JOB).asked
+        checks[" ".join(arguments[:2])] = len([words for words in asked if words[-1] == "--check"])
+    assert checks == {"run": 0, "run --dry_run": 1, "run --from_template": 1, "schedule --cron": 1}
+
+
 def test_a_machine_without_beam_launches_the_template_all_the_same(shell):
     shell.answers["python -c"] = ("", 1)
     assert (
