@@ -253,8 +253,8 @@ def _check(glob: str, leave_out: LeaveOut) -> str:
         return f"{option}: no image matches in what can be listed. {shown(unlisted.place, _SHOWN)}: {unlisted.message}"
     if left_out:
         return (
-            f"{option}: no image matches; files and folders left out: {left_out} (hidden or excluded ones, recycle bins "
-            "and the like, pipes and devices, the output folder). --include_hidden takes hidden ones."
+            f"{option}: no image matches; files and folders left out: {left_out} (hidden or excluded ones, recycle "
+            "bins and the like, pipes and devices, the output folder). --include_hidden takes hidden ones."
         )
     if other:
         return (

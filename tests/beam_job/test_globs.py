@@ -8,6 +8,7 @@ import tempfile
 import threading
 import unicodedata
 from contextlib import contextmanager
+from functools import reduce
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from beam_job.globs import CannotList, LeftOut, ListingError, check_images, matches
 from beam_job.left_out import LeaveOut
+from beam_job.patterns import Patterns, parse_object
 from tests.storage import Storage
 
 
@@ -309,6 +311,45 @@ def test_linked_folders_loops_and_no_file_twice(tree):
     assert found("p/z/self/self/a.jpg") == ["p/z/self/self/a.jpg"]
     (folder / "x").symlink_to("elsewhere/sub")
     assert list(matches("x/../*.jpg")) == [f"{folder}/x/../c.jpg"]  # what is above the folder that x leads to
+
+
+FOLDERS = ["a", "b", "a/a", "a/b", "b/a", "c"]
+LINKS = st.dictionaries(
+    st.sampled_from(["l", "a/l", "a/m", "a/b/l", "b/l", "c/l"]), st.sampled_from([".", *FOLDERS]), max_size=4
+)
+TREES = ["**/*.jpg", "*/**/x.jpg", "a/**", "*/*/*.jpg", "{a,b}/**/*.jpg", "**/a/**/x.jpg", "{a/*,b/**,**/l/*}.jpg"]
+
+
+def every_path(folder, depth):
+    for entry in os.scandir(folder):
+        if not entry.is_dir():
+            yield entry.path
+        elif depth:
+            yield from every_path(entry.path, depth - 1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(LINKS, st.sampled_from(TREES))
+def test_whatever_links_there_are_each_file_is_named_once(tmp_path_factory, links, glob):
+    root = tmp_path_factory.mktemp("links")
+    for folder in FOLDERS:
+        (root / folder).mkdir(parents=True)
+        (root / folder / "x.jpg").touch()
+    for name, target in links.items():
+        (root / name).symlink_to(root / target)
+    patterns = Patterns(parse_object(glob))
+    expected = set()
+    for path in every_path(root, depth=5):
+        *folders, name = os.path.relpath(path, root).split("/")
+        if patterns.file(reduce(patterns.folder, folders, patterns.start), name):
+            expected.add(os.path.realpath(path))
+    named = list(matches(f"{root}/{glob}"))
+    assert sorted(map(os.path.realpath, named)) == sorted(expected)
+    # By its own path where that matches, too.
+    for path in named:
+        if os.path.realpath(path) != path:
+            *folders, name = os.path.relpath(os.path.realpath(path), root).split("/")
+            assert not patterns.file(reduce(patterns.folder, folders, patterns.start), name)
 
 
 def test_what_leads_nowhere_and_what_is_no_file(tree):
