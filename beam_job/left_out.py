@@ -59,7 +59,7 @@ class Rules:
         return self._paths.folder(states, name)
 
     def is_hidden(self, name: str) -> bool:
-        return (name.startswith(".") and name != ".." and not self._include_hidden) or name.casefold() in _SYSTEM
+        return (name.startswith(".") and not self._include_hidden) or name.casefold() in _SYSTEM
 
     def is_output(self, folder: str, path: str) -> bool:
         """Whether ``path``, in ``folder`` or linked from there, is the output's or a run's; both without links."""
