@@ -5,19 +5,17 @@ python -m beam_job.plan --images 5000000 --run captions/run=... --measured_worke
 """
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from apache_beam.io.filesystems import FileSystems
-
 from beam_job.local_path import local_path
 from beam_job.quantity import quantity
 from beam_job.quoting import shown
 from beam_job.run import MANIFEST
+from beam_job.run_folder import open_run_folder
 
 
 class PlanError(ValueError):
@@ -98,17 +96,16 @@ def measured(run: str, workers: int) -> float:
     """
     folder = local_path(run.removesuffix("/").removesuffix(f"/{MANIFEST}"))
     try:
-        with FileSystems.open(FileSystems.join(folder, MANIFEST)) as file:
-            manifest = json.load(file)
-        captioned, seconds = int(manifest["counts"]["captioned"]), float(manifest["seconds"])
-    except Exception as error:  # file systems raise what they like, and the file may be anything
-        raise PlanError(
-            f"--run {shown(run)}: no finished run is there ({type(error).__name__}); name a run=<id> folder that has "
-            f"a {MANIFEST}."
-        ) from error
+        found = open_run_folder(folder)
+    except Exception as error:  # file systems raise what they like
+        raise PlanError(f"--run {shown(run)}: no run is there ({error}); name a run=<id> folder.") from error
+    if not found.finished:
+        reason = " ".join(found.problems) or f"there is no {MANIFEST}."
+        raise PlanError(f"--run {shown(run)}: no finished run is there: {reason}")
+    captioned, seconds = found.about["counts"].get("captioned", 0), found.about.get("seconds", 0)
     if not (captioned > 0 and seconds > 0):
         raise PlanError(f"--run {shown(run)}: it captioned nothing; take a run of at least some thousand images.")
-    return captioned / seconds / workers
+    return float(captioned / seconds / workers)
 
 
 class _Parser(argparse.ArgumentParser):

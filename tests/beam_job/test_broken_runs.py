@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from beam_job.cli import main
+from beam_job.plan import PlanError, measured
 from beam_job.report import ReportError, write_report
 from beam_job.report.run_records import open_run, read
 from beam_job.run_folder import CAPTIONS, FAILURES
@@ -73,7 +74,7 @@ def test_the_next_run_reads_what_can_be_read(archive, opened, caplog):
     assert_only_runs_were_read(archive, opened)
 
 
-def test_a_report_is_written_or_refused(archive, opened, tmp_path):
+def test_a_report_is_written_and_a_run_measured_or_refused(archive, opened, tmp_path):
     reported = 0
     dice = random.Random(1)
     for run in dice.sample(sorted(archive.iterdir()), 400):
@@ -81,6 +82,8 @@ def test_a_report_is_written_or_refused(archive, opened, tmp_path):
             page = write_report(str(run), to=str(tmp_path / "page.html"), sample=4)
             assert Path(page).stat().st_size < 1_000_000
             reported += 1
+        with suppress(PlanError):
+            assert measured(str(run), 1) > 0
     assert reported > 200
     assert_only_runs_were_read(archive, opened)
 

@@ -1,10 +1,9 @@
 """The estimate of workers, hours and cost."""
 
-import json
-
 import pytest
 
 from beam_job.plan import main, plan
+from tests.earlier_runs import earlier_run
 
 
 def test_a_deadline_gives_workers():
@@ -46,8 +45,7 @@ def test_one_worker_reaches_all_of_its_speed(capsys):
 @pytest.mark.parametrize("name", ["", "/", "/manifest.json", "file"])
 def test_speed_measured_from_a_run(tmp_path, capsys, name):
     run = tmp_path / "run=20260102T030405Z-a1b2c3"
-    run.mkdir()
-    (run / "manifest.json").write_text(json.dumps({"counts": {"captioned": 6000}, "seconds": 60}))
+    earlier_run(run, counts={"captioned": 6000}, seconds=60)
     named = run.as_uri() if name == "file" else f"{run}{name}"
     assert main(["--images=1000", f"--run={named}", "--measured_workers=2", "--workers=1"]) == 0
     assert "at 50.0 images/s a worker" in capsys.readouterr().out
@@ -60,12 +58,18 @@ def test_what_is_no_finished_run(tmp_path, capsys, manifest):
     if manifest is not None:
         (tmp_path / "manifest.json").write_bytes(manifest)
     assert main(["--images=1000", f"--run={tmp_path}", "--workers=1"]) == 2
-    assert f"--run {tmp_path}: no finished run is there" in capsys.readouterr().err
+    assert f"--run {tmp_path}: no run is there" in capsys.readouterr().err
+
+
+def test_a_run_that_has_not_ended_measures_nothing(tmp_path, capsys):
+    run = earlier_run(tmp_path / "run", finished=False)
+    assert main(["--images=1000", f"--run={run}", "--workers=1"]) == 2
+    assert "no finished run is there: there is no manifest.json." in capsys.readouterr().err
 
 
 def test_a_run_without_captions_measures_nothing(tmp_path, capsys):
-    (tmp_path / "manifest.json").write_text(json.dumps({"counts": {"captioned": 0}, "seconds": 3}))
-    assert main(["--images=1000", f"--run={tmp_path}", "--workers=1"]) == 2
+    run = earlier_run(tmp_path / "run", seconds=3)
+    assert main(["--images=1000", f"--run={run}", "--workers=1"]) == 2
     assert "it captioned nothing" in capsys.readouterr().err
 
 
@@ -79,7 +83,7 @@ def test_a_run_without_captions_measures_nothing(tmp_path, capsys):
         ("--images 10 --images_per_second 5 --workers 1 --deadline_hours 1", "either --workers or --deadline_hours"),
         ("--images 10 --images_per_second 5 --deadline_hours 0.1", "workers take 10 minutes"),
         ("--images 10 --images_per_second 5 --workers 1 --efficiency 2", "--efficiency 2.0"),
-        ("--images 10 --run no_such --workers 1", "--run no_such: no finished run is there"),
+        ("--images 10 --run no_such --workers 1", "--run no_such: no run is there"),
         ("--images 10 --run file://host/run --workers 1", "A local file's URI is file:///PATH"),
     ],
 )
