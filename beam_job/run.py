@@ -17,7 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 from beam_job import __version__
 from beam_job.quantity import quantity
 from beam_job.records import KNOWN
-from beam_job.shards import Shard, delete_strays, write_whole
+from beam_job.shards import Shard, delete_strays, has_folders, write_whole
 
 STARTED = "run.json"
 MANIFEST = "manifest.json"
@@ -114,7 +114,7 @@ class Run:
     def start(self) -> None:
         """Makes the run's folder and writes ``run.json``; raises ``ValueError`` where that can't be done."""
         try:
-            if "://" not in self.output:
+            if has_folders(self.output):
                 FileSystems.mkdirs(self.directory)
             write_whole(FileSystems.join(self.directory, STARTED), _json(self._asked()))
         except Exception as error:  # file systems raise what they like

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Lock
 from typing import Any
 from weakref import WeakSet
@@ -27,6 +26,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from beam_job.counters import count
 from beam_job.quoting import shown
 
+_OBJECT_STORES = ("gs", "s3", "azfs")
 _WILDCARD = re.compile(r"[*?[]")
 
 
@@ -236,25 +236,41 @@ def write_whole(path: str, data: bytes) -> None:
     reader looks at; the end of its run deletes it, but later runs don't: its writer could be another run that goes on.
     """
     try:
-        if "://" in path:  # an object appears when it is complete
-            with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-                file.write(data)
-        else:
-            _write_beside(Path(path), data)
+        if has_folders(path):
+            _write_beside(path, data)
+        else:  # an object appears when it is complete
+            _create(path, data)
     except Exception as error:  # file systems raise what they like
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise WriteError(f"cannot write {path}: {reason}") from error
 
 
-def _write_beside(path: Path, data: bytes) -> None:
-    beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+def has_folders(path: str) -> bool:
+    """Whether a file lies in folders that have to be made, and can be seen while it is written: on disks and HDFS."""
+    scheme, separator, _ = path.partition("://")
+    return not separator or scheme not in _OBJECT_STORES
+
+
+def _write_beside(path: str, data: bytes) -> None:
+    beside = f"{path}.{uuid.uuid4().hex}.tmp"
     try:
-        with beside.open("xb") as file:
+        if "://" in path:
+            _create(beside, data)
+            if FileSystems.exists(path):  # HDFS puts no file in the place of another
+                FileSystems.delete([path])
+            FileSystems.rename([beside], [path])
+            return
+        with open(beside, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        os.replace(beside, path)
     except BaseException:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
+        with suppress(Exception):
+            FileSystems.delete([beside]) if "://" in path else os.remove(beside)
         raise
+
+
+def _create(path: str, data: bytes) -> None:
+    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        file.write(data)
