@@ -39,7 +39,7 @@ def test_a_run_over_globs(tmp_path, monkeypatch, capsys):
     assert main(argv) == 0
     said = capsys.readouterr().err
     assert "beam_job: --images photos/*.png: no image matches.\n" in said
-    assert "8 images: 5 captioned, 2 failed, 0 skipped, 1 duplicates, 4 left out in" in said
+    assert "8 images: 5 captioned, 2 failed, 0 skipped, 1 duplicate, 4 left out in" in said
     (run,) = (tmp_path / output).iterdir()
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["counts"] == {"input": 8, "captioned": 5, "failed": 2, "skipped": 0, "duplicates": 1}
