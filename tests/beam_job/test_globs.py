@@ -1,53 +1,22 @@
-"""Which images globs name: on disks, against Python's own globs; in buckets, the same as on disks."""
+"""Which images globs name on disks, against Python's own globs."""
 
 import glob as python_glob
-import json
 import os
 import re
 import tempfile
-import threading
 import unicodedata
 from contextlib import contextmanager
 from functools import reduce
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_job.globs import CannotList, LeftOut, ListingError, check_images, matches
-from beam_job.left_out import LeaveOut
+from beam_job.globs import check_images, matches
 from beam_job.patterns import Patterns, parse_object
-from tests.storage import Storage
-
-
-@pytest.fixture
-def tree(tmp_path, monkeypatch):
-    """Makes files, relative to the folder that the test works in; names of folders end in a slash."""
-    monkeypatch.chdir(tmp_path)
-
-    def make(*names):
-        for name in names:
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.mkdir() if name.endswith("/") else path.write_bytes(b"x")
-        return tmp_path
-
-    return make
-
-
-def found(glob, **leave_out):
-    """Relative paths of images, in order; those that are left out have a minus before them, unreadable ones a bang."""
-    marks = {LeftOut: "-", CannotList: "!"}
-    listed = (
-        marks.get(type(match), "") + os.path.relpath(match if isinstance(match, str) else match[0])
-        for match in matches(glob, LeaveOut(**leave_out))
-    )
-    return sorted(listed)
+from tests.matched import found
 
 
 def test_folders_and_none(tree):
@@ -114,185 +83,6 @@ def test_disks_give_what_python_gives(tmp_path_factory, paths, data):
     listed = [match for match in matches(f"{folder}/{glob}") if isinstance(match, str)]
     expected = {path for path in python_glob.glob(f"{folder}/{glob}", recursive=True) if os.path.isfile(path)}
     assert sorted(listed) == sorted(expected)
-
-
-class Bucket(BaseHTTPRequestHandler):
-    """Lists the objects of ``names``, two at a time."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    names = ()
-    sizes: ClassVar = {}
-    pages = 0
-
-    def do_GET(self):
-        type(self).pages += 1
-        query = parse_qs(urlsplit(self.path).query)
-        named = sorted(name for name in self.names if name.startswith(query.get("prefix", [""])[0]))
-        begin = int(query.get("pageToken", ["0"])[0])
-        page = {"items": [{"name": name, "size": str(self.sizes.get(name, 1))} for name in named[begin : begin + 2]]}
-        if begin + 2 < len(named):
-            page["nextPageToken"] = str(begin + 2)
-        body = json.dumps(page).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(scope="module")
-def bucket():
-    handler = type("Handler", (Bucket,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_address[1]}")
-        yield handler
-    server.shutdown()
-    server.server_close()
-
-
-ALSO = ["@eaDir", "Thumbs.db", "run=1", "[ab]", "é.jpg"]
-WILD = ["a**", "**.jpg", "**b", "{a,b}", "*.{jpg,png}", "@*", "run=*", "{,.}*"]
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.sets(st.lists(st.sampled_from(NAMES + ALSO), min_size=1, max_size=4).map(tuple), max_size=12), st.data())
-def test_a_bucket_gives_what_a_disk_gives(tmp_path_factory, bucket, paths, data):
-    glob = "/".join(data.draw(st.lists(st.sampled_from(SEGMENTS + WILD + ALSO), min_size=1, max_size=4)))
-    exclude = data.draw(st.sampled_from([[], ["a"], ["*b", "x.*"], ["**/a/x.jpg", "Thumbs.db/"]]))
-    output = data.draw(st.sampled_from([None, "a", "a/b", ""]))
-    folder = tmp_path_factory.mktemp("tree")
-    files = [path for path in paths if not any(other != path and other[: len(path)] == path for other in paths)]
-    for path in files:
-        Path(folder, *path[:-1]).mkdir(parents=True, exist_ok=True)
-        Path(folder, *path).touch()
-    bucket.names = ["/".join(path) for path in files]
-
-    def listed(root):
-        leave_out = LeaveOut(exclude, data.draw(hidden), None if output is None else f"{root}/{output}")
-        return sorted(
-            (type(match).__name__, (match if isinstance(match, str) else match.path).removeprefix(root))
-            for match in matches(f"{root}/{glob}", leave_out)
-        )
-
-    hidden = st.just(data.draw(st.booleans()))
-    assert listed("gs://photos") == listed(str(folder))
-
-
-def test_a_bucket_is_listed_page_by_page(bucket):
-    bucket.names = [f"a/{number:02}.jpg" for number in range(19)] + ["b/1.jpg"]
-    bucket.pages = 0
-    assert list(matches("gs://photos/a/*.jpg")) == [f"gs://photos/{name}" for name in bucket.names[:19]]
-    assert bucket.pages == 10
-    bucket.pages = 0
-    assert check_images(["gs://photos/a/*"]) == []
-    assert bucket.pages == 1  # the first image says enough
-    bucket.pages = 0
-    assert len(list(matches("gs://photos/{a/0*,b/*}"))) == 11
-    assert bucket.pages == 7  # one of them to see whether a folder is called "{a"
-
-
-def test_placeholders_of_folders_in_a_bucket(bucket, monkeypatch):
-    empty = ["p/", "p/a/", "p/a/b/", "p/a_$folder$", "p/empty.jpg"]
-    bucket.names = [*empty, "p/x.jpg", "p/a/full/", "p/full_$folder$", "p/a/y.jpg", "/rooted.jpg", "p//double.jpg"]
-    monkeypatch.setattr(bucket, "sizes", dict.fromkeys(empty, 0))
-    left_out = [match.path for match in matches("gs://photos/p/**") if isinstance(match, LeftOut)]
-    assert left_out == [f"gs://photos/{name}" for name in empty[:-1]]
-    images = [match for match in matches("gs://photos/p/**") if isinstance(match, str)]
-    assert images == sorted(f"gs://photos/{name}" for name in bucket.names[4:] if name.startswith("p/"))
-    assert list(matches("gs://photos/p/*.jpg")) == ["gs://photos/p/empty.jpg", "gs://photos/p/x.jpg"]
-    assert list(matches("gs://photos//*.jpg")) == ["gs://photos//rooted.jpg"]
-
-
-def test_left_out_by_default(tree):
-    hidden = ["p/.a.jpg", "p/._b.jpg", "p/.c/d.jpg"]
-    system = [
-        "p/@eaDir/e.jpg",
-        "p/#recycle/f.jpg",
-        "p/Thumbs.db",
-        "p/desktop.ini",
-        "p/thumbs.DB",
-        "p/$RECYCLE.BIN/g.jpg",
-    ]
-    tree("p/x.jpg", *hidden, *system)
-    left_out = ["-p/#recycle", "-p/$RECYCLE.BIN", "-p/.c", "-p/@eaDir"]
-    assert found("p/**/*.jpg") == sorted(["-p/._b.jpg", "-p/.a.jpg", *left_out, "p/x.jpg"])
-    assert found("p/*.jpg") == ["-p/._b.jpg", "-p/.a.jpg", "p/x.jpg"]
-    assert [name for name in found("p/**") if "b" in name] == [
-        "-p/._b.jpg",
-        "-p/Thumbs.db",
-        "-p/thumbs.DB",
-    ]
-    assert found("p/**/*.jpg", include_hidden=True) == sorted(
-        ["-p/#recycle", "-p/$RECYCLE.BIN", "-p/@eaDir", "p/x.jpg", *hidden]
-    )
-    for glob, named in {
-        "p/.c/*.jpg": ["p/.c/d.jpg"],
-        "p/.*/*.jpg": ["p/.c/d.jpg"],
-        "*/.c/d.jpg": ["p/.c/d.jpg"],
-        "p/.a.jpg": ["p/.a.jpg"],
-        "p/@eaDir/*": ["p/@eaDir/e.jpg"],
-        "p/@*/*": ["-p/@eaDir"],
-        "p/{.c,*}/*.jpg": ["-p/#recycle", "-p/$RECYCLE.BIN", "-p/@eaDir", "p/.c/d.jpg"],
-    }.items():
-        assert found(glob) == named, glob
-
-
-def test_a_glob_may_start_in_a_hidden_folder(tree, monkeypatch):
-    folder = tree("home/.photos/a.jpg", "home/.photos/.b.jpg")
-    for glob in (f"{folder}/home/.photos/*.jpg", "home/.photos/**"):
-        assert found(glob) == ["-home/.photos/.b.jpg", "home/.photos/a.jpg"]
-    monkeypatch.chdir("home/.photos")
-    assert found("**") == ["-.b.jpg", "a.jpg"]
-
-
-def test_exclude(tree):
-    folder = tree(
-        "p/a.jpg", "p/a.tmp.jpg", "p/raw/b.jpg", "p/raw/c/d.jpg", "p/2019/raw/e.jpg", "p/2019/f.jpg", "p/[x].jpg"
-    )
-    every = ["p/2019/f.jpg", "p/2019/raw/e.jpg", "p/[x].jpg", "p/a.jpg", "p/a.tmp.jpg", "p/raw/b.jpg", "p/raw/c/d.jpg"]
-
-    def excluded(*exclude, glob="p/**"):
-        return [name.removeprefix("-p/") for name in found(glob, exclude=exclude) if name.startswith("-")]
-
-    assert found("p/**") == every
-    assert excluded("raw") == excluded("raw/") == excluded("r[a]w") == ["2019/raw", "raw"]
-    assert excluded("*.tmp.jpg", "[x].jpg") == ["[x].jpg", "a.tmp.jpg"]
-    assert excluded("p/raw") == excluded(f"{folder}/p/raw") == excluded("./p/none/../raw") == ["raw"]
-    assert excluded("p/raw/*") == ["raw/b.jpg", "raw/c"]
-    assert excluded("**/raw/*.jpg") == ["2019/raw/e.jpg", "raw/b.jpg"]
-    assert excluded("p/{raw,2019}/**.jpg") == ["2019/f.jpg", "2019/raw/e.jpg", "raw/b.jpg", "raw/c/d.jpg"]
-    assert excluded("gs://p/raw", "p/none", "P") == []
-    assert excluded("p") == []  # a name of the glob's own start
-    assert found("p/**", exclude=["../*/p"]) == ["-p"]  # by its path it goes
-    assert found("p/a.jpg", exclude=["a.jpg"]) == ["-p/a.jpg"]
-    assert found("p/.h/*", exclude=[".h"]) == []
-    with pytest.raises(ValueError, match="stands for more than 1,000 patterns"):
-        found("p/*", exclude=["{a,b}" * 10])
-
-
-def test_the_output_folder_is_left_out(tree, monkeypatch):
-    folder = tree("p/a.jpg", "p/out/run=1/b.jpg", "p/out/c.jpg", "p/run=5/d.jpg", "q/e.jpg")
-    (folder / "p" / "link").symlink_to("out")
-    (folder / "p" / "into").symlink_to("out/run=1")
-    (folder / "q" / "p").symlink_to(folder / "p" / "out")
-    left = ["-p/into", "-p/link", "-p/out", "p/a.jpg", "p/run=5/d.jpg"]
-    for output in ("p/out", f"{folder}/p/out/", "q/p", "p/link/../out"):
-        assert found("p/**", output=output) == left
-    assert found("*/p*/*.jpg", output="p/out") == ["-q/p"]
-    assert found("**/c.jpg", output="p/out") == ["-p/into", "-p/link", "-p/out", "-q/p"]
-    assert found("p/**", output="gs://p/out")[0] == "p/a.jpg"
-    # What the glob starts in is meant; the runs in it are not, unless they are named, too.
-    assert found("p/out/**", output="p/out") == ["-p/out/run=1", "p/out/c.jpg"]
-    assert found("p/*/*.jpg", output="p") == ["-p/run=5", "p/into/b.jpg", "p/out/c.jpg"]
-    assert found("p/out/run=1/*", output="p/out") == ["p/out/run=1/b.jpg"]
-    monkeypatch.chdir("p/out")
-    assert found("**", output=".") == ["-run=1", "c.jpg"]
 
 
 def test_linked_folders_loops_and_no_file_twice(tree):
@@ -457,30 +247,3 @@ def test_a_hint_at_the_other_unicode_form(tree, form):
     with pytest.raises(ValueError, match=rf"no image matches as it is written, .*\({form}\) one does; write \*"):
         check_images([glob])
     assert check_images([unicodedata.normalize(form, glob)]) == []
-
-
-def test_buckets_that_cannot_be_listed():
-    with Storage() as storage:
-        storage.bucket("photos")
-        storage.put("photos", "p/a.jpg", b"x")
-        for status, message in {
-            404: "There is no bucket photos.",
-            403: "No permission to list the bucket photos. It may not be read by this account (HTTP 403).",
-            400: "The bucket photos: The server refuses the request (HTTP 400).",
-        }.items():
-            storage.faults["photos/"] = [*[None] * storage.requests["photos/"], status, status]
-            with pytest.raises(
-                ValueError, match=rf"^--images gs://photos/\*\.jpg: cannot be listed: {re.escape(message)}$"
-            ):
-                check_images(["gs://photos/*.jpg", "gs://photos/p/*"])
-            with pytest.raises(ListingError):
-                list(matches("gs://photos/*.jpg"))
-        with pytest.raises(ValueError, match="There is no bucket no-such-bucket"):  # what the emulator itself says
-            check_images(["gs://no-such-bucket/*.jpg"])
-        for glob in ("gs://photos/p", "gs://photos/p/"):
-            with pytest.raises(
-                ValueError, match=r"is a folder; write 'gs://photos/p/\*.jpg', or 'gs://photos/p/\*\*.jpg'"
-            ):
-                check_images([glob])
-        with pytest.raises(ValueError, match=r"write 'gs://photos/\*.jpg'"):
-            check_images(["gs://photos"])

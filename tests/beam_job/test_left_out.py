@@ -1,0 +1,91 @@
+"""What globs pass over."""
+
+import pytest
+
+from tests.matched import found
+
+
+def test_left_out_by_default(tree):
+    hidden = ["p/.a.jpg", "p/._b.jpg", "p/.c/d.jpg"]
+    system = [
+        "p/@eaDir/e.jpg",
+        "p/#recycle/f.jpg",
+        "p/Thumbs.db",
+        "p/desktop.ini",
+        "p/thumbs.DB",
+        "p/$RECYCLE.BIN/g.jpg",
+    ]
+    tree("p/x.jpg", *hidden, *system)
+    left_out = ["-p/#recycle", "-p/$RECYCLE.BIN", "-p/.c", "-p/@eaDir"]
+    assert found("p/**/*.jpg") == sorted(["-p/._b.jpg", "-p/.a.jpg", *left_out, "p/x.jpg"])
+    assert found("p/*.jpg") == ["-p/._b.jpg", "-p/.a.jpg", "p/x.jpg"]
+    assert [name for name in found("p/**") if "b" in name] == [
+        "-p/._b.jpg",
+        "-p/Thumbs.db",
+        "-p/thumbs.DB",
+    ]
+    assert found("p/**/*.jpg", include_hidden=True) == sorted(
+        ["-p/#recycle", "-p/$RECYCLE.BIN", "-p/@eaDir", "p/x.jpg", *hidden]
+    )
+    for glob, named in {
+        "p/.c/*.jpg": ["p/.c/d.jpg"],
+        "p/.*/*.jpg": ["p/.c/d.jpg"],
+        "*/.c/d.jpg": ["p/.c/d.jpg"],
+        "p/.a.jpg": ["p/.a.jpg"],
+        "p/@eaDir/*": ["p/@eaDir/e.jpg"],
+        "p/@*/*": ["-p/@eaDir"],
+        "p/{.c,*}/*.jpg": ["-p/#recycle", "-p/$RECYCLE.BIN", "-p/@eaDir", "p/.c/d.jpg"],
+    }.items():
+        assert found(glob) == named, glob
+
+
+def test_a_glob_may_start_in_a_hidden_folder(tree, monkeypatch):
+    folder = tree("home/.photos/a.jpg", "home/.photos/.b.jpg")
+    for glob in (f"{folder}/home/.photos/*.jpg", "home/.photos/**"):
+        assert found(glob) == ["-home/.photos/.b.jpg", "home/.photos/a.jpg"]
+    monkeypatch.chdir("home/.photos")
+    assert found("**") == ["-.b.jpg", "a.jpg"]
+
+
+def test_exclude(tree):
+    folder = tree(
+        "p/a.jpg", "p/a.tmp.jpg", "p/raw/b.jpg", "p/raw/c/d.jpg", "p/2019/raw/e.jpg", "p/2019/f.jpg", "p/[x].jpg"
+    )
+    every = ["p/2019/f.jpg", "p/2019/raw/e.jpg", "p/[x].jpg", "p/a.jpg", "p/a.tmp.jpg", "p/raw/b.jpg", "p/raw/c/d.jpg"]
+
+    def excluded(*exclude, glob="p/**"):
+        return [name.removeprefix("-p/") for name in found(glob, exclude=exclude) if name.startswith("-")]
+
+    assert found("p/**") == every
+    assert excluded("raw") == excluded("raw/") == excluded("r[a]w") == ["2019/raw", "raw"]
+    assert excluded("*.tmp.jpg", "[x].jpg") == ["[x].jpg", "a.tmp.jpg"]
+    assert excluded("p/raw") == excluded(f"{folder}/p/raw") == excluded("./p/none/../raw") == ["raw"]
+    assert excluded("p/raw/*") == ["raw/b.jpg", "raw/c"]
+    assert excluded("**/raw/*.jpg") == ["2019/raw/e.jpg", "raw/b.jpg"]
+    assert excluded("p/{raw,2019}/**.jpg") == ["2019/f.jpg", "2019/raw/e.jpg", "raw/b.jpg", "raw/c/d.jpg"]
+    assert excluded("gs://p/raw", "p/none", "P") == []
+    assert excluded("p") == []  # a name of the glob's own start
+    assert found("p/**", exclude=["../*/p"]) == ["-p"]  # by its path it goes
+    assert found("p/a.jpg", exclude=["a.jpg"]) == ["-p/a.jpg"]
+    assert found("p/.h/*", exclude=[".h"]) == []
+    with pytest.raises(ValueError, match="stands for more than 1,000 patterns"):
+        found("p/*", exclude=["{a,b}" * 10])
+
+
+def test_the_output_folder_is_left_out(tree, monkeypatch):
+    folder = tree("p/a.jpg", "p/out/run=1/b.jpg", "p/out/c.jpg", "p/run=5/d.jpg", "q/e.jpg")
+    (folder / "p" / "link").symlink_to("out")
+    (folder / "p" / "into").symlink_to("out/run=1")
+    (folder / "q" / "p").symlink_to(folder / "p" / "out")
+    left = ["-p/into", "-p/link", "-p/out", "p/a.jpg", "p/run=5/d.jpg"]
+    for output in ("p/out", f"{folder}/p/out/", "q/p", "p/link/../out"):
+        assert found("p/**", output=output) == left
+    assert found("*/p*/*.jpg", output="p/out") == ["-q/p"]
+    assert found("**/c.jpg", output="p/out") == ["-p/into", "-p/link", "-p/out", "-q/p"]
+    assert found("p/**", output="gs://p/out")[0] == "p/a.jpg"
+    # What the glob starts in is meant; the runs in it are not, unless they are named, too.
+    assert found("p/out/**", output="p/out") == ["-p/out/run=1", "p/out/c.jpg"]
+    assert found("p/*/*.jpg", output="p") == ["-p/run=5", "p/into/b.jpg", "p/out/c.jpg"]
+    assert found("p/out/run=1/*", output="p/out") == ["p/out/run=1/b.jpg"]
+    monkeypatch.chdir("p/out")
+    assert found("**", output=".") == ["-run=1", "c.jpg"]
