@@ -41,7 +41,6 @@ _UNREAD = (
     (b"%!PS", "PostScript"),
     (b"\xc5\xd0\xd3\xc6", "PostScript (EPS)"),
     (b"\x00\x00\x01\x00", "ICO"),
-    (b"\x00\x00\x02\x00", "CUR"),
     (b"icns", "ICNS"),
     (b"\x76\x2f\x31\x01", "OpenEXR"),
     (b"#?RADIANCE", "Radiance HDR"),
@@ -115,7 +114,7 @@ _NO_IMAGES = (
     (b"bplist", "a property list"),
 )
 _LFS = b"version https://git-lfs.github.com/spec/"
-_LOOKED_AT = 16_384  # bytes of a text: a comment in front of its first tag may be long
+_LOOKED_AT = 65_536  # bytes of a text: a comment in front of its first tag may be long
 _XML_INTRODUCTION = re.compile(r"\s*(<\?xml[^>]*\?>|<!--.*?-->|<!DOCTYPE\s+svg[^>\[]*(\[.*?\])?\s*>|<\?[^>]*\?>)", re.S)
 _SVG = re.compile(r"\s*<([\w-]+:)?svg[\s>/]")
 _PAGE = re.compile(r"\s*<(!doctype\s+html|html|head|body|title|meta|script|div|p|h1)[\s>]", re.I)
@@ -179,6 +178,8 @@ def _unread_name(data: bytes) -> str | None:
     for magic, name in _UNREAD:
         if data.startswith(magic):
             return name
+    if data.startswith(b"\0\0\2\0") and any(data[4:6]):  # as many as this; a TGA has zeros here
+        return "CUR"
     if data[:1] == b"P" and data[1:2] in _NETPBM and data[2:3].isspace():
         return _NETPBM[data[1:2]]
     if data[:2] in (b"PF", b"Pf") and data[2:3].isspace():
@@ -216,9 +217,9 @@ def _text(data: bytes) -> str | None:
     """How a file begins that is text; None where it is none."""
     start = data[:_LOOKED_AT]
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return start.decode("utf-16", "replace")
+        return start.decode("utf-16", "replace").lstrip("\ufeff")
     text = start.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
-    if re.search("[\0-\x08\x0e-\x1a\x1c-\x1f]", text) or text.count("\ufffd") > len(text) // 10:
+    if re.search("[\0-\x08\x0e-\x1a\x1c-\x1f]", text) or text.count("\ufffd") > max(4, len(text) // 10):
         return None
     return text
 

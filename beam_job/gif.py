@@ -8,7 +8,7 @@ import struct
 from PIL import GifImagePlugin
 
 from beam_job.image_error import ImageError
-from beam_job.picture import Ending, Picture, ReadOptions, check_size, load, opened
+from beam_job.picture import Ending, Picture, ReadOptions, check_size, load, reading
 
 _MAX_BLOCKS = 1_000_000  # of comments and other extensions before the picture, 255 bytes each at most
 _EXTENSION, _PICTURE = 0x21, 0x2C
@@ -25,7 +25,8 @@ def read(data: bytes, options: ReadOptions) -> Picture:
         width, height, still = _first_picture(data, options)
     except (IndexError, struct.error) as error:
         raise ImageError("truncated", "The GIF ends before its picture begins.") from error
-    image = opened(GifImagePlugin.GifImageFile, io.BytesIO(still), "GIF")
+    with reading("GIF"):
+        image = GifImagePlugin.GifImageFile(io.BytesIO(still))
     ending = load(image)
     if ending is Ending.BROKEN:
         raise ImageError("corrupt", "The GIF's pixels are damaged.")

@@ -16,14 +16,18 @@ from PIL import JpegImagePlugin
 
 from beam_job import exif
 from beam_job.image_error import ImageError
-from beam_job.picture import Ending, Picture, ReadOptions, check_size, load, opened
+from beam_job.picture import Ending, Picture, ReadOptions, check_size, load, reading
 
 _MAX_SEGMENTS = 10_000  # before the picture; 100 MB of full ones are 1,526
 _MAX_SCANS = 100  # real ones have about ten, and each costs a pass over the whole picture
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # restart markers belong to the scan
+_BOUNDARY = re.compile(rb"\xff[\xd8\xd9]")
+_RESTART_MARKER = re.compile(rb"\xff[\xd0-\xd7]")
 _END = b"\xff\xd9"
+_HUFFMAN = b"\xff\xc4"
 _SCAN, _APP0, _APP1, _APP2, _APP14 = 0xDA, 0xE0, 0xE1, 0xE2, 0xEE
+_RESTART = 0xDD
 _TABLES = frozenset((0xC4, 0xCC, 0xDB, 0xDD))  # Huffman, arithmetic, quantisation, restart interval
 _FRAMES = frozenset((0xC0, 0xC1, 0xC2, 0xC9, 0xCA))  # what libjpeg decodes: sequential and progressive
 _PROGRESSIVE = frozenset((0xC2, 0xCA))
@@ -42,7 +46,8 @@ class _Header:
     scan: int  # where the first scan's marker stands in the file
     width: int
     height: int
-    components: tuple[int, ...]  # their identifiers
+    components: dict[int, tuple[int, int]]  # identifier -> samples across and down in a unit of the picture
+    restart: int  # units between restart markers; 0 where there are none
     progressive: bool
     exif: bytes
     profile: bytes | None
@@ -60,7 +65,7 @@ def read(data: bytes, options: ReadOptions) -> Picture:
     start = sum(map(len, header.segments))
     _check_scans(stream, start, header)
     image, ending, box = _decoded(stream, options.least_side)
-    whole = ending is Ending.WHOLE
+    whole = ending is Ending.WHOLE and _has_end(stream, start)
     if not whole:
         end = _end_of_picture(stream, start, header)
         if end is None and ending is Ending.BROKEN:
@@ -68,8 +73,10 @@ def read(data: bytes, options: ReadOptions) -> Picture:
         if end is None and not options.accept_truncated:
             raise ImageError("truncated", "The JPEG ends before its picture does.")
         image, ending, box = _decoded(stream[:end] + _END, options.least_side)
+        if ending is not Ending.WHOLE:  # cut amid the tables of a scan, which are of no use without it
+            image, ending, box = _decoded(stream[: stream.rfind(_HUFFMAN)] + _END, options.least_side)
         if ending is not Ending.WHOLE:
-            raise ImageError("corrupt", "The JPEG is damaged: its decoder gave up.")
+            raise ImageError("truncated", "The JPEG ends before its picture does.")
         whole = end is not None
     turn = exif.orientation(header.exif)
     return Picture(image, header.width, header.height, turn, header.profile, box, whole)
@@ -80,6 +87,7 @@ def _header(data: bytes) -> _Header:
     frame: tuple[int, bytes] | None = None
     found_exif = b""
     profile: dict[int, bytes] = {}
+    restart = 0
     position = 2
     for _ in range(_MAX_SEGMENTS):
         match = _MARKER.search(data, position)
@@ -94,10 +102,13 @@ def _header(data: bytes) -> _Header:
             if frame is None:
                 raise ImageError("corrupt", "The JPEG is damaged: it says nothing of its picture's size.")
             height, width, count = struct.unpack_from(">HHB", frame[1], 1)
-            components = tuple(frame[1][6 : 6 + 3 * count : 3])
+            each = (frame[1][6 + 3 * number : 8 + 3 * number] for number in range(count))
+            components = {found[0]: (found[1] >> 4, found[1] & 15) for found in each}
             assembled = _assembled(profile)
             progressive = frame[0] in _PROGRESSIVE
-            return _Header(segments, match.start(), width, height, components, progressive, found_exif, assembled)
+            return _Header(
+                segments, match.start(), width, height, components, restart, progressive, found_exif, assembled
+            )
         length = int.from_bytes(data[position : position + 2], "big")
         content = data[position + 2 : position + length]
         if position + max(2, length) > len(data):
@@ -106,6 +117,8 @@ def _header(data: bytes) -> _Header:
             raise ImageError("corrupt", "The JPEG is damaged: a segment has no length.")
         if marker in _OTHER_FRAMES:
             raise ImageError("unsupported_format", "Lossless and hierarchical JPEGs are not read: convert it to PNG.")
+        if marker == _RESTART:
+            restart = int.from_bytes(content[:2], "big")
         if marker in _FRAMES:
             frame = marker, content
             _check_frame(content)
@@ -161,10 +174,19 @@ def _decoded(
     Where the scale does not divide the size, the last column or row is only partly picture.
     """
     file = io.BytesIO(stream)
-    image = opened(JpegImagePlugin.JpegImageFile, file, "JPEG")
+    with reading("JPEG"):
+        image = JpegImagePlugin.JpegImageFile(file)
     image.load_read = file.read  # type: ignore[assignment] # Pillow's own makes up an end where the file has none
     drafted = image.draft(None, (least_side, least_side))
     return image, load(image), drafted and drafted[1]
+
+
+def _has_end(stream: bytes, start: int) -> bool:
+    """Whether an end marker stands somewhere behind the picture's beginning, and no other picture begins before it."""
+    if stream.endswith(_END):
+        return True
+    match = _BOUNDARY.search(stream, start)
+    return match is not None and match[0] == _END
 
 
 def _end_of_picture(stream: bytes, start: int, header: _Header) -> int | None:
@@ -176,6 +198,8 @@ def _end_of_picture(stream: bytes, start: int, header: _Header) -> int | None:
     end = _end_of_last_scan(stream, start, header)
     if end is None:
         return None
+    while stream[end - 1] == 0xFF:  # the first half of a pair
+        end -= 1
     unpadded = len(stream[start:end].rstrip(stream[end - 1 : end])) + start
     if end - unpadded >= _PADDING:  # a download that broke off, in a file that had its full length before
         end = unpadded + 1
@@ -200,10 +224,14 @@ def _end_of_last_scan(stream: bytes, start: int, header: _Header) -> int | None:
         end = match.start() if match else len(stream)
         if match and stream[end + 1] == _END[1]:
             return None
+        if header.restart:
+            units = _units(header, scan[1 : 1 + 2 * count : 2])
+            if len(_RESTART_MARKER.findall(stream, position, end)) < (units - 1) // header.restart:
+                return None
         if not any(missing.values()):
             return end
         while match and stream[match.end() - 1] != _SCAN:  # tables stand between scans
-            if stream[match.end() - 1] not in _TABLES:
+            if stream[match.end() - 1] not in _TABLES - {_RESTART}:
                 return None
             length = int.from_bytes(stream[match.end() : match.end() + 2], "big")
             match = _MARKER.match(stream, match.end() + length)
@@ -211,6 +239,15 @@ def _end_of_last_scan(stream: bytes, start: int, header: _Header) -> int | None:
             return None
         position = match.start()
     return None
+
+
+def _units(header: _Header, components: bytes) -> int:
+    """Blocks of one component, or groups of blocks of several, in a scan."""
+    across, down = (max(sampling[axis] for sampling in header.components.values()) or 1 for axis in (0, 1))
+    own_across, own_down = header.components.get(components[0], (1, 1)) if len(components) == 1 else (across, down)
+    columns, rows = -(-header.width * own_across // across), -(-header.height * own_down // down)
+    unit = (8, 8) if len(components) == 1 else (8 * across, 8 * down)
+    return -(-columns // unit[0]) * -(-rows // unit[1])
 
 
 def _fingerprint(stream: bytes) -> bytes | None:

@@ -8,7 +8,7 @@ import struct
 from PIL import Jpeg2KImagePlugin
 
 from beam_job.image_error import ImageError
-from beam_job.picture import Ending, Picture, ReadOptions, check_size, load, opened
+from beam_job.picture import Ending, Picture, ReadOptions, check_size, load, reading
 
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _MAX_BOXES = 1_000
@@ -28,11 +28,14 @@ def read(data: bytes, options: ReadOptions) -> Picture:
     except struct.error as error:
         raise ImageError("truncated", "The JPEG 2000 ends before its picture begins.") from error
     check_size(width, height, options, 5 * samples + 5)
-    image = opened(Jpeg2KImagePlugin.Jpeg2KImageFile, io.BytesIO(data), "JPEG 2000")
+    with reading("JPEG 2000"):
+        image = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data))
     if image.size != (width, height):
         raise ImageError("corrupt", "The JPEG 2000 is damaged: it says two sizes of its picture.")
     if load(image) is not Ending.WHOLE:
-        raise ImageError("corrupt", "The JPEG 2000's pixels are damaged, or end too early.")
+        if not data.endswith(b"\xff\xd9"):
+            raise ImageError("truncated", "The JPEG 2000 ends before its picture does.")
+        raise ImageError("corrupt", "The JPEG 2000's pixels are damaged.")
     return Picture(image, width, height, profile=profile)
 
 

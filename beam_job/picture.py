@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import enum
-import io
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from PIL import Image, ImageFile
 
@@ -16,9 +16,6 @@ ORDINARY_BYTES = 12
 
 _BLOCK = 65536  # bytes that a decoder gets at a time; of a damaged JPEG more of the picture comes out than of one block
 _OUT_OF_MEMORY = -9  # as Pillow's decoders number it
-
-
-_File = TypeVar("_File", bound=ImageFile.ImageFile)
 
 
 class ReadOptions(NamedTuple):
@@ -65,17 +62,23 @@ def check_size(width: int, height: int, options: ReadOptions, bytes_per_pixel: i
         )
 
 
-def opened(plug_in: Callable[[io.BytesIO], _File], file: io.BytesIO, name: str) -> _File:
-    """Has a plug-in of Pillow read the header of a format by that name.
+@contextmanager
+def reading(name: str, cut: bool = False) -> Iterator[None]:
+    """Has a library read a file of that format: whatever it raises is the file's fault.
+
+    Args:
+      cut: whether the file is known to end too early.
 
     Raises:
-      ImageError: `corrupt`, where it cannot.
+      ImageError: `corrupt` or `truncated`.
     """
     try:
-        return plug_in(file)
-    except MemoryError:
+        yield
+    except (ImageError, MemoryError):
         raise
-    except Exception as error:  # plug-ins raise nearly everything there is
+    except Exception as error:
+        if cut or "truncated" in str(error).lower():
+            raise ImageError("truncated", f"The {name} ends before its picture does.") from error
         raise ImageError("corrupt", f"The {name} is damaged: {described(error)}") from error
 
 

@@ -109,12 +109,23 @@ def _small(picture: Picture, height: int, width: int) -> Pixels:
     if picture.orientation in _UPRIGHT:
         small = small.transpose(_UPRIGHT[picture.orientation])
     if picture.profile is not None:
-        small = profiles.to_srgb(small, picture.profile)
+        small = _in_srgb(small, picture.profile, grey=picture.image.mode in ("1", "L", "LA"))
     array = _over_white(small)
     if not picture.whole and not np.ptp(array, axis=(0, 1)).any():
         raise ImageError("truncated", "The file ends too early, and none of its picture can be made out.")
     source = picture.width, picture.height
     return Pixels(array, *(reversed(source) if sideways else source))
+
+
+def _in_srgb(small: Image.Image, profile: bytes, grey: bool) -> Image.Image:
+    """Applies a profile to L, RGB, CMYK or RGBa; the last one's transparency stays, and its colours may be `grey`."""
+    if small.mode != "RGBa":
+        return profiles.to_srgb(small, profile)
+    straight = small.convert("RGBA")
+    alpha = straight.getchannel("A")
+    colours = profiles.to_srgb(straight.getchannel("R") if grey else straight.convert("RGB"), profile).convert("RGB")
+    colours.putalpha(alpha)
+    return colours.convert("RGBa")
 
 
 def _plain(image: Image.Image, keep_colours: bool) -> Image.Image:

@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 
 from beam_job import exif, profiles
 from beam_job.image_error import ImageError
-from beam_job.picture import Ending, Picture, ReadOptions, check_size, load, opened
+from beam_job.picture import Ending, Picture, ReadOptions, check_size, load, reading
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_CHUNKS = 100_000  # encoders write 8 kB at a time, some less
@@ -44,7 +44,8 @@ def read(data: bytes, options: ReadOptions) -> Picture:
             still += _chunk(name, chunks[name])
     # One chunk for all of the pixels. Nobody looks at its checksum: those of its parts have been compared.
     still += [struct.pack(">I4s", sum(map(len, pixels)), b"IDAT"), *pixels, bytes(4), *_chunk(b"IEND", b"")]
-    image = opened(PngImagePlugin.PngImageFile, io.BytesIO(b"".join(still)), "PNG")
+    with reading("PNG"):
+        image = PngImagePlugin.PngImageFile(io.BytesIO(b"".join(still)))
     ending = load(image)
     if ending is Ending.BROKEN:
         raise ImageError("corrupt", "The PNG's pixels are damaged.")

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 
 _LARGEST = 4_000_000  # bytes of a profile; those of printers have one or two million
 _KEPT = 32  # transforms; an archive knows a few profiles
-_SPACES = {"RGB": b"RGB ", "RGBA": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK", "LAB": b"Lab "}
+_SPACES = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK", "LAB": b"Lab "}
 _CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")
 _UNSEEN = 1.0  # mean difference of 255 that a transform may make and still count as none
 
@@ -29,10 +29,10 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     """Brings a picture to sRGB, or gives it back as it is where the profile is sRGB, or cannot be applied to it.
 
     Args:
-      image: mode L, RGB, RGBA, CMYK or LAB.
+      image: mode L, RGB, CMYK or LAB.
 
     Returns:
-      Mode RGB, or RGBA for RGBA, where the profile was applied.
+      Mode RGB where the profile was applied.
     """
     transform = _transform(profile, image.mode)
     if transform is None:
@@ -78,7 +78,7 @@ def _made(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         target = ImageCms.createProfile("sRGB")
-        transform = ImageCms.buildTransform(source, target, mode, "RGBA" if mode == "RGBA" else "RGB")
+        transform = ImageCms.buildTransform(source, target, mode, "RGB")
         if _changes_nothing(transform, mode):
             return None
     except Exception:  # whatever is wrong with it, the picture is still worth a caption

@@ -49,8 +49,14 @@ def read(data: bytes, options: ReadOptions) -> Picture:
         raise ImageError("truncated", "The TIFF ends before its picture does.")
     image = _wide_grey(segments, layout) if layout.wide else _coloured(segments, layout)
     turn = directory.number(tags.ORIENTATION, 1)
-    profile = directory.values(tags.PROFILE).tobytes() or None
-    return Picture(image, layout.width, layout.height, turn if 1 <= turn <= 8 else 1, profile, whole=whole)
+    return Picture(image, layout.width, layout.height, turn if 1 <= turn <= 8 else 1, _profile(directory), whole=whole)
+
+
+def _profile(directory: tags.Directory) -> bytes | None:
+    try:
+        return directory.values(tags.PROFILE).tobytes() or None
+    except ImageError:  # of the profile alone
+        return None
 
 
 def _segments(directory: tags.Directory, layout: Layout) -> Segments:

@@ -7,8 +7,7 @@ import io
 from PIL import WebPImagePlugin
 
 from beam_job import exif
-from beam_job.image_error import ImageError
-from beam_job.picture import Picture, ReadOptions, check_size, opened
+from beam_job.picture import Picture, ReadOptions, check_size, reading
 
 _BYTES_PER_PIXEL = 18
 
@@ -22,13 +21,9 @@ def read(data: bytes, options: ReadOptions) -> Picture:
     cut = len(data) < 8 + int.from_bytes(data[4:8], "little")
     width, height = _size(data)
     check_size(width, height, options, _BYTES_PER_PIXEL)
-    try:
-        image = opened(WebPImagePlugin.WebPImageFile, io.BytesIO(data), "WebP")
+    with reading("WebP", cut):
+        image = WebPImagePlugin.WebPImageFile(io.BytesIO(data))
         image.load()
-    except (ImageError, OSError, EOFError) as error:
-        if cut:
-            raise ImageError("truncated", "The WebP ends before its picture does.") from error
-        raise ImageError("corrupt", "The WebP is damaged: it cannot be decoded.") from error
     return Picture(image, *image.size, exif.orientation(image.info.get("exif", b"")), image.info.get("icc_profile"))
 
 
