@@ -66,7 +66,7 @@ def _parts(data: bytes) -> tuple[bool, bytes]:
             size = int.from_bytes(data[position + 8 : position + 16], "big")
         end = position + size if size else len(data)
         if name == b"meta":
-            box = data[position:end].replace(b"Exif\0", b"\0\0\0\0\0")
+            box = data[position:end].replace(b"Exif", b"none")
             renamed = b"".join((data[:position], box, data[end:]))
         if end <= position or end >= len(data):
             return end > len(data), renamed
