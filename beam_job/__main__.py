@@ -3,7 +3,7 @@
 import gc
 import sys
 
-from beam_job import signals, streams
+from beam_job.terminal import signals, streams
 
 _STOPPED = "stopped: what was captioned is kept, and the same command goes on from there."
 

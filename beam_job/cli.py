@@ -18,21 +18,23 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from beam_job import dataflow, devices, outcome, signals, worker
-from beam_job.console import console
-from beam_job.globs import check_images
-from beam_job.history import ReadEarlier
-from beam_job.invocation import program
-from beam_job.lists import check_list, copy_pipes, is_pipe
-from beam_job.local_path import local_path
-from beam_job.model_directory import DEFAULT_MODEL, open_model
+from beam_job import devices, outcome
+from beam_job.cloud import dataflow
+from beam_job.images.local_path import local_path
+from beam_job.listing.globs import check_images
+from beam_job.listing.lists import check_list, copy_pipes, is_pipe
+from beam_job.listing.uris import ReadUris
+from beam_job.messages.invocation import program
+from beam_job.model.directory import DEFAULT_MODEL, open_model
 from beam_job.options import CaptionOptions, OptionError, help_text, parse
 from beam_job.pipeline import CaptionImages, build
-from beam_job.progress import progress
-from beam_job.run import MaxFailures, Run, TooManyFailuresError
-from beam_job.shards import ShardLimits, write_open_shards
-from beam_job.streams import escaped, say, show
-from beam_job.uris import ReadUris
+from beam_job.runs.previous import ReadEarlier
+from beam_job.runs.run import MaxFailures, Run, TooManyFailuresError
+from beam_job.runs.shards import ShardLimits, write_open_shards
+from beam_job.terminal import signals, worker
+from beam_job.terminal.console import console
+from beam_job.terminal.progress import progress
+from beam_job.terminal.streams import escaped, say, show
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2

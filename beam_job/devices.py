@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from beam_job.invocation import pip_install
+from beam_job.messages.invocation import pip_install
 
 # Images in a batch where none are asked for. A CPU gains nothing from more; a GPU needs them to be busy all over. Where
 # they do not fit, batches are halved.

@@ -13,10 +13,10 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job.invocation import program
-from beam_job.model_directory import DEFAULT_MODEL, OpenModel, open_model
-from beam_job.model_manifest import Manifest, ModelError, read_manifest
-from beam_job.vocabulary import SPECIAL
+from beam_job.messages.invocation import program
+from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
+from beam_job.model.manifest import Manifest, ModelError, read_manifest
+from beam_job.model.vocabulary import SPECIAL
 
 EXIT_TORN = 1
 EXIT_NO_MODEL = 2

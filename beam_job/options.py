@@ -7,15 +7,15 @@ from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_job.decoding import Decoding
 from beam_job.devices import BATCH_SIZE, GPU_BATCH_SIZE
-from beam_job.fetch import FetchLimits
-from beam_job.images import Loading
-from beam_job.invocation import program
-from beam_job.left_out import LeaveOut, Rules
+from beam_job.images.fetch import FetchLimits
+from beam_job.images.load import Loading
+from beam_job.listing.left_out import LeaveOut, Rules
+from beam_job.listing.rows import Fields
+from beam_job.messages.invocation import program
+from beam_job.model.decoding import Decoding
 from beam_job.records import FIELDS
-from beam_job.rows import Fields
-from beam_job.shards import ShardLimits
+from beam_job.runs.shards import ShardLimits
 
 _EXAMPLES = """examples:
   python -m beam_job --images 'photos/*.jpg' --output captions --report

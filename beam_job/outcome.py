@@ -8,11 +8,11 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job import unforeseen
-from beam_job.quantity import quantity
+from beam_job.messages import unforeseen
+from beam_job.messages.quantity import quantity
 from beam_job.report import write_report
-from beam_job.run import MANIFEST, Run
-from beam_job.streams import escaped, say, show
+from beam_job.runs.run import MANIFEST, Run
+from beam_job.terminal.streams import escaped, say, show
 
 _LONGEST_REASON = 1000  # characters
 

@@ -6,18 +6,18 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import RunInference
 from apache_beam.pvalue import AsIter
 
-from beam_job.decoding import Decoding
+from beam_job.batching import ReshuffleInGroups
 from beam_job.devices import BATCH_SIZE
-from beam_job.groups import ReshuffleInGroups
-from beam_job.handler import CaptionHandler
-from beam_job.history import ReadEarlier, TakeNew
-from beam_job.images import FAILURES, FetchAndDecode, Loading
-from beam_job.model_directory import DEFAULT_MODEL
-from beam_job.model_manifest import read_manifest
+from beam_job.images.load import FAILURES, FetchAndDecode, Loading
+from beam_job.listing.uris import ReadUris
+from beam_job.model.decoding import Decoding
+from beam_job.model.directory import DEFAULT_MODEL
+from beam_job.model.handler import CaptionHandler
+from beam_job.model.manifest import read_manifest
 from beam_job.records import CaptionRecord, Failure
-from beam_job.run import Run
-from beam_job.shards import ShardLimits, WriteShards
-from beam_job.uris import ReadUris
+from beam_job.runs.previous import ReadEarlier, TakeNew
+from beam_job.runs.run import Run
+from beam_job.runs.shards import ShardLimits, WriteShards
 
 
 class Captioned(NamedTuple):

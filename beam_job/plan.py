@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from beam_job.local_path import local_path
-from beam_job.quantity import quantity
-from beam_job.quoting import shown
-from beam_job.run import MANIFEST
-from beam_job.run_folder import open_run_folder
+from beam_job.images.local_path import local_path
+from beam_job.messages.quantity import quantity
+from beam_job.messages.quoting import shown
+from beam_job.runs.folder import open_run_folder
+from beam_job.runs.run import MANIFEST
 
 
 class PlanError(ValueError):

@@ -19,9 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from beam_job.captioner import Captioner
-from beam_job.decoding import Decoding
-from beam_job.model_directory import DEFAULT_MODEL, OpenModel, open_model
+from beam_job.model.captioner import Captioner
+from beam_job.model.decoding import Decoding
+from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
 from benchmarks import image_decoding, overhead, startup, xla
 from benchmarks.measurement import Measurement
 from benchmarks.models import RECIPE, export_recipe, of_one_length, recipe_notebook

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from beam_job.captioner import Captioner
-from beam_job.decoding import Decoding
-from beam_job.model_directory import DEFAULT_MODEL, OpenModel, open_model
+from beam_job.model.captioner import Captioner
+from beam_job.model.decoding import Decoding
+from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
 from beam_job.records import Caption
-from train.captions import Example, read_captions
-from train.evaluate import EvaluationError, caption_images, check_tools, cider_of_each, health, score
+from train.data.captions import Example, read_captions
+from train.evaluation.evaluate import EvaluationError, caption_images, check_tools, cider_of_each, health, score
 
 WAYS = {
     "greedy, pairs may repeat": Decoding("greedy", no_repeat_ngram=0),

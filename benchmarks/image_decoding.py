@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from beam_job.captioner import Captioner
-from beam_job.pixels import decode
+from beam_job.images.pixels import decode
+from beam_job.model.captioner import Captioner
 from beam_job.records import NoCaption
 from benchmarks.measurement import Measurement, seconds
 from benchmarks.photographs import photographs

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import keras
 
-from beam_job.decoding import Decoding
-from beam_job.model_directory import OpenModel, open_model
-from beam_job.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary
+from beam_job.model.decoding import Decoding
+from beam_job.model.directory import OpenModel, open_model
+from beam_job.model.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary
 from benchmarks.notebook import Notebook
-from train.decoder import Decoder, build_decoder
-from train.encoders import Encoder, build_encoder
-from train.export import export
+from train.exporting.export import export
+from train.models.decoder import Decoder, build_decoder
+from train.models.encoders import Encoder, build_encoder
 from train.recipe import REFERENCE
 
 RECIPE = "InceptionResNetV2"

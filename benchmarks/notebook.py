@@ -10,9 +10,9 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from beam_job.vocabulary import Vocabulary
-from train.decoder import Decoder
-from train.encoders import Encoder
+from beam_job.model.vocabulary import Vocabulary
+from train.models.decoder import Decoder
+from train.models.encoders import Encoder
 
 
 class Notebook:

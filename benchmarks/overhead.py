@@ -19,12 +19,12 @@ from unittest import mock
 import numpy as np
 
 from beam_job.cli import main as run_job
-from beam_job.fetch import Fetcher, FetchLimits
-from beam_job.fitting import FittingCaptioner
-from beam_job.handler import CaptionHandler
-from beam_job.model_directory import DEFAULT_MODEL
-from beam_job.model_manifest import read_manifest
-from beam_job.pixels import decode
+from beam_job.images.fetch import Fetcher, FetchLimits
+from beam_job.images.pixels import decode
+from beam_job.model.adaptive_batch import FittingCaptioner
+from beam_job.model.directory import DEFAULT_MODEL
+from beam_job.model.handler import CaptionHandler
+from beam_job.model.manifest import read_manifest
 from beam_job.records import Caption
 from benchmarks.measurement import Measurement
 from benchmarks.photographs import photographs

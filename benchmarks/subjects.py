@@ -10,12 +10,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from beam_job.captioner import Captioner
-from beam_job.decoding import Decoding
-from beam_job.model_directory import DEFAULT_MODEL, open_model
-from train.captions import read_captions
-from train.evaluate import caption_images
-from train.text import words
+from beam_job.model.captioner import Captioner
+from beam_job.model.decoding import Decoding
+from beam_job.model.directory import DEFAULT_MODEL, open_model
+from train.data.captions import read_captions
+from train.data.text import words
+from train.evaluation.evaluate import caption_images
 
 # A subject's words; those that name a kind of it count as naming it.
 SUBJECTS = {

@@ -18,13 +18,13 @@ from unittest import mock
 
 import numpy as np
 
-from beam_job.captioner import Captioner
 from beam_job.cli import main
-from beam_job.decoding import Decoding
-from beam_job.fitting import FittingCaptioner
-from beam_job.handler import CaptionHandler
-from beam_job.model_directory import OpenModel
-from beam_job.pixels import decode
+from beam_job.images.pixels import decode
+from beam_job.model.adaptive_batch import FittingCaptioner
+from beam_job.model.captioner import Captioner
+from beam_job.model.decoding import Decoding
+from beam_job.model.directory import OpenModel
+from beam_job.model.handler import CaptionHandler
 from beam_job.records import Caption, NoCaption
 from benchmarks.measurement import Measurement, seconds
 

@@ -25,12 +25,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from train.captions import Image
-from train.decoder import build_decoder
-from train.encoders import Encoder, build_encoder
-from train.features import FeatureCache
-from train.fit import caption_loss
-from train.precision import best_precision, mixed
+from train.data.captions import Image
+from train.data.features import FeatureCache
+from train.fitting.precision import best_precision, mixed
+from train.fitting.teacher_forcing import caption_loss
+from train.models.decoder import build_decoder
+from train.models.encoders import Encoder, build_encoder
 from train.recipe import REFERENCE
 
 WORDS = 10.5  # mean length of COCO's captions, rounded up to what a batch of similar ones is padded to

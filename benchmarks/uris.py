@@ -14,9 +14,9 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from beam_job.decoding import Decoding
-from beam_job.model_directory import DEFAULT_MODEL
-from beam_job.model_manifest import read_manifest
+from beam_job.model.decoding import Decoding
+from beam_job.model.directory import DEFAULT_MODEL
+from beam_job.model.manifest import read_manifest
 
 FEW = 100
 PER_FILE = 10_000

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from beam_job.captioner import Captioner
-from beam_job.decoding import Decoding
-from beam_job.model_directory import OpenModel
-from beam_job.model_manifest import SAVED_MODEL
+from beam_job.model.captioner import Captioner
+from beam_job.model.decoding import Decoding
+from beam_job.model.directory import OpenModel
+from beam_job.model.manifest import SAVED_MODEL
 from benchmarks.measurement import Measurement, seconds
 
 

@@ -10,9 +10,9 @@ import argparse
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_job.console import console
-from beam_job.decoding import Decoding
+from beam_job.model.decoding import Decoding
 from beam_job.pipeline import CaptionImages
+from beam_job.terminal.console import console
 
 
 def main(argv: list[str] | None = None) -> None:

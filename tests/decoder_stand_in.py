@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from beam_job.decoder_process import serve
-from beam_job.pixels import ImageError, Pixels
+from beam_job.images.decoder_process import serve
+from beam_job.images.pixels import ImageError, Pixels
 
 FINE = b"fine"
 

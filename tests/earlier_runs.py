@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict
 
-from beam_job.decoding import Decoding
+from beam_job.model.decoding import Decoding
 
 DECODING = asdict(Decoding())
 

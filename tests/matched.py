@@ -2,8 +2,8 @@
 
 import os
 
-from beam_job.globs import CannotList, LeftOut, matches
-from beam_job.left_out import LeaveOut
+from beam_job.listing.globs import CannotList, LeftOut, matches
+from beam_job.listing.left_out import LeaveOut
 
 
 def found(glob, **leave_out):

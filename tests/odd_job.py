@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from beam_job import signals
+from beam_job.terminal import signals
 from tests.recorded_job import Captioner, stand_in
 
 
@@ -74,7 +74,7 @@ if __name__ == "__main__":
 
         cli.check = stay
     elif OddCaptioner.event == "writing":
-        from beam_job import shards
+        from beam_job.runs import shards
 
         write_whole, shards.write_whole = shards.write_whole, write_while_stopping
     elif OddCaptioner.event == "report":

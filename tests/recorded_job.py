@@ -32,8 +32,8 @@ class Captioner:
 
 def stand_in(captioner):
     """Makes ``captioner`` the class that captions."""
-    sys.modules["beam_job.captioner"] = ModuleType("beam_job.captioner")
-    sys.modules["beam_job.captioner"].Captioner = captioner
+    sys.modules["beam_job.model.captioner"] = ModuleType("beam_job.model.captioner")
+    sys.modules["beam_job.model.captioner"].Captioner = captioner
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from beam_job import template
-from beam_job.dataflow import OWN_IMAGE
+from beam_job.cloud.dataflow import OWN_IMAGE
 from beam_job.options import CaptionOptions
 from flex_template.request import body, parameters
 

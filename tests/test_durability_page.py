@@ -10,7 +10,7 @@ PAGE = (ROOT / "docs" / "durability.md").read_text()
 
 
 def test_metrics():
-    source = "".join(path.read_text() for path in (ROOT / "beam_job").glob("*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "beam_job").rglob("*.py"))
     made = set(re.findall(r'Metrics\.(?:counter|distribution)\(METRICS, "(\w+)"\)', source))
     assert made
     assert set(re.findall(r"^\| `(\w+)` \| (?:counter|distribution) \|", PAGE, re.MULTILINE)) == made

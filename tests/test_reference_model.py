@@ -3,12 +3,12 @@
 import json
 
 from beam_job.cli import main
-from beam_job.model_directory import open_model
+from beam_job.model.directory import open_model
 from tests.photos import SAMPLES
 from tests.tiny_model import tiny_vocabulary
-from train.decoder import build_decoder
-from train.encoders import build_encoder
-from train.export import export
+from train.exporting.export import export
+from train.models.decoder import build_decoder
+from train.models.encoders import build_encoder
 from train.recipe import REFERENCE
 
 

@@ -5,11 +5,11 @@ import random
 
 import pytest
 
-from beam_job.captioner import Captioner
 from beam_job.cli import main
-from beam_job.decoding import Decoding
-from beam_job.model_directory import open_model
-from beam_job.pixels import decode
+from beam_job.images.pixels import decode
+from beam_job.model.captioner import Captioner
+from beam_job.model.decoding import Decoding
+from beam_job.model.directory import open_model
 from beam_job.records import CaptionRecord
 from tests.photos import photos
 

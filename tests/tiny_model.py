@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from beam_job.model_directory import write_model
-from beam_job.model_manifest import Manifest
-from beam_job.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary
+from beam_job.model.directory import write_model
+from beam_job.model.manifest import Manifest
+from beam_job.model.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary
 
 WORDS = ("a", "cat", "dog", "on", "the", "grass", "runs", "red", "ball", "'s")
 

@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from beam_job.console import console
-from beam_job.decoding import Decoding
-from beam_job.invocation import pip_install, program
+from beam_job.messages.invocation import pip_install, program
+from beam_job.model.decoding import Decoding
+from beam_job.terminal.console import console
 from train.errors import StoppedError, TrainError
 from train.progress import Progress
 from train.recipe import RECIPES, Recipe, with_settings
 
 if TYPE_CHECKING:  # TensorFlow is imported when a command needs it
-    from beam_job.model_directory import OpenModel
-    from train.encoders import Encoder
+    from beam_job.model.directory import OpenModel
+    from train.models.encoders import Encoder
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _is_refusal(error: Exception) -> bool:
-    from beam_job.model_manifest import ModelError  # its import takes a second, which --help need not wait for
+    from beam_job.model.manifest import ModelError  # its import takes a second, which --help need not wait for
 
     return isinstance(error, TrainError | ModelError)
 
@@ -181,8 +181,8 @@ def _fit(options: argparse.Namespace) -> None:
     if options.fresh_decoder and not options.start:
         raise TrainError("--fresh_decoder belongs to --start: without it the decoder is fresh anyway.")
 
-    from beam_job.model_directory import refuse_existing
-    from train.captions import DataSet
+    from beam_job.model.directory import refuse_existing
+    from train.data.captions import DataSet
     from train.run import train
 
     refuse_existing(options.output)
@@ -218,7 +218,7 @@ def _licence(own: str, start: "OpenModel | None") -> str:
 def _features(options: argparse.Namespace) -> None:
     recipe = with_settings(RECIPES[options.recipe], options.set)
 
-    from train.captions import DataSet
+    from train.data.captions import DataSet
     from train.run import cached_features, divided
 
     data_sets = [DataSet.parse(argument, options.data_dir) for argument in options.captions]
@@ -229,14 +229,14 @@ def _features(options: argparse.Namespace) -> None:
 
 
 def _start(options: argparse.Namespace) -> "OpenModel | None":
-    from beam_job.model_directory import DEFAULT_MODEL, open_model
+    from beam_job.model.directory import DEFAULT_MODEL, open_model
 
     return open_model(DEFAULT_MODEL if options.start == "default" else options.start) if options.start else None
 
 
 def _encoder(options: argparse.Namespace, recipe: Recipe, start: "OpenModel | None") -> "Encoder":
-    from train.encoders import build_encoder
-    from train.start import load_encoder
+    from train.exporting.warm_start import load_encoder
+    from train.models.encoders import build_encoder
 
     if not start:
         name = options.encoder or "InceptionResNetV2"
@@ -247,12 +247,12 @@ def _encoder(options: argparse.Namespace, recipe: Recipe, start: "OpenModel | No
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from beam_job.captioner import Captioner
-    from beam_job.model_directory import DEFAULT_MODEL, open_model
-    from beam_job.shards import write_whole
-    from train.captions import DataSet
-    from train.evaluate import check_recordable, check_writable, measure, record
-    from train.page import page
+    from beam_job.model.captioner import Captioner
+    from beam_job.model.directory import DEFAULT_MODEL, open_model
+    from beam_job.runs.shards import write_whole
+    from train.data.captions import DataSet
+    from train.evaluation.evaluate import check_recordable, check_writable, measure, record
+    from train.evaluation.page import page
 
     name = options.model or DEFAULT_MODEL
     model = open_model(name)

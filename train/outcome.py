@@ -6,7 +6,7 @@ outcome(fitted, rewarded=None, share=1.0, mixture=None)
 
 from typing import NamedTuple
 
-from train.loop import History
+from train.fitting.loop import History
 
 
 class Outcome(NamedTuple):

@@ -69,7 +69,7 @@ class Recipe:
       schedule: "constant", or "cosine" from the learning rate down to zero.
       warmup_steps: steps in which the learning rate rises from zero.
       clip_norm: longest gradient, over all variables together; None for any.
-      mixed_precision: whether products are in half precision where the device has it, see ``train.precision``.
+      mixed_precision: whether products are in half precision where the device has it, see ``train.fitting.precision``.
       fine_tuned: whether the encoder's last stages learn, too.
       encoder_learning_rate: of those stages, as a share of the decoder's.
       self_critical_epochs: looks at every image in a second stage that is rewarded by CIDEr; 0 for no such stage.

@@ -16,28 +16,28 @@ import numpy as np
 import tensorflow as tf
 
 from beam_job.devices import gpus
-from beam_job.model_directory import OpenModel, copy_model
-from beam_job.model_manifest import Manifest
-from train.batches import Batches
-from train.captions import CaptionsError, DataSet
-from train.checkpoint import Checkpoint
-from train.decoder import build_decoder
-from train.dev import Dev
-from train.encoders import Encoder
-from train.export import export
-from train.features import FeatureCache
-from train.fine_tuning import split, with_tail
-from train.fit import fit
-from train.loop import Report, values
+from beam_job.model.directory import OpenModel, copy_model
+from beam_job.model.manifest import Manifest
+from train.data.batches import Batches
+from train.data.captions import CaptionsError, DataSet
+from train.data.examples import looks, references, targets
+from train.data.features import FeatureCache
+from train.data.text import build_vocabulary
+from train.exporting.export import export
+from train.exporting.warm_start import extended, load_decoder, shaped_like
+from train.fitting.checkpoint import Checkpoint
+from train.fitting.loop import Report, values
+from train.fitting.precision import best_precision, mixed
+from train.fitting.replicas import in_words, strategy_for
+from train.fitting.self_critical import self_critical, steps_in_epoch
+from train.fitting.teacher_forcing import fit
+from train.fitting.validation import Dev
+from train.models.decoder import build_decoder
+from train.models.encoders import Encoder
+from train.models.fine_tuning import split, with_tail
 from train.outcome import outcome
-from train.precision import best_precision, mixed
 from train.progress import Progress
 from train.recipe import Recipe
-from train.replicas import in_words, strategy_for
-from train.self_critical import self_critical, steps_in_epoch
-from train.start import extended, load_decoder, shaped_like
-from train.targets import looks, references, targets
-from train.text import build_vocabulary
 
 _NAMED = 20  # of what is left out; the rest is counted
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from beam_job.invocation import program
+from beam_job.messages.invocation import program
 from beam_job.report.run_records import ReportError
 from beam_job.report.write import REPORT, SAMPLE, write_report
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from beam_job.report.run_records import read
 from beam_job.report.sample import Sample
-from beam_job.run_folder import CAPTIONS, RunFolder
+from beam_job.runs.folder import CAPTIONS, RunFolder
 
 _CHUNK = 4096
 

@@ -5,11 +5,11 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from beam_job.local_path import local_path
-from beam_job.quantity import quantity
-from beam_job.quoting import quoted
+from beam_job.images.local_path import local_path
+from beam_job.messages.quantity import quantity
+from beam_job.messages.quoting import quoted
 from beam_job.records import FIELDS
-from beam_job.run_folder import (
+from beam_job.runs.folder import (
     CAPTIONS,
     FAILURES,
     RecordFile,

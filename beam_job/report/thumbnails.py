@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
-from beam_job.decoders import shared_decoders
-from beam_job.download import FetchError
-from beam_job.fetch import Fetcher, FetchLimits
-from beam_job.pixels import MAX_PIXELS, ImageError
+from beam_job.images.decoders import shared_decoders
+from beam_job.images.fetch import Fetcher, FetchLimits
+from beam_job.images.http import FetchError
+from beam_job.images.pixels import MAX_PIXELS, ImageError
 
 _THREADS = 8
 _SECONDS = 10.0  # to fetch a picture, and to decode it: the page is not worth more

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job import decoders, download, globs, handler, rows, unforeseen
-from beam_job.local_path import local_path
+from beam_job.images import decoders, http
+from beam_job.images.local_path import local_path
+from beam_job.listing import globs, rows
+from beam_job.messages import unforeseen
+from beam_job.model import handler
 from beam_job.records import FIELDS
 from beam_job.report.compare import compare as compare_runs
 from beam_job.report.page import render
@@ -17,8 +20,8 @@ from beam_job.report.run_records import ReportError, open_run, read
 from beam_job.report.sample import Sample
 from beam_job.report.summary import Summary, edges
 from beam_job.report.thumbnails import thumbnails
-from beam_job.run_folder import CAPTIONS, FAILURES, RunFolder, is_number
-from beam_job.shards import write_whole
+from beam_job.runs.folder import CAPTIONS, FAILURES, RunFolder, is_number
+from beam_job.runs.shards import write_whole
 
 REPORT = "report.html"
 SAMPLE = 300
@@ -28,7 +31,7 @@ _MOST_OPTIONS = 200
 _SIDES = (512, 256)  # of thumbnails in pixels: for few images, for many; the page stays under a few megabytes
 
 _LISTING = rows.ERRORS | globs.ERRORS
-_ERRORS = {"list": _LISTING, "fetch": download.ERRORS, "decode": decoders.ERRORS, "infer": handler.ERRORS}
+_ERRORS = {"list": _LISTING, "fetch": http.ERRORS, "decode": decoders.ERRORS, "infer": handler.ERRORS}
 MEANINGS = {
     **{f"{stage}/{code}": meaning for stage, errors in _ERRORS.items() for code, meaning in errors.items()},
     **{f"{stage}/{unforeseen.CODE}": unforeseen.MEANING for stage in ("fetch", "decode", "infer")},

@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 
 from beam_job import devices
-from beam_job.captioner import Captioner
 from beam_job.cli import main
-from beam_job.decoding import Decoding
-from beam_job.handler import CaptionHandler
-from beam_job.model_directory import open_model
+from beam_job.model.captioner import Captioner
+from beam_job.model.decoding import Decoding
+from beam_job.model.directory import open_model
+from beam_job.model.handler import CaptionHandler
 from tests.photos import SAMPLES
 from tests.tiny_model import write_tiny_model
 

@@ -1,7 +1,7 @@
 """How a run went, in words."""
 
 from beam_job.outcome import reason, say_counts
-from beam_job.run import Run
+from beam_job.runs.run import Run
 
 FROM_A_WORKER = """Traceback (most recent call last):
   File "apache_beam/runners/common.py", line 1495, in apache_beam.runners.common.DoFnRunner.process
@@ -10,8 +10,8 @@ OSError: [Errno 28] No space left on device
 During handling of the above exception, another exception occurred:
 
 Traceback (most recent call last):
-  File "beam_job/shards.py", line 1, in write_whole
-beam_job.shards.WriteError: cannot write x: No space left on device [while running 'WriteCaptions']
+  File "beam_job/runs/shards.py", line 1, in write_whole
+beam_job.runs.shards.WriteError: cannot write x: No space left on device [while running 'WriteCaptions']
 """
 
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from train.encoders import ENCODERS, Spec
+from train.models.encoders import ENCODERS, Spec
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220), "white": (250, 250, 250)}
 SIZE = 16

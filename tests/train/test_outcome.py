@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from train.loop import History
+from train.fitting.loop import History
 from train.outcome import outcome
 
 

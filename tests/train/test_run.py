@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_job.captioner import Captioner
-from beam_job.decoding import Decoding
-from beam_job.model_directory import OpenModel, open_model
+from beam_job.model.captioner import Captioner
+from beam_job.model.decoding import Decoding
+from beam_job.model.directory import OpenModel, open_model
 from tests.train.colours import COLOURS, QUICK, add_tiny_encoder, picture, run_and_kill, write_colours
 from train.cli import main
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from train.encoders import Encoder
+from train.models.encoders import Encoder
 
 
 def tiny_encoder(size: int = 16, seed: int = 0) -> Encoder:

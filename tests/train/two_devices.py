@@ -18,18 +18,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from beam_job.model_directory import open_model
+from beam_job.model.directory import open_model
 from tests.train.colours import QUICK, add_tiny_encoder, write_colours
 from train import cli, run
-from train.batches import Batches
-from train.checkpoint import Checkpoint
-from train.decoder import build_decoder
-from train.fit import fit
-from train.precision import adam
+from train.data.batches import Batches
+from train.data.text import build_vocabulary
+from train.fitting.checkpoint import Checkpoint
+from train.fitting.precision import adam
+from train.fitting.replicas import part, strategy_for, summed, vary_dropout
+from train.fitting.self_critical import self_critical
+from train.fitting.teacher_forcing import fit
+from train.models.decoder import build_decoder
 from train.recipe import DEFAULT, Recipe
-from train.replicas import part, strategy_for, summed, vary_dropout
-from train.self_critical import self_critical
-from train.text import build_vocabulary
 
 DEVICES = ["CPU:0", "CPU:1"]
 # Seven captions don't divide by two; this short a gradient is always clipped.

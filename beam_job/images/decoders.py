@@ -1,0 +1,239 @@
+"""Decoding in processes of their own, with limits of time and memory: a file that goes over costs itself alone."""
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from queue import LifoQueue
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from beam_job.images import pixels
+from beam_job.images.decoder_process import MOST_LINE, READY
+from beam_job.images.pixels import ImageError, Pixels
+
+ERRORS = {
+    **pixels.ERRORS,
+    "deadline_exceeded": "Still being decoded after --decode_deadline.",
+    "crashed": "The process that decoded it died, and so did a second one.",
+}
+"""Every code that an ``ImageError`` can have here, and what it means."""
+
+_COMMAND = (sys.executable, "-P", "-W", "ignore", "-m", "beam_job.images.decoder_process")
+_STARTS = 3  # tries: where memory is short, the system may end a process that has just started
+_OTHER_PROCESS_MAY_HELP = ("crashed", "out_of_memory")
+
+
+class DecodersError(RuntimeError):
+    """No decoder process can be started: no image would be decoded, so the job must fail."""
+
+
+class UnforeseenError(Exception):
+    """An exception in a decoder process that nobody foresaw: its class, its text, its traceback."""
+
+    def __init__(self, kind: str, text: str, trace: str) -> None:
+        super().__init__(kind, text, trace)
+        self.kind = kind
+        self.text = text
+        self.trace = trace
+
+
+class Decoder:
+    """One decoder process, started when it is needed and replaced when it dies; for one thread at a time.
+
+    Args:
+      command: the program, ``decoder_process``.
+      starter: starts the process in a thread that lasts: Linux ends a process with the thread that started it.
+    """
+
+    def __init__(self, command: Sequence[str], starter: Executor) -> None:
+        self._command = command
+        self._starter = starter
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_ready = False
+        self._number = 0  # of the last request
+
+    def decode(
+        self,
+        data: bytes,
+        height: int,
+        width: int,
+        *,
+        max_pixels: int,
+        accept_truncated: bool,
+        seconds: float,
+        memory: int,
+    ) -> Pixels:
+        """Does what ``pixels.decode`` does, within a limit of time, and one of memory beside the file's own bytes.
+
+        A process may die, or find no memory, for what came before or for what happens elsewhere on the machine. So the
+        image gets a second try in a new process, with the time that is left.
+
+        Raises:
+          ImageError: for a file that gives no pixels; its code is in ``ERRORS``.
+          UnforeseenError: another exception came up in the process.
+          DecodersError: no process can be started.
+        """
+        asked = {"height": height, "width": width, "max_pixels": max_pixels, "accept_truncated": accept_truncated}
+        ends = time.monotonic() + seconds
+        try:
+            return self._try(data, {**asked, "seconds": seconds, "memory": memory}, seconds)
+        except ImageError as error:
+            if error.code not in _OTHER_PROCESS_MAY_HELP:
+                raise
+        left = max(ends - time.monotonic(), 0.001)
+        return self._try(data, {**asked, "seconds": left, "memory": memory}, seconds)
+
+    def end(self) -> int:
+        """Ends the process; returns its exit status, or minus the number of the signal that killed it."""
+        process, self._process, self._is_ready = self._process, None, False
+        if process is None:
+            return 0
+        process.kill()
+        status = process.wait()
+        for pipe in (process.stdin, process.stdout):
+            with suppress(OSError):  # what was not sent yet
+                if pipe is not None:
+                    pipe.close()
+        return status
+
+    def _try(self, data: bytes, request: dict[str, Any], seconds: float) -> Pixels:
+        process = self._ready()
+        try:
+            answer, array = self._ask(process, data, request)
+        except BaseException as error:  # an interrupt, too, leaves half an answer in the pipe
+            status = self.end()
+            if isinstance(error, (OSError, EOFError)):
+                if status == -signal.SIGALRM:
+                    message = f"Decoding it takes more than {seconds:g} s, the limit."
+                    raise ImageError("deadline_exceeded", message) from None
+                raise ImageError("crashed", f"The process that decodes it {_end(status)}.") from None
+            if isinstance(error, (ValueError, TypeError, LookupError, RecursionError)):
+                raise ImageError("crashed", "The process that decodes it answers what no decoder does.") from None
+            raise
+        if "unexpected" in answer:
+            raise UnforeseenError(answer["unexpected"], answer["message"], answer["trace"])
+        if "error" in answer:
+            if answer["error"] in _OTHER_PROCESS_MAY_HELP:
+                self.end()
+            raise ImageError(answer["error"], answer["message"])
+        assert array is not None
+        return Pixels(array, answer["width"], answer["height"])
+
+    def _ask(
+        self, process: subprocess.Popen[bytes], data: bytes, request: dict[str, Any]
+    ) -> tuple[dict[str, Any], npt.NDArray[np.uint8] | None]:
+        """Sends a request; returns a checked answer, and its pixels where it has some."""
+        requests, answers = process.stdin, process.stdout
+        assert requests is not None
+        assert answers is not None
+        self._number += 1
+        requests.write(json.dumps({"number": self._number, "size": len(data), **request}).encode() + b"\n")
+        requests.write(data)
+        requests.flush()
+        line = answers.readline(MOST_LINE)
+        if not line:
+            raise EOFError
+        answer = json.loads(line)
+        if answer["number"] != self._number:
+            raise ValueError("the answer to another request")
+        texts = ("unexpected", "message", "trace") if "unexpected" in answer else ("error", "message")
+        if "unexpected" in answer or "error" in answer:
+            if not all(isinstance(answer[name], str) for name in texts) or answer.get("error", "corrupt") not in ERRORS:
+                raise ValueError("no such error")
+            return answer, None
+        if not all(isinstance(answer[name], int) and answer[name] > 0 for name in ("width", "height")):
+            raise ValueError("no such size")
+        array = np.empty((request["height"], request["width"], 3), np.uint8)
+        if answers.readinto(array.reshape(-1).data) < array.nbytes:  # type: ignore[attr-defined]
+            raise EOFError
+        return answer, array
+
+    def _ready(self) -> subprocess.Popen[bytes]:
+        """A process that waits for a request; starts one where there is none."""
+        status = 0
+        for _ in range(_STARTS):
+            if self._process is not None and self._process.poll() is not None:  # it died at rest
+                self.end()
+            if self._process is None:
+                self._process = self._start()
+            assert self._process.stdout is not None
+            if self._is_ready or self._process.stdout.readline(len(READY)) == READY:
+                self._is_ready = True
+                return self._process
+            status = self.end()
+        raise DecodersError(
+            f"A process for decoding images cannot be used: it {_end(status)} as it started ({self._command[0]}). "
+            "Standard error may say why."
+        )
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(str(entry) or os.curdir for entry in sys.path),
+            "OPENBLAS_NUM_THREADS": "1",  # numpy would start a thread for each core
+        }
+        try:
+            # In a session of its own, as Ctrl-C in a terminal is for the parent alone.
+            return self._starter.submit(
+                subprocess.Popen, self._command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True
+            ).result()
+        except (OSError, RuntimeError) as error:  # the latter while this process ends
+            raise DecodersError(f"No process for decoding images can be started: {error}.") from error
+
+
+class Decoders:
+    """As many decoder processes as images are decoded at a time.
+
+    Args:
+      number: of processes. Each starts when it is first needed.
+      command: the program, ``decoder_process``.
+    """
+
+    def __init__(self, number: int, command: Sequence[str] = _COMMAND) -> None:
+        starter = ThreadPoolExecutor(1, thread_name_prefix="start-decoder")
+        self._free: LifoQueue[Decoder] = LifoQueue()  # so that no more are started than are needed at a time
+        for _ in range(number):
+            self._free.put(Decoder(command, starter))
+
+    @contextmanager
+    def turn(self) -> Iterator[Decoder]:
+        """Waits until a decoder is free, and has it for the block."""
+        decoder = self._free.get()
+        try:
+            yield decoder
+        finally:
+            self._free.put(decoder)
+
+
+def _end(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    why = ", as happens where the machine runs out of memory" if status == -signal.SIGKILL else ""
+    return f"was killed by signal {-status} ({signal.strsignal(-status)}){why}"
+
+
+_MAKING = Lock()  # functools.cache alone lets two threads that come together make two
+
+
+def shared_decoders() -> Decoders:
+    """The decoders of this process, whatever works in it: a Dataflow worker runs several bundles at a time in one."""
+    with _MAKING:
+        return _made_decoders()
+
+
+@functools.cache
+def _made_decoders() -> Decoders:
+    # One for each core, as more would spoil each other's caches; two at least, so that a slow image has a neighbour.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Decoders(max(2, cores))

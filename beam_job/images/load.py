@@ -1,0 +1,208 @@
+"""URIs to decoded images: each one is fetched and decoded on its own, ahead of the model."""
+
+import functools
+import hashlib
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
+from threading import Lock
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_job.images.decoders import DecodersError, UnforeseenError, shared_decoders
+from beam_job.images.fetch import CredentialsError, FetchLimits, shared_fetcher
+from beam_job.images.http import Effort, FetchError
+from beam_job.images.pixels import MAX_PIXELS, ImageError
+from beam_job.messages import unforeseen
+from beam_job.metrics import METRICS, count_failure
+from beam_job.records import DecodedImage, Failure
+
+FAILURES = "failures"
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How images are loaded.
+
+    Attributes:
+      threads: images that each worker process fetches at a time; it decodes as many as it has cores.
+      fetch: limits on what one image may cost.
+      max_pixels: larger images are refused from their header.
+      accept_truncated: take what there is of files that end too early.
+      decode_deadline: seconds to decode one image.
+      decode_memory: bytes that decoding one image may take, its file not counted. macOS sets no such limit.
+    """
+
+    threads: int = 16
+    fetch: FetchLimits = field(default_factory=FetchLimits)
+    max_pixels: int = MAX_PIXELS
+    accept_truncated: bool = False
+    decode_deadline: float = 60.0
+    decode_memory: int = 2 << 30
+
+
+class _Loaded(NamedTuple):
+    """One image's outcome and what it took; threads have no access to Beam's metrics.
+
+    ``place`` has the time and the window of its URI, and how the image failed before for a value.
+    """
+
+    outcome: DecodedImage | Failure
+    place: WindowedValue
+    effort: Effort
+    size: int | None  # bytes, where it was fetched
+    fetch_seconds: float
+    decode_seconds: float
+
+
+class FetchAndDecode(beam.DoFn):
+    """Turns a URI into a ``DecodedImage``, or into a ``Failure`` in the output ``FAILURES``.
+
+    Takes URIs, or tuples of a URI, the fields that its record is to carry, and how it failed before. While the steps
+    behind this one work on an image, threads fetch the next ones, at most ``loading.threads`` at a time in a worker
+    process, and have them decoded in processes of their own. Each bundle has so many images and ``ahead`` more in hand,
+    decoded or not: that bounds the memory. It is no bound for all bundles of a process together: one that the runner
+    feeds late would keep its share, and could wait for another that waits for it. Images leave in the order in which
+    they get ready: one that is slow to fetch holds up no other.
+
+    An exception that nobody foresaw costs its image alone; ``CredentialsError`` and ``DecodersError`` end the job.
+
+    Args:
+      height, width: of the model's images, in pixels.
+      loading: how images are loaded.
+      ahead: decoded images that may wait for the model.
+    """
+
+    def __init__(self, height: int, width: int, loading: Loading = Loading(), ahead: int = 0) -> None:
+        self._height = height
+        self._width = width
+        self._loading = loading
+        self._most = loading.threads + ahead
+
+    def setup(self) -> None:
+        self._fetcher = shared_fetcher(self._loading.fetch, self._loading.threads)
+        self._loaders = _shared_pool(self._loading.threads)
+        self._decoders = shared_decoders()
+        self._fetched = Metrics.counter(METRICS, "fetched")
+        self._bytes = Metrics.distribution(METRICS, "image_bytes")
+        self._fetch_time = Metrics.distribution(METRICS, "fetch_ms")
+        self._decode_time = Metrics.distribution(METRICS, "decode_ms")
+        self._retries = Metrics.counter(METRICS, "fetch_retries")
+        self._waited = Metrics.counter(METRICS, "fetch_retry_wait_ms")
+
+    def start_bundle(self) -> None:
+        self._ready: SimpleQueue[Future[_Loaded]] = SimpleQueue()
+        self._in_hand = 0
+
+    def process(
+        self,
+        element: str | tuple[Any, ...],
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+    ) -> Iterator[Any]:
+        uri, carried, earlier, *_ = (element, None, None) if isinstance(element, str) else (*element, None, None)
+        loading = self._loaders.submit(self._load, uri, carried, WindowedValue(earlier, timestamp, (window,)))
+        loading.add_done_callback(self._ready.put)
+        self._in_hand += 1
+        # One out for each one in: if all that are ready left at once, no more would be fetched while the model works.
+        if self._in_hand > self._most:
+            yield self._next()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        while self._in_hand:
+            yield self._next()
+
+    def _load(self, uri: str, carried: Mapping[str, Any] | None, place: WindowedValue) -> _Loaded:
+        effort = Effort()
+        started = time.perf_counter()
+
+        def failed(failure: Failure) -> _Loaded:
+            return _Loaded(failure, place, effort, None, time.perf_counter() - started, 0.0)
+
+        try:
+            data = self._fetcher.fetch(uri, effort)
+        except FetchError as error:
+            return failed(Failure(uri, "fetch", error.code, error.message, carried))
+        except MemoryError:
+            return failed(Failure(uri, "fetch", "too_large", "Its bytes do not fit into memory.", carried))
+        except CredentialsError:
+            raise
+        except Exception as error:
+            return failed(_unforeseen(uri, "fetch", error, carried))
+        fetched = time.perf_counter() - started
+        outcome, seconds = self._decode(uri, carried, data)
+        return _Loaded(outcome, place, effort, len(data), fetched, seconds)
+
+    def _decode(self, uri: str, carried: Mapping[str, Any] | None, data: bytes) -> tuple[DecodedImage | Failure, float]:
+        """The outcome, and the seconds that it took."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        outcome: DecodedImage | Failure
+        with self._decoders.turn() as decoder:
+            started = time.perf_counter()
+            try:
+                pixels = decoder.decode(
+                    data,
+                    self._height,
+                    self._width,
+                    max_pixels=self._loading.max_pixels,
+                    accept_truncated=self._loading.accept_truncated,
+                    seconds=self._loading.decode_deadline,
+                    memory=self._loading.decode_memory,
+                )
+            except ImageError as error:
+                outcome = Failure(uri, "decode", error.code, error.message, carried, sha256)
+            except DecodersError:
+                raise
+            except Exception as error:
+                outcome = _unforeseen(uri, "decode", error, carried, sha256)
+            else:
+                outcome = DecodedImage(uri, pixels.width, pixels.height, pixels.array, carried, sha256)
+            return outcome, time.perf_counter() - started
+
+    def _next(self) -> WindowedValue | TaggedOutput:
+        """The image that is ready first, in the window and at the time of its URI."""
+        loaded = self._ready.get().result()
+        self._in_hand -= 1
+        self._fetch_time.update(round(1000 * loaded.fetch_seconds))
+        self._retries.inc(loaded.effort.retries)
+        self._waited.inc(round(1000 * loaded.effort.waited))
+        if loaded.size is not None:
+            self._fetched.inc()
+            self._bytes.update(loaded.size)
+            self._decode_time.update(round(1000 * loaded.decode_seconds))
+        outcome = replace(loaded.outcome, earlier=loaded.place.value) if loaded.place.value else loaded.outcome
+        found = loaded.place.with_value(outcome)
+        if isinstance(outcome, Failure):
+            count_failure(outcome)
+            return TaggedOutput(FAILURES, found)
+        return found
+
+
+def _unforeseen(
+    uri: str, stage: str, error: Exception, carried: Mapping[str, Any] | None, sha256: str | None = None
+) -> Failure:
+    if isinstance(error, UnforeseenError):  # it came up in another process
+        kind, text, trace = error.kind, error.text, error.trace
+    else:
+        kind, text, trace = type(error).__name__, str(error), unforeseen.trace_of(error)
+    return Failure(uri, stage, unforeseen.CODE, unforeseen.logged(uri, stage, kind, text, trace), carried, sha256)
+
+
+_MAKING = Lock()  # functools.cache alone lets two threads that come together make two
+
+
+def _shared_pool(threads: int) -> ThreadPoolExecutor:
+    """The threads of this process that fetch: a Dataflow worker runs several bundles at a time in one."""
+    with _MAKING:
+        return _made_pool(threads)
+
+
+@functools.cache
+def _made_pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="load")

@@ -1,0 +1,9 @@
+"""The one way from an image file's bytes to pixels of the model's size, for training and for captioning.
+
+from beam_job.images.pixels import decode
+"""
+
+from beam_job.images.pixels.decode_image import LEAST_SCALE, MAX_PIXELS, RESIZE, Pixels, decode
+from beam_job.images.pixels.image_error import ERRORS, ImageError
+
+__all__ = ["ERRORS", "LEAST_SCALE", "MAX_PIXELS", "RESIZE", "ImageError", "Pixels", "decode"]

@@ -1,0 +1,131 @@
+"""PNG: the chunks that make the picture are checked and handed to Pillow; of the others two are looked at.
+
+Text, XMP, times and whatever else stands in a file never matter, nor does a wrong checksum of theirs. Browsers do the
+same. Colour profiles (iCCP) and EXIF (eXIf) are taken where they are intact.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from beam_job.images.pixels import exif, profiles
+from beam_job.images.pixels.image_error import ImageError
+from beam_job.images.pixels.picture import Ending, Picture, ReadOptions, check_size, load, reading
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MAX_CHUNKS = 100_000  # encoders write 8 kB at a time, some less
+_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_PALETTE = 3
+
+
+def read(data: bytes, options: ReadOptions) -> Picture:
+    """Decodes a PNG; of an animated one the still picture.
+
+    Raises:
+      ImageError: `corrupt`, `truncated`, `unsupported_format` or `too_many_pixels`.
+    """
+    chunks, pixels, cut = _chunks(data)
+    if b"IHDR" not in chunks:
+        raise ImageError("truncated" if cut else "corrupt", "The PNG has no header chunk.")
+    width, height, depth, colour_type = _header(chunks[b"IHDR"])
+    check_size(width, height, options)
+    if not pixels:
+        raise ImageError("truncated" if cut else "corrupt", "The PNG has no picture data.")
+    if colour_type == _PALETTE and not chunks.get(b"PLTE"):
+        raise ImageError("corrupt", "The PNG has no palette, which its pixels need.")
+    still: list[bytes | memoryview] = [_SIGNATURE]
+    for name in (b"IHDR", b"PLTE", b"tRNS"):
+        if name in chunks:
+            still += _chunk(name, chunks[name])
+    # One chunk for all of the pixels. Nobody looks at its checksum: those of its parts have been compared.
+    still += [struct.pack(">I4s", sum(map(len, pixels)), b"IDAT"), *pixels, bytes(4), *_chunk(b"IEND", b"")]
+    with reading("PNG"):
+        image = PngImagePlugin.PngImageFile(io.BytesIO(b"".join(still)))
+    ending = load(image)
+    if ending is Ending.BROKEN:
+        raise ImageError("corrupt", "The PNG's pixels are damaged.")
+    if ending is Ending.CUT and not options.accept_truncated:
+        raise ImageError("truncated", "The PNG ends before its picture does.")
+    profile = profiles.of_png(chunks[b"iCCP"]) if b"iCCP" in chunks else None
+    turn = exif.orientation(chunks.get(b"eXIf", b""))
+    return Picture(_to_8_bits(image, depth), width, height, turn, profile, whole=ending is Ending.WHOLE)
+
+
+def _chunks(data: bytes) -> tuple[dict[bytes, bytes], list[memoryview], bool]:
+    """The chunks that matter, the parts of the pixels, and whether the file ends amid a chunk."""
+    view = memoryview(data)
+    chunks: dict[bytes, bytes] = {}
+    pixels: list[memoryview] = []
+    position = len(_SIGNATURE)
+    for _ in range(_MAX_CHUNKS):
+        if position + 8 > len(data):
+            return chunks, pixels, True
+        length, name = struct.unpack_from(">I4s", data, position)
+        if not (name.isalpha() and name.isascii()):
+            if pixels:  # something else stands behind the picture
+                return chunks, pixels, True
+            raise ImageError("corrupt", "The PNG is damaged: no chunk begins where one should.")
+        body = view[position + 8 : position + 8 + length]
+        checksum = data[position + 8 + length : position + 12 + length]
+        position += 12 + length
+        if name == b"CgBI":
+            raise ImageError(
+                "unsupported_format", "PNGs in Apple's own variant (CgBI) are not read: convert it to PNG."
+            )
+        critical = name[:1].isupper()
+        if not critical and name not in (b"tRNS", b"iCCP", b"eXIf"):
+            continue
+        if len(checksum) < 4:
+            if name == b"IDAT":
+                pixels.append(body)
+            return chunks, pixels, True
+        if zlib.crc32(body, zlib.crc32(name)) != int.from_bytes(checksum, "big"):
+            if not critical and name != b"tRNS":
+                continue
+            raise ImageError("corrupt", f"The PNG is damaged: the checksum of its {name.decode()} chunk is wrong.")
+        if name == b"IDAT":
+            pixels.append(body)
+        elif name == b"IEND":
+            return chunks, pixels, False
+        elif critical and name not in (b"IHDR", b"PLTE"):
+            raise ImageError("unsupported_format", "The PNG has a chunk that is needed to read it, and is not known.")
+        else:
+            chunks.setdefault(name, bytes(body))
+    raise ImageError("corrupt", f"The PNG has over {_MAX_CHUNKS:,} chunks; real ones have some thousands.")
+
+
+def _header(header: bytes) -> tuple[int, int, int, int]:
+    """Width, height, bits of a sample, and colour type: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGB and alpha."""
+    if len(header) != 13:
+        raise ImageError("corrupt", "The PNG is damaged: its header has another length.")
+    width, height, depth, colour_type, compression, prediction, interlace = struct.unpack(">IIBBBBB", header)
+    if depth not in _DEPTHS.get(colour_type, ()) or interlace > 1:
+        raise ImageError("corrupt", "The PNG is damaged: its header makes no sense.")
+    if compression or prediction:
+        raise ImageError("unsupported_format", "The PNG is compressed in a way that is not read: convert it to PNG.")
+    return width, height, depth, colour_type
+
+
+def _chunk(name: bytes, content: bytes) -> list[bytes]:
+    return [struct.pack(">I4s", len(content), name), content, struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))]
+
+
+def _to_8_bits(image: Image.Image, depth: int) -> Image.Image:
+    """Pixels of 16-bit grey to 8 bits, and the transparent colour the way Pillow brings pixels of `depth` bits to 8."""
+    transparent = image.info.get("transparency")
+    if image.mode == "I;16":
+        values = np.asarray(image)
+        grey = Image.fromarray((values >> 8).astype(np.uint8))
+        if transparent is not None:
+            grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+        return grey
+    if transparent is not None and image.mode == "RGB":
+        image.info["transparency"] = tuple(sample >> (depth - 8) for sample in transparent)
+    elif transparent is not None and image.mode == "L":
+        image.info["transparency"] = transparent * 255 // ((1 << depth) - 1)
+    return image

@@ -1,0 +1,280 @@
+"""Which images a glob names, on local disks and on gs://, without ever holding a whole listing.
+
+for found in matches("photos/**/*.jpg", LeaveOut(output="captions")):
+    ...     # a path; LeftOut, where a file or folder is passed over; CannotList, where a folder cannot be read
+"""
+
+import errno
+import heapq
+import os
+import stat
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from beam_job.images.fetch import FetchLimits, shared_fetcher
+from beam_job.images.http import FetchError
+from beam_job.listing.left_out import LeaveOut, Rules
+from beam_job.listing.patterns import Patterns, States, parse_object, parse_path
+from beam_job.messages.quoting import shown
+
+ERRORS = {"cannot_list": "A folder that a glob leads into, and that cannot be listed: its images are unknown."}
+"""Every code that a ``CannotList`` becomes, and what it means."""
+
+_SHOWN = 300  # characters of a path in a message
+_MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
+
+
+class LeftOut(NamedTuple):
+    """A file or folder that a glob names and that is passed over. A folder counts once, with all that is in it."""
+
+    path: str
+
+
+class CannotList(NamedTuple):
+    """A folder that could not be listed, and a sentence that says why."""
+
+    place: str
+    message: str
+
+
+class ListingError(RuntimeError):
+    """A bucket cannot be listed; the message says why."""
+
+
+Found: TypeAlias = str | LeftOut | CannotList
+
+
+def matches(glob: str, leave_out: LeaveOut = LeaveOut()) -> Iterator[Found]:
+    """Yields the images that ``glob`` names, each once, as they are met; raises ``ValueError``, ``ListingError``.
+
+    Linked folders are followed after all others, and each folder is looked into once: loops end, and a file that two
+    ways lead to has the name without a link. Files are told by their names alone; FIFOs and devices are left out.
+    What is held in memory are the paths of the folders.
+    """
+    yield from _in_bucket(glob, leave_out) if glob.startswith("gs://") else _on_disk(glob, leave_out)
+
+
+class _Folder(NamedTuple):
+    """A folder on the way.
+
+    Attributes:
+      path: as it is named.
+      real: its path without links.
+      states, excluded: how far the glob and what it excludes are matched.
+      met: whether a wildcard led here; the folders before it are the start of the glob.
+    """
+
+    path: str
+    real: str
+    states: States
+    excluded: States
+    met: bool = False
+
+
+class _Walk:
+    """What becomes of each name that is met, on disks as in buckets."""
+
+    def __init__(self, patterns: Patterns, rules: Rules) -> None:
+        self.patterns = patterns
+        self._rules = rules
+
+    def top(self, path: str) -> _Folder:
+        return _Folder(path, path, self.patterns.start, self._rules.start)
+
+    def folder(self, parent: _Folder, name: str, real: str) -> _Folder | LeftOut | None:
+        """The folder ``name`` in ``parent``; ``None`` where the glob does not lead into it."""
+        states = self.patterns.folder(parent.states, name)
+        if not states:
+            return None
+        path = f"{parent.path}/{name}"
+        met = parent.met or self.patterns.names(parent.states) is None
+        if (met and self._rules.excludes_name(name)) or self._rules.excludes_path(parent.excluded, name):
+            return LeftOut(path)
+        if self._rules.is_hidden(name) or self._rules.is_output(parent.real, real):
+            states = self.patterns.folder(parent.states, name, meant=True)
+        excluded = self._rules.folder(parent.excluded, name)
+        return _Folder(path, real, states, excluded, met) if states else LeftOut(path)
+
+    def file(self, parent: _Folder, name: str) -> str | LeftOut | None:
+        """The path of the file ``name`` in ``parent``; ``None`` where the glob does not name it."""
+        if not self.patterns.file(parent.states, name):
+            return None
+        path = f"{parent.path}/{name}"
+        if self._rules.excludes_name(name) or self._rules.excludes_path(parent.excluded, name):
+            return LeftOut(path)
+        hidden = self._rules.is_hidden(name) and not self.patterns.file(parent.states, name, meant=True)
+        return LeftOut(path) if hidden else path
+
+
+def _on_disk(glob: str, leave_out: LeaveOut) -> Iterator[Found]:
+    walk = _Walk(Patterns(parse_path(glob)), Rules(leave_out, ""))
+    walked: dict[str, States] = {}
+    folders, linked = [walk.top("")], list[_Folder]()
+    while folders or linked:
+        # Links in the order of their paths: of two to one folder it is always the same that names its files.
+        folder = folders.pop() if folders else heapq.heappop(linked)
+        before = folder._replace(states=walked.get(folder.real, frozenset()))
+        walked[folder.real] = (before.states | folder.states) if before.states else folder.states
+        folder = folder._replace(states=folder.states - before.states)
+        if not folder.states:
+            continue
+        try:
+            for entry in _entries(folder.path or "/", walk.patterns.names(folder.states)):
+                found, is_link = _look_at(entry, folder, walk)
+                if isinstance(found, _Folder):
+                    heapq.heappush(linked, found) if is_link else folders.append(found)
+                elif found is not None and not (before.states and _known(found, _look_at(entry, before, walk)[0])):
+                    yield found
+        except OSError as error:
+            yield CannotList(folder.path or "/", f"The folder cannot be listed ({error.strerror or error}).")
+
+
+def _entries(folder: str, names: Iterable[str] | None) -> Iterator[os.DirEntry | Path]:
+    """What is in a folder; where only ``names`` matter they are looked up, which needs no leave to read the folder."""
+    if names is None:
+        with os.scandir(folder) as entries:
+            yield from entries
+        return
+    for name in sorted(names):
+        path = Path(folder, name)
+        try:
+            path.lstat()
+        except OSError as error:
+            if error.errno not in _MISSING:
+                raise
+            continue
+        yield path
+
+
+def _look_at(entry: os.DirEntry | Path, folder: _Folder, walk: _Walk) -> tuple[_Folder | Found | None, bool]:
+    """What the entry of a folder is to the glob, and whether it is a link."""
+    name, path, is_link = entry.name, os.fspath(entry), True
+    try:
+        is_link = entry.is_symlink() or name == ".."
+        mode = os.stat(path).st_mode if is_link else 0
+        is_folder = stat.S_ISDIR(mode) if is_link else entry.is_dir()
+        is_file = stat.S_ISREG(mode) if is_link else entry.is_file()
+    except OSError as error:  # a link that leads nowhere, in a circle, or to where this account may not look
+        found = walk.file(folder, name) or walk.folder(folder, name, path)
+        if isinstance(found, _Folder):
+            return CannotList(path, f"The link cannot be followed ({error.strerror or error})."), is_link
+        return found, is_link
+    if is_folder:
+        return walk.folder(folder, name, os.path.realpath(path) if is_link else f"{folder.real}/{name}"), is_link
+    found = walk.file(folder, name)
+    return LeftOut(found) if isinstance(found, str) and not is_file else found, is_link
+
+
+def _known(found: Found, before: _Folder | Found | None) -> bool:
+    """Whether the folder, when other patterns led into it, had given this already."""
+    return isinstance(before, str) or (before is not None and not isinstance(found, str))
+
+
+def _in_bucket(glob: str, leave_out: LeaveOut) -> Iterator[Found]:
+    bucket, _, pattern = glob.removeprefix("gs://").partition("/")
+    if not bucket or set(bucket) & set("*?[]{}"):
+        raise ValueError("a glob over a bucket is gs://BUCKET/GLOB, and the bucket's name holds no wildcards")
+    root = f"gs://{bucket}"
+
+    def exists(names: Sequence[str], last: bool) -> bool:
+        path = "/".join(names) if last else "/".join([*names, ""])
+        first = next(_objects(bucket, path), None)
+        return first is not None and (not last or first[0] == path)
+
+    walk = _Walk(Patterns(parse_object(pattern, exists)), Rules(leave_out, root))
+    here, folder, told = None, None, None
+    for prefix in walk.patterns.prefixes():
+        for name, size in _objects(bucket, prefix):
+            *parents, file = name.split("/")
+            if parents != here:  # objects come by their names, so that those of a folder come together
+                here, folder = parents, _descend(walk, root, parents)
+            if isinstance(folder, LeftOut) and folder != told:
+                yield (told := folder)
+            if isinstance(folder, _Folder):
+                found = walk.file(folder, file)
+                is_placeholder = size == 0 and (not file or file.endswith("_$folder$"))
+                if found is not None:
+                    yield LeftOut(found) if isinstance(found, str) and is_placeholder else found
+
+
+def _descend(walk: _Walk, root: str, names: Sequence[str]) -> _Folder | LeftOut | None:
+    folder = walk.top(root)
+    for name in names:
+        found = walk.folder(folder, name, f"{folder.path}/{name}")
+        if not isinstance(found, _Folder):
+            return found
+        folder = found
+    return folder
+
+
+def _objects(bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
+    try:
+        yield from shared_fetcher(FetchLimits(), threads=1).objects(bucket, prefix)
+    except FetchError as error:
+        reasons = {
+            "not_found": f"There is no bucket {bucket}.",
+            "permission_denied": f"No permission to list the bucket {bucket}. {error.message}",
+        }
+        raise ListingError(reasons.get(error.code, f"The bucket {bucket}: {error.message}")) from error
+
+
+def check_images(globs: Sequence[str], leave_out: LeaveOut = LeaveOut()) -> list[str]:
+    """Returns a sentence for each glob that names no image; raises ``ValueError`` where none names one."""
+    problems = [problem for glob in globs if (problem := _check(glob, leave_out))]
+    if problems and len(problems) == len(globs):
+        raise ValueError(problems[0])
+    return problems
+
+
+def _check(glob: str, leave_out: LeaveOut) -> str:
+    """Why a glob names no image; nothing where it names one, and then only the first is looked for."""
+    option = f"--images {shown(glob, _SHOWN)}"
+    scheme, separator, _ = glob.partition("://")
+    if separator and scheme != "gs":
+        raise ValueError(f"{option}: globs are on gs:// or local disks; list other images with --uris.")
+    left_out, unlisted = 0, None
+    try:
+        for found in matches(glob, leave_out):
+            if isinstance(found, str):
+                return ""
+            if isinstance(found, CannotList):
+                unlisted = unlisted or found
+            else:
+                left_out += 1
+        if _is_folder(glob):
+            images, below = (shown(f"{glob.rstrip('/')}/{names}", _SHOWN) for names in ("*.jpg", "**.jpg"))
+            return f"{option}: is a folder; write '{images}', or '{below}' for its subfolders, too."
+        other = _other_form(glob, leave_out)
+    except Exception as error:  # storage, credentials and networks raise what they like
+        raise ValueError(f"{option}: cannot be listed: {str(error).rstrip('.')}.") from error
+    if unlisted:
+        return f"{option}: no image matches in what can be listed. {shown(unlisted.place, _SHOWN)}: {unlisted.message}"
+    if left_out:
+        return (
+            f"{option}: no image matches; files and folders left out: {left_out} (hidden or excluded ones, recycle "
+            "bins and the like, pipes and devices, the output folder). --include_hidden takes hidden ones."
+        )
+    if other:
+        return (
+            f"{option}: no image matches as it is written, but in another Unicode form of the same text "
+            f"({other}) one does; write * in the place of accented letters, or let the shell complete the name."
+        )
+    return f"{option}: no image matches."
+
+
+def _is_folder(glob: str) -> bool:
+    if not glob.startswith("gs://"):
+        return glob.endswith("/") or os.path.isdir(os.path.expanduser(glob))
+    bucket, _, name = glob.removeprefix("gs://").rstrip("/").partition("/")
+    return glob.endswith("/") or next(_objects(bucket, f"{name}/" if name else ""), None) is not None
+
+
+def _other_form(glob: str, leave_out: LeaveOut) -> str:
+    """The Unicode form, NFC or NFD, in which a glob names an image."""
+    for form in ("NFC", "NFD"):
+        other = unicodedata.normalize(form, glob)
+        if other != glob and any(isinstance(found, str) for found in matches(other, leave_out)):
+            return form
+    return ""

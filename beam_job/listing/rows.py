@@ -1,0 +1,173 @@
+"""Lists of image URIs: text, CSV, TSV and JSON lines, plain or compressed, read row by row.
+
+for row in rows(Piece("list.csv"), Fields("url", carry=("album",))):
+    row.uri, row.carried      # ("gs://bucket/cat.jpg", {"album": "pets"}); a BadRow where there is no URI
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from beam_job.listing.list_file import DELIMITERS, ROW_BYTES, Piece, kind, lines
+from beam_job.listing.tables import BadRecord, records
+from beam_job.messages.quantity import quantity
+from beam_job.messages.quoting import quoted
+
+ERRORS = {"bad_row": "A row of a list that holds no URI, or cannot be read."}
+"""Every code that a ``BadRow`` can have, and what it means."""
+
+_BOM = "\ufeff"
+_BLANKS = " \t\r\n\v\f"  # others can belong to a name
+_DEPTH = 100  # of carried fields; Beam cannot pass on what is nested much deeper
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Which columns (CSV, TSV) or fields (JSON lines) are read.
+
+    Attributes:
+      uri: holds the URI.
+      carry: are passed on to the image's record; null where a row lacks one.
+    """
+
+    uri: str = "uri"
+    carry: Sequence[str] = ()
+
+
+class Row(NamedTuple):
+    """An image's URI; ``carried`` holds further fields by name, ``None`` where none were asked for."""
+
+    uri: str
+    carried: dict[str, Any] | None
+
+
+class BadRow(NamedTuple):
+    """A row without a URI: where it stands, ``<path>#<byte, or line of a table>``, and what is wrong with it."""
+
+    place: str
+    message: str
+
+
+def rows(piece: Piece, fields: Fields) -> Iterator[Row | BadRow]:
+    """Reads the rows of a piece, one at a time.
+
+    Blank lines are passed over, and so are the records of a failures file that name no image.
+
+    Raises:
+      ListError: the file is no list, or not the whole of one.
+    """
+    found = kind(piece.path)
+    if found in DELIMITERS:
+        yield from _table(piece, DELIMITERS[found], fields)
+        return
+    parse = _json_row if found == "jsonl" else _text_row
+    for position, line in lines(piece):
+        try:
+            if line is None:
+                raise ValueError(f"the row is longer than {ROW_BYTES:,} bytes.")
+            text = line.decode("utf-8").strip(_BLANKS).removeprefix(_BOM)
+            read = parse(text, fields) if text else None
+            if read is not None:
+                yield _checked(*read)
+        except (ValueError, RecursionError) as error:
+            yield BadRow(f"{piece.shown}#{position}", f"At byte {position}: {_one_line(error)}")
+
+
+def _text_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None]:
+    if "\0" in text:
+        raise ValueError("the row holds a zero byte; rows are separated by line ends (`find` without -print0).")
+    if text in ("[", "]", "{", "}") or text.startswith(('{"', '["', "[{")):
+        raise ValueError("this is JSON; a list of JSON objects, one a line, has a name that ends with .jsonl.")
+    return text, dict.fromkeys(fields.carry) if fields.carry else None
+
+
+def _json_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None] | None:
+    if text.startswith("["):
+        raise ValueError("this is a JSON array; a list holds one object a line (`jq -c '.[]' list.json > list.jsonl`).")
+    row = json.loads(text)
+    if not isinstance(row, dict):
+        raise ValueError("this is no JSON object.")
+    if row.get("stage") == "list" and row.get("error") in (
+        "bad_row",
+        "cannot_list",
+    ):  # no image was named there, either
+        return None
+    if not isinstance(row.get(fields.uri), str):
+        raise ValueError(
+            f"there is no text in a field {quoted(fields.uri)}; its fields are {quoted(list(row))}. See --uri_field."
+        )
+    return row[fields.uri], _carried(row, fields)
+
+
+def _table(piece: Piece, delimiter: str, fields: Fields) -> Iterator[Row | BadRow]:
+    for record in records(lines(piece), delimiter, (fields.uri, *fields.carry)):
+        try:
+            if isinstance(record, BadRecord):
+                raise ValueError(record.message)
+            uri, *carried = record.cells
+            yield _checked(uri or "", dict(zip(fields.carry, carried, strict=True)) if fields.carry else None)
+        except ValueError as error:
+            message = f"At line {record.line}: {_one_line(error)}"
+            if isinstance(record, BadRecord) and record.below:
+                message += _unread(record.below, piece)
+            yield BadRow(f"{piece.shown}#{record.line}", message)
+
+
+def _unread(below: Iterator[tuple[int, str | None]], piece: Piece) -> str:
+    """Says how many rows a wrong header costs; nobody can know where only the beginning of the list is read."""
+    if piece.stop is not None:
+        return " None of its rows can be read."
+    rows = sum(line is None or bool(line.strip()) for _, line in below)
+    return f" Not read below it: {quantity(rows, 'line')}."
+
+
+def _carried(row: Mapping[str, Any], fields: Fields) -> dict[str, Any] | None:
+    return {name: row.get(name) for name in fields.carry} if fields.carry else None
+
+
+def _checked(uri: str, carried: dict[str, Any] | None) -> Row:
+    if not uri:
+        raise ValueError("the URI is empty.")
+    check_unicode(uri)
+    if carried is not None:
+        _check_json(carried)
+    return Row(uri, carried)
+
+
+def _check_json(carried: dict[str, Any]) -> None:
+    """Raises ``ValueError`` for carried fields that could not be passed on, or written as JSON."""
+    if _is_deep(carried, _DEPTH):
+        raise ValueError(f"a carried field is nested more than {_DEPTH} deep.")
+    try:
+        json.dumps(carried, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError("a carried field is not valid Unicode.") from error
+    except ValueError as error:
+        raise ValueError("a carried field holds NaN or Infinity, which JSON does not have.") from error
+
+
+def _is_deep(value: Any, depth: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return depth < 0 or any(_is_deep(member, depth - 1) for member in inside)
+
+
+def check_unicode(uri: str) -> None:
+    """Raises ``ValueError`` for a URI that cannot be written as UTF-8: it could be neither shuffled nor recorded."""
+    try:
+        uri.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError("the URI is not valid Unicode.") from error
+
+
+def _one_line(error: Exception) -> str:
+    """What is wrong; the text of others' errors would repeat the row."""
+    if isinstance(error, UnicodeDecodeError):
+        return "this is not text in UTF-8."
+    if isinstance(error, json.JSONDecodeError):
+        return f"this is not valid JSON ({error.msg}); each row is one object on one line."
+    if isinstance(error, RecursionError):
+        return "this JSON is nested too deeply."
+    return str(error)

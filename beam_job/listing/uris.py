@@ -1,0 +1,151 @@
+"""Where image URIs come from: globs over images, and lists of URIs."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_job.listing.globs import CannotList, LeftOut, matches
+from beam_job.listing.left_out import LeaveOut
+from beam_job.listing.list_file import Piece
+from beam_job.listing.lists import list_pieces
+from beam_job.listing.rows import BadRow, Fields, check_unicode, rows
+from beam_job.metrics import count_failure
+from beam_job.records import Failure
+
+_BAD = "bad"
+_READ = "read"
+_LEFT_OUT = "left_out"
+
+# A URI with the fields it carries, a row that holds none, or what a glob gives besides images.
+_RowRead: TypeAlias = tuple[str, dict[str, Any] | None] | BadRow | CannotList | LeftOut
+
+
+class Listed(NamedTuple):
+    """What was listed.
+
+    Attributes:
+      uris: with the fields they carry.
+      bad: rows without a URI, and folders that cannot be listed.
+      read: numbers of rows read, ``uris`` and ``bad`` together.
+      left_out: numbers of files and folders that globs pass over.
+    """
+
+    uris: beam.PCollection[tuple[str, dict[str, Any] | None]]
+    bad: beam.PCollection[Failure]
+    read: beam.PCollection[int]
+    left_out: beam.PCollection[int]
+
+
+class ReadUris(beam.PTransform):
+    """Reads image URIs, duplicates included. Nothing but the row at hand is held in memory.
+
+    Args:
+      images: globs over image files, on gs:// or local disks.
+      lists: globs over list files, on any file system that Beam reads.
+      fields: which columns or fields of the lists are read.
+      copies: paths of the files that lists were copied to, by the lists' names.
+      leave_out: which images the globs pass over; none that a list holds.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[str],
+        lists: Sequence[str],
+        fields: Fields = Fields(),
+        copies: Mapping[str, str] = {},
+        leave_out: LeaveOut = LeaveOut(),
+    ) -> None:
+        super().__init__()
+        self._images = images
+        self._lists = lists
+        self._fields = fields
+        self._copies = copies
+        self._leave_out = leave_out
+
+    def expand(self, pbegin: beam.pvalue.PBegin) -> Any:  # Listed, which Beam's type hints don't know
+        def read(label: str, found: beam.PCollection, reader: "_Read") -> Any:
+            outputs = beam.ParDo(reader).with_outputs(_BAD, _READ, _LEFT_OUT, main="uris")
+            return found | label >> outputs.with_output_types(tuple[str, Any])
+
+        rows_of_glob = partial(_rows_of_glob, leave_out=self._leave_out)
+        globbed = read("MatchImages", pbegin | "Globs" >> beam.Create(self._images), _Read(rows_of_glob, self._fields))
+        listed = read(
+            "ReadRows",
+            pbegin
+            | "Lists" >> beam.Create(self._lists)
+            | "SplitLists" >> beam.FlatMap(list_pieces, self._copies)
+            | "ReshufflePieces" >> beam.Reshuffle(),
+            _Read(_rows_of_piece, self._fields),
+        )
+        return Listed(
+            (globbed.uris, listed.uris) | "Uris" >> beam.Flatten(),
+            (globbed[_BAD], listed[_BAD]) | "BadRows" >> beam.Flatten(),
+            (globbed[_READ], listed[_READ]) | "RowsRead" >> beam.Flatten(),
+            globbed[_LEFT_OUT],
+        )
+
+
+class _Read(beam.DoFn):
+    """Reads the rows of its sources; counts them as it reads, so that the books show whatever gets lost behind it."""
+
+    def __init__(self, rows_of: Callable[[Any, Fields], Iterator[_RowRead]], fields: Fields) -> None:
+        self._rows_of = rows_of
+        self._fields = fields
+
+    def start_bundle(self) -> None:
+        self._count = self._left_out = 0
+
+    def process(self, source: Any) -> Iterator[Any]:
+        for row in self._rows_of(source, self._fields):
+            if isinstance(row, LeftOut):
+                self._left_out += 1
+                continue
+            self._count += 1
+            if isinstance(row, (BadRow, CannotList)):
+                code = "bad_row" if isinstance(row, BadRow) else "cannot_list"
+                failure = Failure(row.place, "list", code, row.message)
+                count_failure(failure)
+                yield TaggedOutput(_BAD, failure)
+            else:
+                yield row
+
+    def finish_bundle(self) -> Iterator[Any]:
+        for tag, number in ((_READ, self._count), (_LEFT_OUT, self._left_out)):
+            yield TaggedOutput(tag, WindowedValue(number, MIN_TIMESTAMP, (GlobalWindow(),)))
+
+
+def _rows_of_piece(piece: Piece, fields: Fields) -> Iterator[_RowRead]:
+    for row in rows(Piece(*piece), fields):
+        # A plain tuple: Beam's coder is several times faster with it.
+        yield row if isinstance(row, BadRow) else (absolute(row.uri), row.carried)
+
+
+def _rows_of_glob(glob: str, fields: Fields, leave_out: LeaveOut) -> Iterator[_RowRead]:
+    carried = dict.fromkeys(fields.carry) if fields.carry else None
+    for found in matches(glob, leave_out):
+        if isinstance(found, LeftOut):
+            yield found
+        elif isinstance(found, CannotList):
+            yield CannotList(_printable(found.place), found.message)
+        else:
+            try:
+                check_unicode(found)
+                yield found, carried
+            except ValueError as error:
+                yield BadRow(_printable(found), str(error))
+
+
+def _printable(path: str) -> str:
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def absolute(uri: str) -> str:
+    """A local path from the root on: the same image has one name, and two images have two, wherever a run starts."""
+    return uri if "://" in uri else os.path.abspath(uri)

@@ -1,0 +1,252 @@
+"""Pixels in, captions out: an exported model and the decoder loop, compiled once for batches of one size.
+
+captioner = Captioner(open_model(), Decoding("beam"), batch_size=32)
+captioner.caption([pixels], ["gs://bucket/cat.jpg"])[0][0].text
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from beam_job import devices
+from beam_job.model.decoding import Decoding
+from beam_job.model.directory import OpenModel
+from beam_job.model.freezing import freeze
+from beam_job.model.logits import ban_tokens, drawn, likeliest
+from beam_job.model.manifest import SAVED_MODEL, ModelError
+from beam_job.model.search import Hypotheses, Propose, search
+from beam_job.records import Caption, NoCaption
+
+# Why a caption does not depend on its batch, to the last bit. On CPUs a matrix product with a single row takes another
+# path and rounds differently; so do the exponentials of the last few elements of an array, those that do not fill a
+# vector register of 16 floats. Hence at least two rows for the encoder, and a multiple of 16 for the decoder.
+_ENCODER_ROWS = 2
+_DECODER_ROWS = 16
+# N distinct samples are drawn N at a time, at most this often.
+_MAX_DRAWS = 10
+
+
+class Captioner:
+    """Captions batches of images; what an image gets does not depend on its batch.
+
+    Args:
+      model: the checked model directory.
+      decoding: how to decode.
+      batch_size: images at most in a call; smaller batches are padded to it, so that the graph is traced once.
+      full_precision: compute in float32 on GPUs that are made for float16, too.
+
+    Attributes:
+      device: what it computes on, such as ``CPU`` or ``Tesla T4, float16``.
+    """
+
+    def __init__(self, model: OpenModel, decoding: Decoding, batch_size: int, *, full_precision: bool = False):
+        self.device = devices.prepare(full_precision=full_precision)
+        vocabulary = model.vocabulary
+        self.model = model
+        self.decoding = decoding
+        self._rows = -(-batch_size // _DECODER_ROWS) * _DECODER_ROWS
+        self._encoder_rows = max(batch_size, _ENCODER_ROWS)
+        self._max_length = decoding.longest(model.manifest.max_caption_length)
+
+        loaded = tf.saved_model.load(str(model.directory / SAVED_MODEL))
+        signatures = _signatures(model, loaded)
+        encoded = signatures[0].structured_outputs
+        self._encoded_shapes = [[self._rows, *encoded[name].shape[1:]] for name in ("features", "state")]
+        encode, decode_step = map(freeze, signatures)
+        model.check_unchanged()
+        ban = ban_tokens(
+            len(vocabulary),
+            [vocabulary.pad_id, vocabulary.unknown_id, vocabulary.start_id],
+            vocabulary.end_id,
+            min_length=decoding.min_length,
+            no_repeat_ngram=decoding.no_repeat_ngram,
+        )
+
+        def step(tokens: tf.Tensor, state: tf.Tensor, features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            made = decode_step(tokens=tokens, state=state, features=features)
+            return made["logits"], made["state"], made["attention"]
+
+        @tf.function(autograph=False)
+        def encode_batch(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            made = encode(images=images)
+            more = [0, self._rows - self._encoder_rows]
+            return tf.pad(made["features"], [more, [0, 0], [0, 0]]), tf.pad(made["state"], [more, [0, 0]])
+
+        def loop(propose: Propose, encoded: Sequence[tf.Tensor], width: int, length_penalty: float) -> Hypotheses:
+            return search(
+                step,
+                propose,
+                ban,
+                *encoded,
+                width=width,
+                max_length=self._max_length,
+                length_penalty=length_penalty,
+                start_id=vocabulary.start_id,
+                end_id=vocabulary.end_id,
+                pad_id=vocabulary.pad_id,
+                keep_attention=decoding.attention,
+            )
+
+        @tf.function(autograph=False)
+        def beam(features: tf.Tensor, state: tf.Tensor, in_use: tf.Tensor) -> Hypotheses:
+            # Samples are ranked by their mean log-probability, and so are those that fill a gap among them.
+            length_penalty = 1.0 if decoding.strategy == "sample" else decoding.length_penalty
+            # Half of a beam's proposals may end captions while it lives on with the others; greedily, one decides.
+            propose = likeliest(2 * decoding.width if decoding.width > 1 else 1)
+            return loop(propose, (features, state, in_use), decoding.width, length_penalty)
+
+        @tf.function(autograph=False)
+        def draw(features: tf.Tensor, state: tf.Tensor, in_use: tf.Tensor, uniforms: tf.Tensor) -> Hypotheses:
+            propose = drawn(uniforms, temperature=decoding.temperature, top_k=decoding.top_k, top_p=decoding.top_p)
+            rows = [tf.repeat(tensor, decoding.num_captions, axis=0) for tensor in (features, state, in_use)]
+            return loop(propose, rows, width=1, length_penalty=1.0)
+
+        self._encode = encode_batch
+        self._beam = beam
+        self._draw = draw
+
+    @property
+    def traces(self) -> int:
+        """How often TensorFlow has traced the graphs: once for each that was needed."""
+        return sum(graph.experimental_get_tracing_count() for graph in (self._encode, self._beam, self._draw))
+
+    @property
+    def fingerprint(self) -> str:
+        """The model's."""
+        return self.model.fingerprint
+
+    def warm_up(self) -> None:
+        """Traces and runs every graph that captioning may need, on a blank image."""
+        in_use = self._padded([True])
+        blank = [tf.zeros(shape) for shape in self._encoded_shapes]
+        graphs: list[Callable[[], object]] = [partial(self.encode, [])]
+        if self.decoding.strategy == "sample":
+            graphs.append(partial(self._sampled(0, [""]), *blank, in_use))
+        if self.decoding.strategy != "sample" or self.decoding.num_captions > 1:
+            graphs.append(partial(self._beam, *blank, in_use))
+        # On a GPU one after the other, as captioning runs them: together they might not fit into its memory.
+        with ThreadPoolExecutor(None if self.device == "CPU" else 1) as side_by_side:
+            for ran in [side_by_side.submit(graph) for graph in graphs]:
+                ran.result()  # raises what went wrong
+
+    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption] | NoCaption]:
+        """Captions images.
+
+        Args:
+          pixels: at most ``batch_size`` arrays uint8 [height, width, 3] at the model's size.
+          uris: the images' names; sampling depends on them and on the seed, the other strategies don't.
+
+        Returns:
+          For each image ``num_captions`` distinct captions, best first; fewer only where the beam held no more, and
+          ``NoCaption`` where it held none.
+        """
+        return self.decode(*self.encode(pixels), uris)
+
+    def encode(self, pixels: Sequence[np.ndarray]) -> tuple[tf.Tensor, tf.Tensor]:
+        """The encoder's half of ``caption``: features float32 [rows, positions, width] and state float32 [rows, units].
+
+        There are as many rows as the decoder runs; those after the images are padding.
+        """
+        image = self.model.manifest.image
+        batch = np.zeros([self._encoder_rows, image.height, image.width, 3], np.uint8)
+        for row, array in enumerate(pixels):
+            batch[row] = array
+        return self._encode(batch)
+
+    def decode(self, features: tf.Tensor, state: tf.Tensor, uris: Sequence[str]) -> list[list[Caption] | NoCaption]:
+        """The decoder's half of ``caption``: captions of the images that were encoded, named ``uris``."""
+        wanted = self.decoding.num_captions
+        found: list[dict[tuple[str, ...], tuple[float, Caption]]] = [{} for _ in uris]
+        # Where a model is so sure of itself that its samples repeat, the likeliest other captions fill the gap.
+        turns = range(_MAX_DRAWS if self.decoding.strategy == "sample" else 0)
+        for decode in [*(self._sampled(turn, uris) for turn in turns), self._beam]:
+            missing = [len(captions) < wanted for captions in found]
+            if not any(missing):
+                break
+            hypotheses = _split(decode(features, state, self._padded(missing)), self._rows)
+            for row in np.flatnonzero(missing):
+                for rank, caption in self._captions(hypotheses[row]):
+                    if len(found[row]) < wanted:
+                        found[row].setdefault(tuple(caption.tokens), (rank, caption))
+        return [_outcome(list(captions.values())) for captions in found]
+
+    def _padded(self, missing: Sequence[bool]) -> np.ndarray:
+        in_use = np.zeros([self._rows], bool)
+        in_use[: len(missing)] = missing
+        return in_use
+
+    def _sampled(self, turn: int, uris: Sequence[str]) -> Callable[..., Hypotheses]:
+        return lambda features, state, in_use: self._draw(features, state, in_use, self._uniforms(turn, uris))
+
+    def _uniforms(self, turn: int, uris: Sequence[str]) -> np.ndarray:
+        """Float32 [rows * draws, max_length]: what each draw of each image depends on, and nothing else."""
+        draws = self.decoding.num_captions
+        numbers = np.zeros([self._rows, draws, self._max_length], np.float32)
+        for row, uri in enumerate(uris):
+            for draw in range(draws):
+                name = f"{self.decoding.seed} {turn * draws + draw} {uri}"
+                key = int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:16], "big")
+                generator = np.random.Generator(np.random.Philox(key=key))
+                numbers[row, draw] = generator.random(self._max_length, np.float32)
+        return numbers.reshape([-1, self._max_length])
+
+    def _captions(self, hypotheses: Hypotheses) -> list[tuple[float, Caption]]:
+        """The captions of one image with their ranks, from arrays [count, ...]."""
+        vocabulary = self.model.vocabulary
+        found = []
+        for rank, ids, log_probs, attention in zip(*hypotheses, strict=True):
+            if rank == -math.inf:
+                continue
+            length = int(np.count_nonzero(ids != vocabulary.pad_id))
+            ended = bool(ids[length - 1] == vocabulary.end_id)
+            tokens = vocabulary.decode(ids[: length - ended].tolist())
+            caption = Caption(
+                text=vocabulary.text(tokens),
+                tokens=tokens,
+                score=float(log_probs[:length].mean()),
+                min_log_prob=float(log_probs[:length].min()),
+                ended=ended,
+                log_probs=log_probs[:length].tolist() if self.decoding.attention else None,
+                attention=attention[:length].tolist() if self.decoding.attention else None,
+            )
+            found.append((float(rank), caption))
+        return found
+
+
+def _signatures(model: OpenModel, loaded: Any) -> list[Any]:
+    """*encode* and *decode_step*; ``ModelError`` where they are missing, or *encode* takes other images."""
+    try:
+        encode, decode_step = loaded.signatures["encode"], loaded.signatures["decode_step"]
+        takes = encode.structured_input_signature[1]["images"].shape[1:].as_list()
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"Model {model.directory}: its SavedModel lacks encode or decode_step ({error}).") from error
+    image = model.manifest.image
+    if takes != [image.height, image.width, 3]:
+        raise ModelError(
+            f"Model {model.directory}: encode takes images of {takes}, and the manifest says {image.height} x "
+            f"{image.width}; export the model again."
+        )
+    return [encode, decode_step]
+
+
+def _outcome(ranked: list[tuple[float, Caption]]) -> list[Caption] | NoCaption:
+    """One image's captions, best first, or why there is none."""
+    if not ranked or not all(math.isfinite(caption.score) for _, caption in ranked):
+        return NoCaption(
+            "No caption keeps to --min_length and --no_repeat_ngram, or the model gives no numbers for it."
+        )
+    return [caption for _, caption in sorted(ranked, key=lambda found: -found[0])]
+
+
+def _split(hypotheses: Hypotheses, rows: int) -> list[Hypotheses]:
+    """Splits what the search returns into one ``Hypotheses`` of numpy arrays [count, ...] for each image."""
+    parts = [part.numpy() for part in hypotheses]
+    count = parts[0].size // rows
+    per_image = [part.reshape([rows, count, *part.shape[2:]]) for part in parts]
+    return [Hypotheses(*(part[row] for part in per_image)) for row in range(rows)]

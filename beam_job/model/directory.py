@@ -1,0 +1,229 @@
+"""The exported model directory, the contract between ``train`` and ``beam_job``.
+
+A model directory holds ``saved_model/`` (a TensorFlow SavedModel with the functions *encode* and *decode_step*),
+``vocabulary.txt`` and ``manifest.json``. It can lie on any file system that Beam reads. Its fingerprint names the
+model on every caption record; ``open_model`` refuses a directory whose files do not match it.
+"""
+
+import atexit
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from apache_beam.io.filesystems import FileSystems
+
+from beam_job.model.manifest import MANIFEST, SAVED_MODEL, VOCABULARY, ImageSpec, Manifest, ModelError, read_manifest
+from beam_job.model.vocabulary import Vocabulary
+
+DEFAULT_MODEL = Path(__file__).parents[1] / "default_model"
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A checked model: ``directory`` is on the local disk, whatever file system it came from.
+
+    ``states`` holds each file's state on the disk from before it was checked.
+    """
+
+    directory: Path
+    manifest: Manifest
+    vocabulary: Vocabulary
+    states: Mapping[str, "FileState | None"]
+
+    @property
+    def fingerprint(self) -> str:
+        return self.manifest.fingerprint
+
+    def check_unchanged(self) -> None:
+        """Raises ``ModelError`` where a file was touched since it was checked: call it once the model is loaded."""
+        for name, state in self.states.items():
+            if _state(self.directory / name) != state:
+                raise ModelError(
+                    f"Model {self.directory}: {name} was changed while the model was loaded. Start again once nothing "
+                    "writes there."
+                )
+
+
+def open_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, fingerprint: str | None = None) -> OpenModel:
+    """Checks every file of a model directory against its manifest; a remote one is copied to the local disk first.
+
+    Args:
+      model: the directory, on any file system that Beam reads.
+      fingerprint: the fingerprint that the model must have, if the caller knows it already.
+
+    Raises:
+      ModelError: the directory is missing, torn, of another format version, or not the model that was asked for.
+    """
+    manifest = read_manifest(model)
+    if fingerprint not in (None, manifest.fingerprint):
+        raise ModelError(
+            f"Model {model}: its fingerprint is {manifest.fingerprint}, but the job was started with {fingerprint}: "
+            "the directory was replaced meanwhile. Start the job again."
+        )
+    directory = Path(model)
+    if "://" in os.fspath(model):
+        directory = Path(tempfile.mkdtemp(prefix="caption-model-"))
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+        for name in manifest.files:
+            _copy(model, FileSystems.join(os.fspath(model), *name.split("/")), directory / name)
+    for path in sorted(directory.rglob("*")):
+        if path.is_symlink():
+            raise ModelError(
+                f"Model {model}: {path.relative_to(directory)} is a link, which may point anywhere; put a copy there."
+            )
+    states = {name: _state(directory / name) for name in manifest.files}
+    for name, digest in manifest.files.items():
+        path = directory / name
+        if not path.is_file():
+            raise ModelError(f"Model {model}: {name} is missing; fetch or export the model again.")
+        try:
+            intact = sha256(path) == digest
+        except OSError as error:
+            raise ModelError(f"Model {model}: {name} cannot be read ({error}).") from error
+        if not intact:
+            raise ModelError(f"Model {model}: {name} does not match its digest; fetch or export the model again.")
+    for path in sorted((directory / SAVED_MODEL).rglob("*")):
+        if path.is_file() and path.relative_to(directory).as_posix() not in manifest.files:
+            raise ModelError(
+                f"Model {model}: {path.relative_to(directory)} is not in {MANIFEST}; remove it or export again."
+            )
+    try:
+        with (directory / VOCABULARY).open(encoding="utf-8") as lines:
+            vocabulary = Vocabulary.from_lines(lines)
+    except ValueError as error:
+        raise ModelError(f"Model {model}: {error}") from error
+    return OpenModel(directory, manifest, vocabulary, states)
+
+
+def write_model(
+    model: str | os.PathLike[str],
+    write_saved_model: Callable[[str], None],
+    vocabulary: Vocabulary,
+    *,
+    image_height: int,
+    image_width: int,
+    encoder: str,
+    max_caption_length: int,
+    training: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    licence: str,
+) -> Manifest:
+    """Writes a model directory whole or not at all: beside its place first, then renamed (remote: the manifest last).
+
+    Args:
+      model: the directory to write; it must not exist yet, or be empty.
+      write_saved_model: called with a local path, writes the SavedModel there.
+      max_caption_length: tokens, ``<end>`` included.
+
+    Raises:
+      ModelError: there is something at ``model`` already.
+    """
+    manifests = []
+
+    def write(beside: Path) -> None:
+        write_saved_model(str(beside / SAVED_MODEL))
+        # TensorFlow leaves empty folders and a random identifier, which would give equal models unequal fingerprints.
+        (beside / SAVED_MODEL / "fingerprint.pb").unlink(missing_ok=True)
+        (beside / VOCABULARY).write_text("".join(vocabulary.to_lines()), encoding="utf-8")
+        paths = sorted(path for path in beside.rglob("*") if path.is_file())
+        manifest = Manifest(
+            image=ImageSpec(image_height, image_width),
+            encoder=encoder,
+            max_caption_length=max_caption_length,
+            files={path.relative_to(beside).as_posix(): sha256(path) for path in paths},
+            training=training,
+            metrics=metrics,
+            licence=licence,
+        )
+        (beside / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        manifests.append(manifest)
+
+    _write_whole(os.fspath(model), write)
+    return manifests[0]
+
+
+def copy_model(source: OpenModel, target: str | os.PathLike[str]) -> None:
+    """Writes a copy of a model, with its fingerprint, whole or not at all; ``ModelError`` as ``write_model``."""
+
+    def copy(beside: Path) -> None:
+        for name in source.manifest.files:
+            (beside / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source.directory / name, beside / name)
+        (beside / MANIFEST).write_text(source.manifest.to_json(), encoding="utf-8")
+
+    _write_whole(os.fspath(target), copy)
+    source.check_unchanged()
+
+
+def _write_whole(target: str, write: Callable[[Path], None]) -> None:
+    """Has ``write`` fill a folder beside ``target`` and renames it; a remote place gets copies, the manifest last."""
+    refuse_existing(target)
+    remote = "://" in target
+    if not remote:
+        Path(target).absolute().parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=".exporting-", dir=None if remote else Path(target).absolute().parent))
+    try:
+        write(beside)
+        if remote:
+            paths = sorted(path for path in beside.rglob("*") if path.is_file())
+            for path in sorted(paths, key=lambda path: path == beside / MANIFEST):
+                with FileSystems.create(FileSystems.join(target, *path.relative_to(beside).parts)) as file:
+                    file.write(path.read_bytes())
+        else:
+            beside.chmod(0o755)
+            if Path(target).is_dir():
+                Path(target).rmdir()
+            beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def refuse_existing(model: str | os.PathLike[str]) -> None:
+    """Raises ``ModelError`` where a model cannot be written because something is there already."""
+    target = os.fspath(model)
+    taken = FileSystems.exists(FileSystems.join(target, MANIFEST))
+    if "://" not in target:
+        taken = Path(target).exists() and (not Path(target).is_dir() or any(Path(target).iterdir()))
+    if taken:
+        raise ModelError(f"{target} exists already; choose another directory or remove it.")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a local file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class FileState(NamedTuple):
+    """Which file lies at a path; any change, a rename included, gives another one."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
+def _state(path: Path) -> FileState | None:
+    """``None`` where nothing lies there."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return FileState(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _copy(model: str | os.PathLike[str], source: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileSystems.open(source) as reader, target.open("wb") as writer:
+            shutil.copyfileobj(reader, writer, _CHUNK)
+    except Exception as error:
+        raise ModelError(f"Model {model}: {source} cannot be read ({error}).") from error

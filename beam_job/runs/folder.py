@@ -1,0 +1,288 @@
+"""A run's folder, read back: what the run says of itself, and its records.
+
+Whoever may write into the output folder can put anything there. So nothing outside a run's own folder is read, and
+whatever is not as the job writes it is named and passed over.
+"""
+
+import json
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from beam_job.messages.quantity import quantity
+from beam_job.messages.quoting import quoted
+from beam_job.runs.run import MANIFEST, STARTED
+from beam_job.runs.shards import files_in
+
+CAPTIONS, FAILURES = "captions", "failures"
+
+_DOCUMENT_BYTES = 64 << 20  # of run.json or manifest.json: 300,000 files are named in fewer
+_LINE_BYTES = 4 << 20  # of a record: a hundred captions with their attention are shorter
+_CHUNK_BYTES = 1 << 20
+_COUNTS = ("input", "captioned", "failed", "skipped", "duplicates")
+_DEPTH = 16  # of options within options
+_TEXT = 1000  # characters of a name, a time, a fingerprint
+
+
+class UnreadableError(ValueError):
+    """A file or a folder that is not as the job writes it; the message says what is wrong with it."""
+
+
+@dataclass
+class RunFolder:
+    """One run, on any file system that Beam reads.
+
+    Attributes:
+      directory: the run's own folder.
+      about: its manifest, or what it wrote at its start where it has not ended; the types of what it holds are checked.
+      finished: whether there is a manifest that can be read.
+      problems: sentences about what is not as the job writes it; filled while records are read.
+    """
+
+    directory: str
+    about: Mapping[str, Any]
+    finished: bool
+    problems: list[str] = field(default_factory=list)
+
+    def files(self, kind: str) -> dict[str, Mapping[str, Any]]:
+        """The run's files of ``kind``, ``CAPTIONS`` or ``FAILURES``: paths, and what the manifest says of each.
+
+        A finished run's files are those that its manifest names: others were left by attempts that were made again.
+        """
+        named = re.compile(rf"{kind}-[\w-]+\.jsonl", re.ASCII)
+        if not self.finished:
+            names = (FileSystems.split(path)[1] for path in files_in(self.directory, f"{kind}-*.jsonl"))
+            return {FileSystems.join(self.directory, name): {} for name in names if named.fullmatch(name)}
+        found, odd = {}, []
+        for entry in self.about[kind]:
+            name = entry.get("name") if isinstance(entry, dict) else None
+            if isinstance(name, str) and named.fullmatch(name):
+                found[FileSystems.join(self.directory, name)] = entry
+            else:
+                odd.append(name)
+        if odd:
+            files = quantity(len(odd), "file")
+            self.problems.append(f"{MANIFEST} names {files} that no run writes, such as {quoted(odd[0])}.")
+        return found
+
+
+class RecordFile:
+    """A file of records, one JSON object a line: iterating yields those that ``is_record`` accepts.
+
+    Attributes:
+      lines: those that were read.
+      passed_over: those that hold no record.
+      problem: a sentence where something was passed over; else empty.
+
+    Args:
+      path: the file.
+      is_record: tells records from other objects.
+      seen: called with all bytes of the file, piece by piece.
+    """
+
+    def __init__(
+        self, path: str, is_record: Callable[[dict[str, Any]], bool], seen: Callable[[bytes], None] | None = None
+    ) -> None:
+        self.path = path
+        self._is_record = is_record
+        self._seen = seen
+        self.lines = self.passed_over = 0
+        self.problem = ""
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        first = 0
+        try:
+            for line in _lines(self.path, self._seen):
+                self.lines += 1
+                record = self._record(line)
+                if record is not None:
+                    yield record
+                    continue
+                self.passed_over += 1
+                first = first or self.lines
+        except UnreadableError as error:
+            self.problem = f"it {error}."
+            self.passed_over += 1
+            return
+        if self.passed_over:
+            self.problem = f"{self.passed_over} of {self.lines} lines hold no record; line {first} is the first."
+
+    def _record(self, line: bytes | None) -> dict[str, Any] | None:
+        try:
+            record = _DECODER.decode(line.decode()) if line is not None else None
+        except (ValueError, RecursionError):
+            return None
+        return record if isinstance(record, dict) and self._is_record(record) else None
+
+
+def is_caption(record: Mapping[str, Any]) -> bool:
+    """Whether a record says which image it captions, and has a caption."""
+    return isinstance(record.get("uri"), str) and isinstance(record.get("caption"), str)
+
+
+def is_failure(record: Mapping[str, Any]) -> bool:
+    """Whether a record says which image failed, and how."""
+    return all(isinstance(record.get(name), str) for name in ("uri", "stage", "error"))
+
+
+def is_text(value: object) -> bool:
+    """Whether it is a string that can be written as UTF-8."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def run_folders(output: str) -> list[str]:
+    """The folders of runs in ``output``, oldest first: a run's name starts with the time of its start."""
+    found = {FileSystems.split(path)[0] for path in files_in(output, "run=*", "*.json")}
+    return sorted(folder for folder in found if is_text(folder))
+
+
+def open_run_folder(directory: str) -> RunFolder:
+    """Reads what a run says of itself: its manifest, else what it wrote at its start.
+
+    Raises:
+      UnreadableError: neither is there, or neither is as the job writes it.
+    """
+    problems: list[str] = []
+    for name in (MANIFEST, STARTED):
+        try:
+            about = _document(FileSystems.join(directory, name))
+            if about is not None:
+                return RunFolder(directory, _checked(about, finished=name == MANIFEST), name == MANIFEST, problems)
+        except UnreadableError as error:
+            problems.append(f"{name} {error}.")
+    raise UnreadableError(" ".join(problems) or f"there is neither {MANIFEST} nor {STARTED}.")
+
+
+def _checked(about: Mapping[str, Any], *, finished: bool) -> dict[str, Any]:
+    """What a run says of itself, without what has another type than the job gives it; raises ``UnreadableError``."""
+    found = {name: about[name] for name in ("started", "finished") if _is_short(about.get(name))}
+    for name in ("id", "model"):
+        if not _is_short(about.get(name)):
+            raise UnreadableError(f"is no run's: it has no {name}")
+        found[name] = about[name]
+    found["options"] = about.get("options")
+    if not isinstance(found["options"], dict) or not isinstance(found["options"].get("decoding", {}), dict):
+        raise UnreadableError("is no run's: it has no options")
+    if not finished:
+        return found
+    for name in (CAPTIONS, FAILURES):
+        if not isinstance(about.get(name), list):
+            raise UnreadableError(f"is no run's: it names no files of {name}")
+        found[name] = about[name]
+    counts = about.get("counts")
+    if not isinstance(counts, dict) or not all(_is_count(count) for count in counts.values()):
+        raise UnreadableError("is no run's: its counts are no numbers")
+    found["counts"] = {name: counts[name] for name in _COUNTS if name in counts}
+    if is_number(about.get("seconds")):
+        found["seconds"] = about["seconds"]
+    if isinstance(about.get("devices"), list):
+        found["devices"] = [device for device in about["devices"][:_DEPTH] if _is_short(device)]
+    if isinstance(about.get("versions"), dict):
+        found["versions"] = {name: version for name, version in about["versions"].items() if _is_short(version)}
+    return found
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number that can be computed with."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and is_number(value) and value >= 0
+
+
+def _is_short(value: object) -> bool:
+    return is_text(value) and len(str(value)) <= _TEXT
+
+
+def is_shallow(value: object, depth: int = _DEPTH) -> bool:
+    """Whether objects and arrays are nested at most so deep: deeper ones end Python's own recursion."""
+    if not isinstance(value, (dict, list)):
+        return True
+    return depth > 0 and all(
+        is_shallow(inner, depth - 1) for inner in (value.values() if isinstance(value, dict) else value)
+    )
+
+
+def _document(path: str) -> dict[str, Any] | None:
+    """A JSON object; ``None`` where there is no such file; raises ``UnreadableError``."""
+    try:
+        with closing(_open(path)) as file:
+            data = file.read(_DOCUMENT_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    if len(data) > _DOCUMENT_BYTES:
+        raise UnreadableError(f"has more than {_DOCUMENT_BYTES:,} bytes")
+    try:
+        found = _DECODER.decode(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError("is not valid JSON") from error
+    if not isinstance(found, dict) or not is_shallow(found):
+        raise UnreadableError("is no run's")
+    return found
+
+
+def _lines(path: str, seen: Callable[[bytes], None] | None) -> Iterator[bytes | None]:
+    """The lines of a file without their ends; ``None`` for one that is too long."""
+    try:
+        file = _open(path)
+    except FileNotFoundError as error:
+        raise UnreadableError("is gone") from error
+    with closing(file):
+        rest, too_long = b"", False
+        while chunk := file.read(_CHUNK_BYTES):
+            if seen is not None:
+                seen(chunk)
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                yield None if too_long or len(line) > _LINE_BYTES else line
+                too_long = False
+            if len(rest) > _LINE_BYTES:
+                rest, too_long = b"", True
+        if rest or too_long:
+            yield None if too_long else rest
+
+
+def _open(path: str) -> Any:
+    """Opens a file for reading bytes.
+
+    Raises:
+      FileNotFoundError: there is none.
+      UnreadableError: what is there is no file, or this account may not read it.
+    """
+    try:
+        if "://" not in path and not stat.S_ISREG(os.lstat(path).st_mode):  # a link would lead out of the folder
+            raise UnreadableError("is no regular file")
+        return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(path) from error
+    except PermissionError as error:
+        raise UnreadableError("may not be read by this account") from error
+    except NotImplementedError as error:
+        raise UnreadableError("is compressed in a way that Beam does not read") from error
+    except Exception as error:  # Cloud Storage has errors of its own
+        if getattr(error, "code", None) == 404:
+            raise FileNotFoundError(path) from error
+        if getattr(error, "code", None) == 403:
+            raise UnreadableError("may not be read by this account") from error
+        raise
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)

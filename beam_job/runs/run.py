@@ -1,0 +1,218 @@
+"""One run of the job: its folder, what was asked for, and the books that are closed at its end."""
+
+import json
+import platform
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from apache_beam.io.filesystems import FileSystems
+
+from beam_job import __version__
+from beam_job.messages.quantity import quantity
+from beam_job.records import KNOWN
+from beam_job.runs.shards import Shard, delete_strays, has_folders, write_whole
+
+STARTED = "run.json"
+MANIFEST = "manifest.json"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class UnbalancedError(RuntimeError):
+    """The counts of a run do not add up: something was lost or written twice."""
+
+
+class TooManyFailuresError(RuntimeError):
+    """The run ended, with more failures than its operator accepts."""
+
+
+@dataclass(frozen=True)
+class MaxFailures:
+    """How many images may fail: a number of them, or a share of those that were tried."""
+
+    limit: float
+    is_share: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "MaxFailures":
+        """Reads ``100`` (images), ``0.05`` or ``5%`` (of the images); raises ``ValueError``."""
+        try:
+            share = float(text[:-1]) / 100 if text.endswith("%") else float(text) if "." in text else None
+            if share is None and int(text) >= 0:
+                return cls(int(text), False)
+            if share is not None and 0 <= share <= 1:
+                return cls(share, True)
+        except ValueError:
+            pass
+        raise ValueError(f"--max_failures {text}: choose a number of images (100) or a share of them (5% or 0.05).")
+
+    def of(self, tried: int) -> float:
+        """The number of failures that are accepted among ``tried`` images."""
+        return self.limit * tried if self.is_share else self.limit
+
+
+class Moment(NamedTuple):
+    """A moment by the two clocks of a machine.
+
+    Attributes:
+      machine: whose clocks they are.
+      steady: seconds since that machine started; nobody sets this clock.
+      wall: the time of day.
+    """
+
+    machine: str
+    steady: float
+    wall: datetime
+
+    @classmethod
+    def now(cls) -> "Moment":
+        return cls(_machine(), time.monotonic(), datetime.now(UTC))
+
+    def seconds_since(self, earlier: "Moment") -> float:
+        """By the steady clock, whose processes all read the same; by the time of day from another machine."""
+        if self.machine == earlier.machine:
+            return self.steady - earlier.steady
+        return max((self.wall - earlier.wall).total_seconds(), 0.0)
+
+
+def _machine() -> str:
+    """Names this machine since it was started."""
+    try:
+        return _BOOT_ID.read_text()
+    except OSError:  # not Linux
+        return platform.node()
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run was asked to do. ``run.json`` holds it from the start, ``manifest.json`` repeats it at the end.
+
+    Attributes:
+      output: the folder that collects runs.
+      model: fingerprint of the model.
+      options: the job's options, decoding included.
+      began: when.
+      id: names the run; sorts by time.
+    """
+
+    output: str
+    model: str
+    options: Mapping[str, Any]
+    began: Moment = field(default_factory=Moment.now)
+    id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
+
+    @property
+    def directory(self) -> str:
+        return FileSystems.join(self.output, f"run={self.id}")
+
+    def start(self) -> None:
+        """Makes the run's folder and writes ``run.json``; raises ``ValueError`` where that can't be done."""
+        try:
+            if has_folders(self.output):
+                FileSystems.mkdirs(self.directory)
+            write_whole(FileSystems.join(self.directory, STARTED), _json(self._asked()))
+        except Exception as error:  # file systems raise what they like
+            raise ValueError(f"--output {self.output}: cannot be written ({error}).") from error
+
+    def finish(
+        self,
+        read: Iterable[int],
+        compared: Iterable[tuple[int, int]],
+        captions: Iterable[Shard],
+        failures: Iterable[Shard],
+        passed_over: Iterable[int] = (),
+        left_out: Iterable[int] = (),
+    ) -> dict[str, Any]:
+        """Closes the books: checks that the counts add up, writes the manifest, and deletes what it does not name.
+
+        Args:
+          read: numbers of rows read, duplicates included.
+          compared: numbers of (duplicates, URIs that earlier runs have captioned).
+          captions, failures: the shards of records that were written.
+          passed_over: numbers of lines and files of earlier runs that could not be read.
+          left_out: numbers of files and folders that globs passed over; no part of the counts.
+
+        Raises:
+          UnbalancedError: input is not captioned + failed + skipped + duplicates; no manifest is written.
+        """
+        captions, failures = (sorted(shards, key=lambda shard: shard.name) for shards in (captions, failures))
+        duplicates, skipped = (sum(counts) for counts in zip((0, 0), *compared, strict=True))
+        counts = {
+            "input": sum(read),
+            "captioned": sum(shard.records for shard in captions),
+            "failed": sum(shard.records for shard in failures),
+            "skipped": skipped,
+            "duplicates": duplicates,
+        }
+        if counts["input"] != sum(counts.values()) - counts["input"]:
+            raise UnbalancedError(
+                f"The books of run {self.id} do not balance: {counts}. What it captioned is safe in {self.directory}; "
+                "run the job again."
+            )
+        by_code: Counter[str] = sum((Counter(shard.tally) for shard in failures), Counter())
+        known = by_code.pop(KNOWN, 0)
+        seconds = Moment.now().seconds_since(self.began)
+        manifest = {
+            **self._asked(),
+            "finished": _iso(self.began.wall + timedelta(seconds=seconds)),
+            "seconds": round(seconds, 1),
+            "counts": counts,
+            "left_out": sum(left_out),
+            "failures_by_code": dict(sorted(by_code.items())),
+            "known_failures": known,
+            "passed_over": sum(passed_over),
+            "devices": sorted({device for shard in captions for device in shard.tally}),
+            "versions": {
+                "python": platform.python_version(),
+                "beam_job": __version__,
+                **{name: version(name) for name in ("apache-beam", "tensorflow", "pillow")},
+            },
+            "captions": [_entry(shard) for shard in captions],
+            "failures": [{**_entry(shard), "known": shard.tally.get(KNOWN, 0)} for shard in failures],
+        }
+        write_whole(FileSystems.join(self.directory, MANIFEST), _json(manifest))
+        for prefix, shards in (("captions", captions), ("failures", failures)):
+            delete_strays(self.directory, prefix, {shard.name for shard in shards})
+        return manifest
+
+    def _asked(self) -> dict[str, Any]:
+        return {
+            "output": self.output,
+            "model": self.model,
+            "options": dict(self.options),
+            "started": _iso(self.began.wall),
+            "id": self.id,
+        }
+
+    def check_failures(self, manifest: Mapping[str, Any]) -> None:
+        """Raises ``TooManyFailuresError`` where more images failed than ``max_failures`` allows.
+
+        Failures that are known already neither count nor belong to those that were tried.
+        """
+        counts, known = manifest["counts"], manifest["known_failures"]
+        text = self.options.get("max_failures")
+        failed = counts["failed"] - known
+        tried = counts["captioned"] + failed
+        if text is not None and failed > MaxFailures.parse(text).of(tried):
+            besides = f" ({known} more failed as before)" if known else ""
+            raise TooManyFailuresError(
+                f"{failed:,} of {quantity(tried, 'image')} failed{besides}, more than --max_failures {text} allows."
+            )
+
+
+def _entry(shard: Shard) -> dict[str, Any]:
+    return {"name": shard.name, "records": shard.records, "sha256": shard.sha256}
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,170 @@
+"""How a local run is getting on: one live line on a terminal, plain lines at growing intervals in a log."""
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TextIO
+
+from apache_beam.io.filesystems import FileSystems
+
+from beam_job.messages.quantity import quantity
+from beam_job.runs.counters import CAPTIONS, FAILURES, TO_CAPTION, counted
+from beam_job.runs.shards import files_in
+from beam_job.terminal import streams
+
+_REDRAW = 0.5  # seconds
+_WINDOW = 30.0  # seconds, over which the rate is measured
+_FIRST_LINE, _LAST_INTERVAL = 10.0, 600.0  # seconds between two lines of a log: doubled each time up to the second
+_BAR = 24
+_CLEAR = "\r\x1b[K"
+
+
+class Counts:
+    """The counts of this run: those made in this process, or where workers have their own, what is in its files."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._before = counted()
+        self._files: dict[str, int] = {}
+
+    def __call__(self) -> dict[str, int]:
+        counts = {name: number - self._before.get(name, 0) for name, number in counted().items()}
+        if not counts.get(TO_CAPTION) and "://" not in self._directory:
+            counts.update({kind: self._in_files(kind) for kind in (CAPTIONS, FAILURES)})
+        return counts
+
+    def _in_files(self, kind: str) -> int:
+        for path in files_in(self._directory, f"{kind}-*.jsonl"):
+            if path not in self._files:
+                with suppress(OSError), FileSystems.open(path) as file:  # what a retry left may be deleted meanwhile
+                    self._files[path] = sum(1 for _ in iter(file.readline, b""))
+        return sum(records for path, records in self._files.items() if FileSystems.split(path)[1].startswith(kind))
+
+
+class Progress:
+    """Turns counts into lines.
+
+    Args:
+      counts: says how many images are to be captioned (where known), were captioned, have failed.
+      clock: seconds.
+    """
+
+    def __init__(self, counts: Callable[[], Mapping[str, int]], clock: Callable[[], float] = time.monotonic) -> None:
+        self._counts = counts
+        self._clock = clock
+        self._started = clock()
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def text(self, width: int | None = None) -> str:
+        """One line: images captioned and failed, rate, time remaining; each where it is known, and fits the width."""
+        counts = self._counts()
+        total, failed = counts.get(TO_CAPTION, 0), counts.get(FAILURES, 0)
+        captioned = counts.get(CAPTIONS, 0)
+        done = captioned + failed
+        if not done:
+            known = f"{quantity(total, 'image')} to caption: loading the model"
+            doing = known if total else "reading the list of images"
+            return _fitting([doing, f"{_duration(self._clock() - self._started)} so far"], width)
+        rate = self._rate(done)
+        parts = [f"{captioned:,} of {total:,} captioned" if total else f"{captioned:,} captioned"]
+        parts += [f"{failed:,} failed"] if failed else []
+        parts += [f"{rate:.1f} images/s" if rate < 10 else f"{rate:,.0f} images/s"] if rate else []
+        parts += [f"{_duration((total - done) / rate)} left"] if rate and total > done else []
+        return _fitting(parts, width)
+
+    def live(self, width: int, full: str = "━", empty: str = "·") -> str:
+        """The line for a terminal of so many columns: a bar where there is room, and the text."""
+        bar, text = self.bar(full, empty), self.text(width)
+        return bar + text if len(bar) + len(text) <= width else text
+
+    def bar(self, full: str = "━", empty: str = "·") -> str:
+        """A bar; empty while the total is unknown."""
+        counts = self._counts()
+        total = counts.get(TO_CAPTION, 0)
+        if not total:
+            return ""
+        filled = min(_BAR * (counts.get(CAPTIONS, 0) + counts.get(FAILURES, 0)) // total, _BAR)
+        return full * filled + empty * (_BAR - filled) + " "
+
+    def _rate(self, done: int) -> float:
+        """Images a second, over the last half minute."""
+        now = self._clock()
+        self._seen.append((now, done))
+        while len(self._seen) > 2 and self._seen[0][0] < now - _WINDOW:
+            self._seen.popleft()
+        then, before = self._seen[0]
+        return (done - before) / (now - then) if now > then else 0.0
+
+
+@contextmanager
+def progress(
+    directory: str, *, width: Callable[[], int] | None, stream: TextIO | None = None, redraw: float = _REDRAW
+) -> Iterator[None]:
+    """Shows the progress of the run in ``directory`` while the block runs.
+
+    Args:
+      width: the columns of the terminal, on which one live line is drawn; ``None`` writes plain lines at growing
+        intervals.
+      stream: where to; standard error by default.
+      redraw: seconds between two looks of the live line.
+    """
+    out = stream or sys.stderr
+    reader = Progress(Counts(directory))
+    ended = threading.Event()
+
+    def draw(width: Callable[[], int]) -> None:
+        bar = _bar_characters(out)
+        while not ended.wait(redraw):
+            streams.write(out, f"{_CLEAR}{reader.live(width() - 1, *bar)}")  # the last column would break the line
+
+    def log() -> None:
+        for interval in intervals():
+            if ended.wait(interval):
+                return
+            streams.write(out, f"beam_job: {reader.text()}\n")
+
+    show = log if width is None else partial(draw, width)
+    thread = threading.Thread(target=show, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        if width is not None:
+            streams.write(out, _CLEAR)
+
+
+def _bar_characters(stream: TextIO) -> str:
+    try:
+        "━·".encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return "#."
+    return "━·"
+
+
+def intervals() -> Iterator[float]:
+    """Seconds between the lines of a log: a long run says less often how it is getting on."""
+    interval = _FIRST_LINE
+    while True:
+        yield interval
+        interval = min(2 * interval, _LAST_INTERVAL)
+
+
+def _fitting(parts: list[str], width: int | None) -> str:
+    """The first parts that fit into the width; the first one is cut where it alone does not."""
+    while width is not None and len(parts) > 1 and len(", ".join(parts)) > width:
+        parts = parts[:-1]
+    return ", ".join(parts)[:width]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

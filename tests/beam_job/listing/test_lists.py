@@ -1,0 +1,188 @@
+"""The lists that --uris names: pipes are read whole, what is no list is refused, and a damaged one fails the run."""
+
+import gzip
+import json
+import os
+import tempfile
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
+
+from beam_job.cli import main
+from beam_job.listing.list_file import ListError
+from beam_job.listing.lists import check_list, copy_pipes, list_pieces
+from beam_job.listing.rows import Fields, Piece, rows
+from tests.photos import photos
+from tests.tiny_model import write_tiny_model
+
+
+def uris(names, fields=Fields()):
+    """The URIs of lists, pipes among them."""
+    with ExitStack() as at_end:
+        copies = copy_pipes(names, at_end)
+        for name in names:
+            check_list(name, fields, copies)
+        return [row.uri for name in names for piece in list_pieces(name, copies) for row in rows(Piece(*piece), fields)]
+
+
+@contextmanager
+def pipe(data):
+    """The name of a pipe into which a thread writes, as a shell's <(...) gives it."""
+    reading, writing = os.pipe()
+
+    def write():
+        with suppress(BrokenPipeError), os.fdopen(writing, "wb") as file:
+            file.write(data)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield f"/dev/fd/{reading}"
+    finally:
+        os.close(reading)
+        thread.join()
+
+
+@contextmanager
+def standard_input(path):
+    """Makes a file or a pipe the standard input of this process."""
+    saved, opened = os.dup(0), os.open(path, os.O_RDONLY)
+    try:
+        os.dup2(opened, 0)
+        yield
+    finally:
+        os.dup2(saved, 0)
+        os.close(saved)
+        os.close(opened)
+
+
+LISTED = "".join(f"{number}.jpg\n" for number in range(100_000)).encode()  # more than a pipe holds
+
+
+def test_pipes_give_all_their_rows():
+    with pipe(LISTED) as one, pipe(b"x.jpg") as other:
+        assert uris([one, other]) == [*LISTED.decode().split(), "x.jpg"]
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])
+def test_standard_input(tmp_path, name):
+    with pipe(LISTED) as piped, standard_input(piped):
+        assert uris([name]) == LISTED.decode().split()
+    with pipe(b"x.jpg") as piped, standard_input(piped):
+        assert uris([name, "-"]) == ["x.jpg", "x.jpg"]  # one copy, whatever it is called
+    (tmp_path / "list.csv").write_text("uri\nx.jpg\n")
+    with standard_input(tmp_path / "list.csv"):
+        assert uris([name]) == ["x.jpg"]
+    (tmp_path / "gone.txt").write_text("x.jpg\ny.jpg\n")
+    with standard_input(tmp_path / "gone.txt"):
+        (tmp_path / "gone.txt").unlink()  # as a shell does with a here-document
+        os.lseek(0, 6, os.SEEK_SET)
+        assert uris([name]) == ["y.jpg"]
+
+
+def test_the_name_of_a_pipe_says_what_it_holds(tmp_path):
+    os.mkfifo(tmp_path / "list.csv.gz")
+    thread = threading.Thread(target=lambda: (tmp_path / "list.csv.gz").write_bytes(gzip.compress(b"uri\nx.jpg\n")))
+    thread.start()
+    assert uris([str(tmp_path / "list.csv.gz")]) == ["x.jpg"]
+    thread.join()
+
+
+def test_copies_are_deleted():
+    with pipe(b"x.jpg\n") as name, ExitStack() as at_end:
+        copies = copy_pipes([name], at_end)
+        assert os.path.exists(copies[name])
+    assert not os.path.exists(copies[name])
+
+
+def test_a_pipe_that_cannot_be_copied(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    (tmp_path / "list.txt").write_text("x.jpg")
+    assert uris([str(tmp_path / "list.txt")]) == ["x.jpg"]  # only a pipe needs a copy
+    with pipe(b"x.jpg") as name, pytest.raises(ValueError, match=f"^--uris {name}: the pipe cannot be copied"):
+        uris([name])
+
+
+def test_a_bad_row_of_a_pipe_has_the_pipes_name():
+    with pipe(b"x.jpg\n\xff") as name, ExitStack() as at_end:
+        copies = copy_pipes([name], at_end)
+        (piece,) = list_pieces(name, copies)
+        _, bad = rows(Piece(*piece), Fields())
+    assert bad.place == f"{name}#6"
+
+
+def test_a_pipe_is_refused_where_others_would_read_it(capsys, tmp_path):
+    write_tiny_model(tmp_path / "model")
+    argv = ["--output", str(tmp_path / "out"), "--model", str(tmp_path / "model"), "--runner", "FlinkRunner"]
+    with pipe(b"x.jpg\n") as name:
+        for listed in (name, "-"):
+            assert main(["--uris", listed, *argv]) == 2
+            assert f"--uris {listed}: only a run on this machine can read a pipe" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("/dev/zero", "/dev/zero is a device, not a list."),
+        ("/dev/null", "/dev/null is a device, not a list."),
+        ("{folder}", r"is a folder, not a list; name the lists in it"),
+        ("{folder}/*", r"/pipe.csv is a pipe, not a list"),
+        ("{folder}/none.csv", "there is no such file"),
+    ],
+)
+def test_what_is_no_file_is_refused(tmp_path, name, message):
+    os.mkfifo(tmp_path / "pipe.csv")
+    name = name.format(folder=tmp_path)
+    with pytest.raises(ValueError, match=message) as raised:
+        check_list(name, Fields(), {})
+    assert str(raised.value).startswith(f"--uris {name}: ")
+
+
+def test_a_list_may_be_named_by_a_uri(tmp_path):
+    (tmp_path / "a list.txt").write_text("x.jpg\n")
+    assert uris([f"file://{tmp_path}/a%20list.txt", str(tmp_path / "a list.txt")]) == ["x.jpg", "x.jpg"]
+
+
+def test_a_terminal_is_refused(monkeypatch):
+    main_end, terminal = os.openpty()
+    with standard_input(os.ttyname(terminal)), pytest.raises(ValueError, match="--uris -: this is a terminal"):
+        uris(["-"])
+    os.close(main_end)
+    os.close(terminal)
+
+
+@pytest.mark.parametrize("data", [gzip.compress(LISTED)[:-1], gzip.compress(LISTED)[:-1000], b"", b"a.jpg\n"])
+def test_damage_is_found_before_the_job_starts(tmp_path, data):
+    (tmp_path / "list.txt.gz").write_bytes(data)
+    with pytest.raises(ValueError, match=f"^--uris {tmp_path}/list.txt.gz: The list {tmp_path}/list.txt.gz "):
+        check_list(f"{tmp_path}/list.txt.gz", Fields(), {})
+
+
+def test_damage_that_the_check_cannot_see_is_found_by_the_run(tmp_path):
+    packed = gzip.compress((b"x" * 1000 + b".jpg\n") * 10_000)[:-1]
+    (tmp_path / "list.txt.gz").write_bytes(packed)
+    check_list(f"{tmp_path}/list.txt.gz", Fields(), {})
+    (piece,) = list_pieces(f"{tmp_path}/list.txt.gz", {})
+    with pytest.raises(ListError, match="ends too early"):
+        list(rows(Piece(*piece), Fields()))
+
+
+@pytest.mark.parametrize("in_processes", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_run_over_a_damaged_list_and_one_over_a_pipe(capfd, tmp_path, in_processes):
+    write_tiny_model(tmp_path / "model")
+    output = tmp_path / "out"
+    argv = ["--output", str(output), "--model", str(tmp_path / "model"), "--runner", "DirectRunner"]
+    argv += ["--direct_num_workers=2", "--direct_running_mode=multi_processing"] if in_processes else []
+    listed = "".join(f"{path}\n" for path in photos(tmp_path / "photos", 3)).encode()
+    (tmp_path / "1.txt").write_bytes(listed)
+    (tmp_path / "2.txt.gz").write_bytes(gzip.compress(listed)[:-9])
+    assert main(["--uris", f"{tmp_path}/[12].*", *argv]) == 1
+    told = capfd.readouterr().err
+    assert f"failed: The list {tmp_path}/2.txt.gz ends too early: a part of it is missing." in told
+    assert in_processes or "Traceback" not in told  # Beam's worker processes print one
+    with pipe(listed) as name:
+        assert main(["--uris", name, *argv]) == 0
+        assert "3 images: 3 captioned" in capfd.readouterr().err
+        (manifest,) = (json.loads(path.read_bytes()) for path in output.glob("run=*/manifest.json"))
+        assert manifest["options"]["uris"] == [name]

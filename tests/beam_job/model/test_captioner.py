@@ -1,0 +1,207 @@
+"""The captioner over an exported model: the loop in the graph against the model called step by step."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from beam_job.model.captioner import Captioner
+from beam_job.model.decoding import Decoding
+from beam_job.model.directory import open_model
+from beam_job.model.manifest import SAVED_MODEL
+from tests.tiny_model import write_tiny_model
+
+# Nothing but what the model says: without the default's ban on repeating a pair of words.
+GREEDY = Decoding("greedy", no_repeat_ngram=0)
+STRATEGIES = [
+    GREEDY,
+    Decoding(num_captions=3),
+    Decoding("beam", beam_width=5, length_penalty=0.7, no_repeat_ngram=0, min_length=3),
+    Decoding("sample", num_captions=4, seed=7),
+    Decoding("sample", top_k=3, top_p=0.9, temperature=1.3, no_repeat_ngram=0, attention=True),
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    write_tiny_model(path, sharpness=1.5)
+    return open_model(path)
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return list(np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3), dtype=np.uint8))
+
+
+def caption_all(captioner, pixels, size, order=None):
+    order = list(range(len(pixels))) if order is None else order
+    found = {}
+    for start in range(0, len(order), size):
+        batch = order[start : start + size]
+        found.update(
+            zip(batch, captioner.caption([pixels[i] for i in batch], [f"image {i}" for i in batch]), strict=True)
+        )
+    return [found[i] for i in range(len(pixels))]
+
+
+@pytest.mark.parametrize("decoding", STRATEGIES, ids=lambda decoding: f"{decoding.strategy}-{decoding.num_captions}")
+def test_an_image_gets_the_same_captions_to_the_last_bit_whatever_its_batch(model, pixels, decoding):
+    expected = caption_all(Captioner(model, decoding, 32), pixels, 32)
+    shuffled = np.random.default_rng(1).permutation(len(pixels)).tolist()
+    for size in (1, 7, 30):
+        assert caption_all(Captioner(model, decoding, size), pixels, size, shuffled) == expected
+
+
+def test_ragged_batches_cause_no_new_traces(model, pixels):
+    for decoding in STRATEGIES:
+        captioner = Captioner(model, decoding, 8)
+        captioner.warm_up()
+        traces = captioner.traces
+        assert traces >= 2
+        for size in (8, 3, 1, 5, 8):
+            captioner.caption(pixels[:size], [str(i) for i in range(size)])
+        assert captioner.traces == traces
+
+
+def test_greedy_equals_the_exported_functions_called_word_by_word(model, pixels):
+    functions = tf.saved_model.load(str(model.directory / SAVED_MODEL)).signatures
+    vocabulary = model.vocabulary
+    encoded = functions["encode"](images=tf.constant(np.stack(pixels[:4])))
+    captions = Captioner(model, replace(GREEDY, attention=True), 4).caption(pixels[:4], ["", "", "", ""])
+    for row, (caption,) in enumerate(captions):
+        state, features = encoded["state"][row : row + 1], encoded["features"][row : row + 1]
+        token, words, log_probs, attention = vocabulary.start_id, [], [], []
+        while len(log_probs) < model.manifest.max_caption_length and token != vocabulary.end_id:
+            made = functions["decode_step"](tokens=tf.constant([token]), state=state, features=features)
+            each = tf.nn.log_softmax(made["logits"])[0].numpy()
+            state, allowed = made["state"], each.copy()
+            allowed[[vocabulary.pad_id, vocabulary.unknown_id, vocabulary.start_id]] = -np.inf
+            if not words:
+                allowed[vocabulary.end_id] = -np.inf
+            token = int(allowed.argmax())
+            words.append(token)
+            log_probs.append(each[token])
+            attention.append(made["attention"][0])
+        ended = words[-1] == vocabulary.end_id
+        assert caption.tokens == vocabulary.decode(words[: len(words) - ended])
+        assert caption.ended == ended
+        assert caption.score == pytest.approx(np.mean(log_probs), abs=1e-5)
+        assert caption.min_log_prob == pytest.approx(min(log_probs), abs=1e-5)
+        np.testing.assert_allclose(caption.log_probs, log_probs, atol=1e-5)
+        np.testing.assert_allclose(caption.attention, attention, atol=1e-5)
+
+
+def test_weights_stored_in_half_precision_caption_like_the_same_weights_stored_in_full(tmp_path, pixels):
+    half = open_model_of(tmp_path / "half", tf.float16)
+    full = open_model_of(tmp_path / "full", tf.float32)
+    found = [caption_all(Captioner(model, GREEDY, 8), pixels[:8], 8) for model in (half, full)]
+    assert [[c.text for c in captions] for captions in found[0]] == [
+        [c.text for c in captions] for captions in found[1]
+    ]
+    for a, b in zip(*found, strict=True):
+        assert a[0].score == pytest.approx(b[0].score, abs=0.02)
+
+
+def open_model_of(path, dtype):
+    write_tiny_model(path, dtype=dtype, seed=5)
+    return open_model(path)
+
+
+def test_special_tokens_never_come_out(tmp_path, pixels):
+    write_tiny_model(tmp_path / "flat", sharpness=0.01)  # every token is about as likely
+    model = open_model(tmp_path / "flat")
+    for decoding in STRATEGIES:
+        for captions in Captioner(model, decoding, 30).caption(pixels, [str(i) for i in range(30)]):
+            for caption in captions:
+                assert not {"<pad>", "[UNK]", "<start>", "<end>"} & set(caption.tokens)
+
+
+def test_captions_of_an_image_are_distinct_and_best_first(model, pixels):
+    for decoding in (Decoding("beam", num_captions=3), Decoding("sample", num_captions=4)):
+        for captions in Captioner(model, decoding, 30).caption(pixels, [str(i) for i in range(30)]):
+            assert len({tuple(caption.tokens) for caption in captions}) == len(captions) == decoding.num_captions
+            if decoding.strategy == "sample":
+                scores = [caption.score for caption in captions]
+                assert scores == sorted(scores, reverse=True)
+
+
+def test_sampling_depends_on_seed_and_uri_alone(model, pixels):
+    def draw(seed, uri):
+        decoding = Decoding("sample", seed=seed, num_captions=3)
+        return [caption.text for caption in Captioner(model, decoding, 1).caption(pixels[:1], [uri])[0]]
+
+    assert draw(1, "a") == draw(1, "a")
+    assert draw(1, "a") != draw(2, "a")
+    assert draw(1, "a") != draw(1, "b")
+
+
+def test_asking_for_more_samples_keeps_the_first_ones(model, pixels):
+    one, many = (
+        Captioner(model, Decoding("sample", num_captions=count), 1).caption(pixels[:1], ["a"])[0] for count in (1, 5)
+    )
+    assert one[0].text in [caption.text for caption in many]
+
+
+def test_a_model_that_is_sure_of_itself_still_gives_distinct_captions(model, pixels):
+    decodings = (
+        Decoding("sample", num_captions=4, temperature=0.001),
+        Decoding("beam", beam_width=4, num_captions=4),
+        Decoding("greedy"),
+    )
+    sampled, likeliest, greedy = (
+        {caption.text for caption in Captioner(model, decoding, 1).caption(pixels[:1], ["a"])[0]}
+        for decoding in decodings
+    )
+    assert len(sampled) == 4
+    assert greedy <= sampled <= likeliest | greedy
+
+
+def test_length_options(model, pixels):
+    for captions in Captioner(model, replace(GREEDY, min_length=5, max_length=6), 30).caption(pixels, [""] * 30):
+        assert len(captions[0].tokens) in (5, 6)
+        assert captions[0].ended == (len(captions[0].tokens) == 5)
+
+
+@pytest.mark.parametrize("ngram", [1, 2, 3])
+def test_no_run_of_words_stands_twice(model, pixels, ngram):
+    decoding = Decoding("beam", no_repeat_ngram=ngram, num_captions=3)
+    for captions in Captioner(model, decoding, 30).caption(pixels, [""] * 30):
+        for caption in captions:
+            runs = [tuple(caption.tokens[i : i + ngram]) for i in range(len(caption.tokens) - ngram + 1)]
+            assert len(set(runs)) == len(runs)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"strategy": "best"}, "decoding"),
+        ({"strategy": "beam", "beam_width": 0}, "beam_width"),
+        ({"strategy": "beam", "beam_width": 3, "num_captions": 4}, "num_captions"),
+        ({"strategy": "greedy", "num_captions": 2}, "num_captions"),
+        ({"num_captions": 0}, "num_captions"),
+        ({"strategy": "sample", "top_p": 1.5}, "top_p"),
+        ({"strategy": "sample", "top_p": 0.0}, "top_p"),
+        ({"strategy": "sample", "top_k": -1}, "top_k"),
+        ({"strategy": "sample", "top_k": 1, "num_captions": 2}, "num_captions"),
+        ({"strategy": "sample", "temperature": 0.0}, "temperature"),
+        ({"strategy": "sample", "temperature": float("nan")}, "temperature"),
+        ({"length_penalty": -1.0}, "length_penalty"),
+        ({"min_length": 0}, "min_length"),
+        ({"min_length": 9, "max_length": 9}, "min_length"),
+        ({"max_length": -1}, "max_length"),
+        ({"no_repeat_ngram": -1}, "no_repeat_ngram"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_nonsense_is_refused_by_name(options, word):
+    with pytest.raises(ValueError, match=f"^--{word} "):
+        Decoding(**options)
+
+
+def test_a_length_beyond_the_models_own_is_refused(model):
+    with pytest.raises(ValueError, match=r"^--max_length 13: the model was made for 12"):
+        Captioner(model, Decoding(max_length=13), 4)
+    with pytest.raises(ValueError, match=r"^--min_length 12"):
+        Captioner(model, Decoding(min_length=12), 4)

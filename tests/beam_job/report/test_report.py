@@ -1,0 +1,322 @@
+"""The report's figures, sample, join and safety; the page itself is opened in test_report_page.py."""
+
+import hashlib
+import json
+import random
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from beam_job.cli import main
+from beam_job.records import Caption, CaptionRecord, Failure
+from beam_job.report import ReportError, write_report
+from beam_job.report.command import main as report_main
+from beam_job.report.page import as_script_data
+from beam_job.report.run_records import open_run, read
+from beam_job.report.sample import Sample
+from beam_job.report.summary import Repeats, Summary, edges
+from tests.https_server import https_server
+
+
+def caption_record(uri="a.jpg", text="A dog.", score=-1.0, width=40, height=30, **fields):
+    tokens = text.lower().rstrip(".").split()
+    caption = Caption(text, tokens, score, score - 1, True, **fields)
+    return CaptionRecord(uri, width, height, "f" * 64, "CPU", [caption])
+
+
+def write_run(folder, captions, failures=(), name="run=20260102T030405Z-aaaaaa", **fields):
+    """A run's files as the job writes them; ``captions`` may be a generator."""
+    directory = Path(folder) / name
+    directory.mkdir(parents=True)
+    shards = {}
+    for kind, records in (("captions", captions), ("failures", failures)):
+        digest, count = hashlib.sha256(), 0
+        with (directory / f"{kind}-1.jsonl").open("wb") as file:
+            for record in records:
+                line = (record.to_json() + "\n").encode("utf-8", "backslashreplace")
+                digest.update(line)
+                file.write(line)
+                count += 1
+        shards[kind] = [{"name": f"{kind}-1.jsonl", "records": count, "sha256": digest.hexdigest()}]
+    counts = {"captioned": shards["captions"][0]["records"], "failed": shards["failures"][0]["records"]}
+    about = {
+        "id": name.removeprefix("run="),
+        "model": "f" * 64,
+        "options": {"batch_size": 32, "decoding": {"strategy": "greedy"}},
+        "started": "2026-01-02T03:04:05+00:00",
+        "finished": "2026-01-02T03:04:15+00:00",
+        "seconds": 10.0,
+        "counts": {"input": sum(counts.values()), **counts, "duplicates": 0},
+        "devices": ["CPU"],
+        **shards,
+        **fields,
+    }
+    (directory / "manifest.json").write_text(json.dumps(about))
+    return directory
+
+
+class _Data(HTMLParser):
+    """The page's data, as a browser's parser finds it."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.inside, self.text = False, ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.inside = ("id", "data") in attrs
+
+    def handle_data(self, data):
+        self.text += data if self.inside else ""
+
+    def handle_endtag(self, tag):
+        self.inside = False
+
+
+def data_of(page):
+    return json.loads(_Data(Path(page).read_text()).text)
+
+
+def test_a_run_is_summed_up_and_its_images_are_embedded(tmp_path):
+    for name in ("one.jpg", "two.jpg"):
+        Image.new("RGB", (40, 30), "red").save(tmp_path / name)
+    records = [
+        caption_record(str(tmp_path / "one.jpg"), "A dog.", -0.5),
+        caption_record(str(tmp_path / "two.jpg"), "A cat on grass.", -1.5),
+        caption_record(str(tmp_path / "gone.jpg"), "A cat.", -1.0),
+    ]
+    failures = [Failure(f"{n}.jpg", "decode", "truncated", "Ends early.") for n in range(20)]
+    run = write_run(tmp_path / "out", records, failures)
+    data = data_of(write_report(str(tmp_path / "out")))
+    found = data["runs"][0]
+    assert found["counts"] == {"input": 23, "captioned": 3, "failed": 20, "duplicates": 0}
+    assert found["distinct"] == 3
+    assert found["median_score"] == pytest.approx(-1.0, abs=0.02)
+    assert sum(found["histogram"]) == 3
+    assert found["failures"][0] | {"examples": []} == {"code": "decode/truncated", "count": 20, "examples": []}
+    assert 0 < len(found["failures"][0]["examples"]) < 20
+    assert found["options"]["decoding.strategy"] == "greedy"
+    assert [Path(item["uri"]).name for item in data["items"]] == ["two.jpg", "gone.jpg", "one.jpg"]
+    assert data["items"][0]["image"].startswith("data:image/webp;base64,")
+    assert data["items"][1]["image"] is None
+    assert "No such file" in data["items"][1]["why"]
+    assert (run / "report.html").exists()
+
+
+def test_nothing_from_outside_is_markup(tmp_path):
+    evil = "</script><script>alert(1)</script><!--<img src=x onerror=alert(1)>&amp;\u2028\u2029{{script}}\ud800"
+    write_run(tmp_path, [caption_record(evil, evil)], [Failure(evil, evil, evil, evil)])
+    page = write_report(str(tmp_path))
+    html = Path(page).read_text()
+    assert "alert(1)</script>" not in html
+    assert html.count("<script") == 2
+    assert "\u2028" not in html
+    found = data_of(page)
+    assert found["items"][0]["uri"] == found["runs"][0]["failures"][0]["examples"][0]["uri"] == evil
+    assert not re.search(r"(?:src|href)=.?https?:", html)
+
+
+def test_a_picture_that_fails_in_an_unforeseen_way_costs_no_more_than_itself(tmp_path, monkeypatch):
+    def broken(self, uri):
+        raise RuntimeError("credentials")
+
+    monkeypatch.setattr("beam_job.images.fetch.Fetcher.fetch", broken)
+    write_run(tmp_path, [caption_record()])
+    (item,) = data_of(write_report(str(tmp_path)))["items"]
+    assert (item["image"], item["why"]) == (None, "It cannot be shown (RuntimeError).")
+
+
+def test_a_picture_takes_no_more_memory_than_its_limit(tmp_path, monkeypatch):
+    for name, size in (("small.png", (40, 30)), ("large.png", (4000, 3000))):
+        Image.new("RGB", size, "red").save(tmp_path / name)
+    monkeypatch.setattr("beam_job.report.thumbnails._MEMORY", 20_000_000)
+    write_run(tmp_path / "out", [caption_record(f"{tmp_path}/{name}.png", score=-1.0) for name in ("small", "large")])
+    items = data_of(write_report(str(tmp_path / "out")))["items"]
+    found = {Path(item["uri"]).stem: (item["image"] is not None, item["why"]) for item in items}
+    assert found["small"] == (True, "")
+    assert found["large"][0] is False
+    assert "memory" in found["large"][1]
+
+
+def test_only_who_writes_the_report_lets_it_ask_servers(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    class Pictures(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            Image.new("RGB", (40, 30), "red").save(self.wfile, "PNG")
+
+        def log_message(self, *_):
+            pass
+
+    with https_server(Pictures, tmp_path, monkeypatch) as url:
+        run = str(write_run(tmp_path, [caption_record(f"{url}/a.png")], options={"allow_https": True}))
+        (item,) = data_of(write_report(run))["items"]
+        assert item["image"] is None
+        assert "without --allow_https" in item["why"]
+        assert report_main([run]) == 0
+        assert asked == []
+        assert report_main([run, "--allow_https"]) == 0
+        assert asked == ["/a.png"]
+    (item,) = data_of(capsys.readouterr().out.splitlines()[-1])["items"]
+    assert item["image"].startswith("data:image/webp;base64,")
+
+
+def test_script_data_is_ascii_and_free_of_markup():
+    text = as_script_data({"a": "<>&\u2028é"})
+    assert text.isascii()
+    assert not set("<>&") & set(text)
+    assert json.loads(text) == {"a": "<>&\u2028é"}
+
+
+def test_the_latest_run_is_taken_and_one_that_has_not_ended_is_said_to_be_so(tmp_path):
+    write_run(tmp_path, [caption_record()])
+    late = write_run(tmp_path, [caption_record(), caption_record("b.jpg")], name="run=20260103T000000Z-bbbbbb")
+    assert open_run(str(tmp_path)).directory == str(late)
+    (late / "manifest.json").rename(late / "run.json")
+    run = open_run(str(tmp_path))
+    assert not run.finished
+    assert len(list(read(run, "captions"))) == 2
+    found = data_of(write_report(str(tmp_path)))["runs"][0]
+    assert found["complete"] is False
+    assert found["captioned"] == 2
+
+
+def test_a_run_that_found_nothing_new_is_passed_over(tmp_path):
+    nothing = {"input": 1, "captioned": 0, "failed": 0, "skipped": 1, "duplicates": 0}
+    idle = write_run(tmp_path, [], name="run=20260104T000000Z-cccccc", counts=nothing)
+    assert open_run(str(tmp_path)).directory == str(idle)
+    early = write_run(tmp_path, [caption_record()])
+    assert open_run(str(tmp_path)).directory == str(early)
+    assert open_run(str(idle)).directory == str(idle)
+    counts = nothing | {"input": 2, "failed": 1}
+    failures = [Failure("x", "fetch", "not_found", "")]
+    failed = write_run(tmp_path, [], failures, name="run=20260105T000000Z-dddddd", counts=counts)
+    assert open_run(str(tmp_path)).directory == str(failed)
+
+
+def test_files_that_are_not_what_the_manifest_says_are_named(tmp_path):
+    run = write_run(tmp_path, [caption_record(f"{n}.jpg") for n in range(3)], [Failure("x", "fetch", "not_found", "")])
+    captions = run / "captions-1.jsonl"
+    captions.write_text(captions.read_text().replace("dog", "cat", 1) + "torn\n")
+    (run / "failures-1.jsonl").unlink()
+    (problem, gone) = data_of(write_report(str(run)))["runs"][0]["problems"]
+    assert problem == "captions-1.jsonl: 1 of 4 lines hold no record; line 4 is the first."
+    assert gone == "failures-1.jsonl: it is gone."
+    captions.write_text(captions.read_text().replace("torn\n", ""))
+    assert "its digest is not the manifest's" in data_of(write_report(str(run)))["runs"][0]["problems"][0]
+
+
+def test_what_cannot_be_reported_on_is_refused(tmp_path):
+    with pytest.raises(ReportError, match="no run here"):
+        write_report(str(tmp_path))
+    write_run(tmp_path, [caption_record()])
+    with pytest.raises(ReportError, match="--sample -1"):
+        write_report(str(tmp_path), sample=-1)
+    with pytest.raises(ReportError, match="cannot be written"):
+        write_report(str(tmp_path), to=str(tmp_path / "no" / "such" / "folder.html"))
+
+
+def test_a_dataflow_job_has_no_report_of_its_own(capsys, tmp_path):
+    (tmp_path / "list.txt").write_text("a.jpg\n")
+    argv = ["--uris", f"{tmp_path}/list.txt", "--output", str(tmp_path / "out"), "--report", "--runner=DataflowRunner"]
+    assert main(argv) == 2
+    assert "python -m beam_job.report DIR" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_sample_depends_on_seed_and_uris_alone():
+    records = [{"uri": f"{n}.jpg", "score": -n / 1000} for n in range(1000)]
+
+    def chosen(records, seed):
+        sample = Sample(30, seed)
+        for record in records:
+            sample.add(record, record["score"])
+        return sample.records()
+
+    found = chosen(records, 1)
+    assert [record["uri"] for record, first in found if first] == [f"{n}.jpg" for n in range(999, 989, -1)]
+    assert len({record["uri"] for record, _ in found}) == 30
+    assert chosen(random.Random(0).sample(records, 1000), 1) == found
+    assert chosen(records, 2) != found
+    assert len(chosen(records[:20], 1)) == 20
+
+
+def test_distinct_captions_are_exact_for_few_and_estimated_for_many():
+    repeats = Repeats(most=256)
+    for n in range(200):
+        repeats.add(f"caption {n % 100}")
+    assert (repeats.distinct, repeats.exact) == (100, True)
+    for n in range(20_000):
+        repeats.add(f"other {n}")
+        repeats.add("the same")
+    assert not repeats.exact
+    assert repeats.distinct == pytest.approx(20_101, rel=0.25)
+    ((text, count),) = repeats.often(1)
+    assert text == "the same"
+    assert 20_000 - 40_000 / 256 <= count <= 20_000
+
+
+@pytest.mark.parametrize(
+    ("captions", "warned"),
+    [(["A dog."] * 3 + [f"A cat {n}." for n in range(27)], True), ([f"A cat {n}." for n in range(30)], False)],
+)
+def test_many_images_of_one_caption_are_warned_of(captions, warned):
+    summary = Summary()
+    for caption in captions:
+        summary.add_caption(json.loads(caption_record(text=caption).to_json()))
+    assert (summary.to_json()["warning"] is not None) == warned
+
+
+def test_the_histogram_holds_every_image():
+    summary = Summary()
+    for score in (0.0, -0.001, -0.1, -3.7, -50.0):
+        summary.add_caption({"caption": "x", "score": score})
+    bars = edges([summary])
+    assert bars[-1] == 0
+    assert sum(summary.histogram(bars)) == 5
+    assert edges([Summary()])[0] < 0
+
+
+def test_two_runs_are_joined_by_uri(tmp_path):
+    before = [caption_record(f"{n}.jpg", f"A dog {n}.", -1.0) for n in range(50)]
+    after = [caption_record(f"{n}.jpg", "A cat." if n == 7 else f"A dog {n}.", -0.2) for n in range(5, 60)]
+    first = write_run(tmp_path / "a", before)
+    second = write_run(tmp_path / "b", reversed(after), model="e" * 64)
+    data = data_of(write_report(str(first), compare=str(second), to=str(tmp_path / "page.html"), sample=10))
+    assert data["changes"] == {"both": 45, "same": 44, "only": [5, 10]}
+    assert data["items"][0]["uri"] == "7.jpg"
+    assert [captions[0]["text"] for captions in data["items"][0]["captions"]] == ["A dog 7.", "A cat."]
+    assert len(data["items"]) == 10
+    assert [run["model"][0] for run in data["runs"]] == ["f", "e"]
+    assert not (first / "report.html").exists()
+
+
+def test_a_hundred_thousand_records_take_little_memory(tmp_path):
+    def peak(count):
+        """Peak memory of a process that writes the report of ``count`` records, in MiB."""
+        texts = random.Random(0)
+        records = (
+            caption_record(f"/nowhere/{n}.jpg", f"A dog {texts.randrange(30_000)}.", -texts.expovariate(1))
+            for n in range(count)
+        )
+        run = write_run(tmp_path / str(count), records)
+        code = (
+            "import resource, sys; from beam_job.report import write_report; write_report(sys.argv[1], sample=100); "
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        )
+        done = subprocess.run([sys.executable, "-c", code, str(run)], check=True, capture_output=True, text=True)
+        data = data_of(run / "report.html")
+        assert data["sample"]["of"] == data["runs"][0]["captioned"] == count
+        assert (run / "report.html").stat().st_size < 2**20
+        return int(done.stdout)
+
+    assert peak(100_000) < peak(1000) + 32

@@ -1,0 +1,89 @@
+"""Files that are written whole or not at all, also where there is no room for them."""
+
+import subprocess
+
+import pytest
+
+from beam_job.runs.shards import OpenShard, ShardLimits, WriteError, write_whole
+from tests.photos import photos
+from tests.processes import records, start
+from tests.tiny_model import write_tiny_model
+
+PAGE = 4096  # bytes, in which such a disk is filled
+
+
+def test_what_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(WriteError, match=f"^cannot write {tmp_path}/taken: Is a directory$"):
+        write_whole(str(tmp_path / "taken"), b"x")
+    with pytest.raises(WriteError, match=r"none/x: No such file or directory$"):
+        write_whole(str(tmp_path / "none" / "x"), b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_records_stay_until_they_are_written(tmp_path):
+    class Record:
+        tally = ("x",)
+
+        def to_json(self):
+            return "{}"
+
+    shard = OpenShard(str(tmp_path / "later"), "captions")
+    with pytest.raises(WriteError):
+        shard.add(Record(), ShardLimits(records=1))
+    (tmp_path / "later").mkdir()
+    assert shard.add(Record(), ShardLimits(records=1)).records == 2
+    assert shard.close() is None
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of a megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted: {mounted.stderr.decode()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_ends_in_a_sentence_and_the_run_goes_on_later(tmp_path, disk):
+    """With room for so many pages: one for each small file, more for the report."""
+    write_tiny_model(tmp_path / "model")
+    photos(tmp_path / "photos", 4)
+    argv = ["--images", f"{tmp_path}/photos/*.jpg", "--output", disk / "out", "--model", tmp_path / "model", "--report"]
+
+    def job():
+        process = start("tests.recorded_job", tmp_path / "log", 0, *argv)
+        _, err = process.communicate(timeout=60)
+        assert not list(disk.rglob("*.tmp"))
+        assert "Traceback" not in err
+        return process.returncode, err.splitlines(), sorted((disk / "out").glob("run=*"))
+
+    def leave(pages):
+        (disk / "other").write_bytes(b"x" * (256 - used(disk) - pages) * PAGE)
+
+    (disk / "out").mkdir()
+    leave(1)
+    status, (line,), (*_, run) = job()
+    assert status == 1
+    assert line.startswith(f"beam_job: the run {run} failed: cannot write {run}/captions-")
+    assert line.endswith(".jsonl: No space left on device")
+    leave(2)
+    status, (line,), (*_, run) = job()
+    assert (status, line.partition(" failed: ")[2]) == (1, f"cannot write {run}/manifest.json: No space left on device")
+    assert len(records(disk / "out")) == 4
+    leave(2)
+    status, (summary, line), (*_, run) = job()
+    assert (status, summary.partition(" in ")[0]) == (
+        0,
+        "4 images: 0 captioned, 0 failed, 4 skipped, 0 duplicates",
+    )
+    assert "the report cannot be written" in line
+    assert "No space left on device" in line
+
+
+def used(disk):
+    (disk / "other").unlink(missing_ok=True)
+    return sum(-(-path.stat().st_size // PAGE) for path in disk.rglob("*") if path.is_file())

@@ -1,0 +1,62 @@
+"""The exported functions against the Keras models that they were made of."""
+
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from beam_job.model.manifest import ModelError
+from tests.train.tiny_encoder import tiny_encoder
+from train.data.text import build_vocabulary
+from train.exporting.export import export
+from train.models.decoder import build_decoder
+from train.recipe import DEFAULT, REFERENCE, Recipe
+
+
+@pytest.mark.parametrize("recipe", [replace(DEFAULT, width=16), replace(REFERENCE, width=16)])
+@pytest.mark.parametrize("gpus", [[], ["GPU:0"]])
+def test_the_exported_functions_are_the_keras_models(recipe: Recipe, gpus: list[str], tmp_path: Path) -> None:
+    with mock.patch("train.models.gru.gpus", return_value=gpus):  # a model exported on a GPU captions on CPUs, too
+        exported_functions_are_the_keras_models(recipe, tmp_path)
+
+
+def exported_functions_are_the_keras_models(recipe: Recipe, tmp_path: Path) -> None:
+    encoder, vocabulary = tiny_encoder(), build_vocabulary(["a red wall is green"], 100)
+    decoder = build_decoder(recipe, encoder.model.output_shape[-1], len(vocabulary))
+    export(tmp_path / "model", encoder, decoder, vocabulary, recipe, training={}, metrics={}, licence="")
+    loaded = tf.saved_model.load(str(tmp_path / "model" / "saved_model"))
+    images = np.random.default_rng(0).integers(256, size=(2, 16, 16, 3), dtype=np.uint8)
+    tokens = tf.constant([2, 5])
+
+    features, state = decoder.bridge(encoder.model(tf.cast(images, tf.float32)))
+    logits, new_state, attention = decoder.words([tokens[:, None], state, features])
+    encoded = loaded.encode(images)
+    stepped = loaded.decode_step(tokens, encoded["state"], encoded["features"])
+    # Weights are stored in half precision.
+    np.testing.assert_allclose(encoded["features"], features, atol=2e-2)
+    np.testing.assert_allclose(encoded["state"], state, atol=2e-2)
+    np.testing.assert_allclose(stepped["logits"], logits[:, 0], atol=2e-2)
+    np.testing.assert_allclose(stepped["state"], new_state, atol=2e-2)
+    np.testing.assert_allclose(stepped["attention"], attention[:, 0], atol=2e-2)
+    assert all(weight.dtype == tf.float16 for weight in loaded.weights.values())
+    step = loaded.signatures["decode_step"].graph.as_graph_def()
+    ops = {node.op for nodes in (step.node, *(made.node_def for made in step.library.function)) for node in nodes}
+    assert "MatMul" in ops
+    assert not any("While" in op or "Cudnn" in op for op in ops), "a loop over one word is time lost at every step"
+
+    with pytest.raises(ModelError, match="exists already"):
+        export(tmp_path / "model", encoder, decoder, vocabulary, recipe, training={}, metrics={}, licence="")
+
+
+def test_equal_models_are_equal_files(tmp_path: Path) -> None:
+    encoder, vocabulary = tiny_encoder(), build_vocabulary(["a red wall is green"], 100)
+    recipe = replace(DEFAULT, width=16)
+    decoder = build_decoder(recipe, encoder.model.output_shape[-1], len(vocabulary))
+    fingerprints = set()
+    for name in ("one", "two"):
+        made = export(tmp_path / name, encoder, decoder, vocabulary, recipe, training={}, metrics={}, licence="")
+        fingerprints.add(made.fingerprint)
+    assert len(fingerprints) == 1

@@ -1,0 +1,53 @@
+"""What the decoder learns to say: the captions of all data sets, as ids for teacher forcing and as text for CIDEr.
+
+Images are numbered through all data sets, in the order that the feature cache has them in, too.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from beam_job.model.vocabulary import Vocabulary
+from train.data.captions import DataSet
+from train.data.text import words
+from train.recipe import Recipe
+
+
+class Targets(NamedTuple):
+    """Captions as ids: ``images`` int [captions], the image of each, and ``tokens``, from ``<start>`` to ``<end>``."""
+
+    images: np.ndarray
+    tokens: list[list[int]]
+
+
+def targets(
+    data_sets: Sequence[DataSet], vocabulary: Vocabulary, recipe: Recipe, left_out: Collection[int] = ()
+) -> Targets:
+    """The captions of an epoch, those of weighty data sets several times.
+
+    ``left_out`` holds numbers of images whose captions are not used.
+    """
+    images, tokens, image = [], [], -1
+    for data in data_sets:
+        for example in data.examples:
+            image += 1
+            if image in left_out:
+                continue
+            for caption in example.captions[: recipe.captions_per_image]:
+                ids = vocabulary.encode(words(caption, recipe.lowercase)[: recipe.max_caption_length - 1])
+                images += data.weight * [image]
+                tokens += data.weight * [[vocabulary.start_id, *ids, vocabulary.end_id]]
+    return Targets(np.array(images), tokens)
+
+
+def references(data_sets: Sequence[DataSet], left_out: Collection[int] = ()) -> dict[int, tuple[str, ...]]:
+    """What people said, by the number of the image."""
+    examples = [example for data in data_sets for example in data.examples]
+    return {image: example.captions for image, example in enumerate(examples) if image not in left_out}
+
+
+def looks(data_sets: Sequence[DataSet], left_out: Collection[int] = ()) -> list[int]:
+    """The images of an epoch in which each is looked at once, those of weighty data sets several times."""
+    weights = [data.weight for data in data_sets for _ in data.examples]
+    return [image for image, weight in enumerate(weights) if image not in left_out for _ in range(weight)]

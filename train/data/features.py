@@ -1,0 +1,208 @@
+"""The feature cache: the frozen encoder runs once over every image, and training reads its answers from disk.
+
+    cache = FeatureCache("cache", encoder, images, mirrored=True)
+    cache.fill(report=print)
+    cache[7, 0]  # float16 [positions, channels], image 7 as it is; cache[7, 1] is another view of it
+
+A cache is keyed by all that it depends on: the encoder's weights, the way from bytes to pixels, and the image files.
+Made with other weights or of other files it is another cache, so that a stale one can't be used. An interrupted cache
+goes on after the last batch that is safely on disk.
+"""
+
+import hashlib
+import itertools
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from beam_job.images.pixels import LEAST_SCALE, RESIZE, ImageError, decode
+from train.data.captions import Image
+from train.data.tfds_images import TfdsImage
+from train.errors import StoppedError
+from train.models.encoders import Encoder
+
+_HALF = np.dtype(np.float16)
+_CROP = 7 / 8  # of the width and of the height: what those who evaluate on ImageNet cut out of an image
+
+
+class CacheError(StoppedError):
+    """The cache can't be written; the message says why and what to do."""
+
+
+class FeatureCache:
+    """Features of every image on disk, read without holding them in memory.
+
+    The views of an image are itself and, where they are asked for, its mirror image and its four corners.
+
+    Attributes:
+      shape: (images, views, positions, channels).
+      broken: index of each image that can't be read -> why. Its features are zeros: leave its captions out.
+      directory: where this very cache lies, below the one that was given.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        encoder: Encoder,
+        images: Sequence[Image],
+        *,
+        mirrored: bool = False,
+        cropped: bool = False,
+    ):
+        """Opens the cache of these images by this encoder, empty if there is none yet.
+
+        Args:
+          directory: may hold any number of caches.
+          encoder: makes the features.
+          images: files or images of a TensorFlow data set; one that is missing or no image becomes ``broken``.
+          mirrored: whether each image has a second view, its mirror image.
+          cropped: whether each image has four more views, its corners, two of them mirrored where images are.
+        """
+        self.encoder, self.images = encoder, images
+        self._mirrored, self._cropped = mirrored, cropped
+        self.shape = (len(images), 1 + mirrored + 4 * cropped, *encoder.model.output_shape[1:])
+        contents = {
+            "encoder": encoder.name,
+            "weights": encoder.digest,
+            "size": encoder.size,
+            "resize": [RESIZE, LEAST_SCALE],
+            "shape": self.shape,
+            "images": hashlib.sha256("\n".join(map(_identity, images)).encode()).hexdigest(),
+        }
+        key = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+        self.directory = Path(directory) / key[:16]
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "contents.json").write_text(json.dumps(contents, indent=2) + "\n")
+        self._progress = self.directory / "progress.json"
+        self._done, self.broken = 0, {}
+        if self._progress.exists():
+            progress = json.loads(self._progress.read_text())
+            self._done, self.broken = progress["done"], {int(index): why for index, why in progress["broken"].items()}
+        self._file = os.open(self.directory / "features.f16", os.O_RDWR | os.O_CREAT)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, image_and_view: tuple[int, int]) -> np.ndarray:
+        """Float16 [positions, channels] of one view of one image, read from disk."""
+        image, view = image_and_view
+        if not 0 <= image < self._done:
+            raise IndexError(
+                f"Image {image} is not in the cache, which holds {self._done} of {len(self)}: fill it first."
+            )
+        view_bytes = self._image_bytes // self.shape[1]
+        data = os.pread(self._file, view_bytes, image * self._image_bytes + view * view_bytes)
+        return np.frombuffer(data, np.float16).reshape(self.shape[2:])
+
+    @property
+    def missing(self) -> int:
+        """Images that are not in the cache yet."""
+        return len(self) - self._done
+
+    @property
+    def missing_bytes(self) -> int:
+        """Disk space that filling the cache will take."""
+        return self.missing * self._image_bytes
+
+    @property
+    def _image_bytes(self) -> int:
+        return int(np.prod(self.shape[1:])) * _HALF.itemsize
+
+    def fill(self, batch_size: int = 16, report: Callable[[int], None] = lambda done: None) -> None:
+        """Runs the encoder over the images that are not in the cache yet.
+
+        Args:
+          batch_size: images whose views the encoder sees at once.
+          report: called with the number of images done after every batch.
+
+        Raises:
+          CacheError: the disk has no room.
+        """
+        free = shutil.disk_usage(self.directory).free
+        if self.missing_bytes > free:
+            raise CacheError(
+                f"The features of {self.missing:,} images take {self.missing_bytes / 1e9:.1f} GB and "
+                f"{self.directory} has {free / 1e9:.1f} GB left: free some space or choose another directory."
+            )
+        encode = _encode(self.encoder)
+        for pixels in self._decoded(batch_size):
+            broken = {self._done + row: str(found) for row, found in enumerate(pixels) if isinstance(found, Exception)}
+            blank = np.zeros([self.shape[1], self.encoder.size, self.encoder.size, 3], np.uint8)
+            features = encode(np.stack([blank if isinstance(found, Exception) else found for found in pixels])).numpy()
+            features[[index - self._done for index in broken]] = 0
+            self.broken |= broken
+            self._append(features)
+            report(self._done)
+
+    def _append(self, features: np.ndarray) -> None:
+        """Writes the next images; only what is safely on disk counts as done."""
+        try:
+            os.pwrite(self._file, features.tobytes(), self._done * self._image_bytes)
+            os.fsync(self._file)
+            self._done += len(features)
+            beside = self._progress.with_suffix(".new")
+            beside.write_text(json.dumps({"done": self._done, "broken": self.broken}))
+            beside.replace(self._progress)
+        except OSError as error:
+            raise CacheError(f"The features can't be written to {self.directory}: {error}") from error
+
+    def _decoded(self, batch_size: int) -> Iterator[list[np.ndarray | Exception]]:
+        """The remaining images in batches, the next one decoding while the encoder works on this one."""
+        with ThreadPoolExecutor() as pool:
+            ahead: deque[list[Future[np.ndarray | Exception]]] = deque()
+            for start in range(self._done, len(self), batch_size):
+                ahead.append([pool.submit(self._views, image) for image in self.images[start : start + batch_size]])
+                if len(ahead) > 1:
+                    yield [image.result() for image in ahead.popleft()]
+            for batch in ahead:
+                yield [image.result() for image in batch]
+
+    def _views(self, image: Image) -> np.ndarray | Exception:
+        """Uint8 [views, size, size, 3], or why there are none."""
+        size = self.encoder.size
+        try:
+            data = image.read_bytes()
+            views = [decode(data, size, size).array]
+            if self._mirrored:
+                views.append(views[0][:, ::-1])
+            if self._cropped:
+                wide = round(size / _CROP)
+                larger = decode(data, wide, wide).array
+                for number, (top, left) in enumerate(itertools.product((0, wide - size), repeat=2)):
+                    corner = larger[top : top + size, left : left + size]
+                    views.append(corner[:, ::-1] if self._mirrored and number in (1, 2) else corner)
+        except (ImageError, OSError) as error:
+            return error
+        return np.stack(views)
+
+
+def _encode(encoder: Encoder) -> Callable[[np.ndarray], tf.Tensor]:
+    """From images uint8 [batch, views, size, size, 3] to features float16 [batch, views, positions, channels]."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, encoder.size, encoder.size, 3], tf.uint8)])
+    def encode(images: tf.Tensor) -> tf.Tensor:
+        one_by_one = tf.cast(tf.reshape(images, [-1, *images.shape[2:]]), tf.float32)
+        features = encoder.model(one_by_one, training=False)
+        features = tf.reshape(features, [-1, tf.shape(images)[1], *features.shape[1:]])
+        return tf.cast(features, tf.float16)
+
+    return encode
+
+
+def _identity(image: Image) -> str:
+    """What changes when the image does."""
+    if isinstance(image, TfdsImage):
+        return image.identity
+    file = image.resolve()  # the same cache from wherever it is looked at
+    try:
+        status = file.stat()
+    except OSError:
+        return f"{file} missing"
+    return f"{file} {status.st_size} {status.st_mtime_ns}"

@@ -1,0 +1,101 @@
+"""Starting from an exported model: its encoder, and if wanted its decoder, with nothing to download.
+
+model = open_model(DEFAULT_MODEL)
+encoder = load_encoder(model)
+recipe = shaped_like(model, recipe)
+vocabulary = extended(model.vocabulary, build_vocabulary(captions, size=20_000))
+load_decoder(model, build_decoder(recipe, channels, len(vocabulary)))
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from beam_job.model.directory import OpenModel
+from beam_job.model.manifest import SAVED_MODEL
+from beam_job.model.vocabulary import Vocabulary
+from train.errors import TrainError
+from train.models.decoder import Decoder
+from train.models.encoders import ENCODERS, Encoder, build_encoder
+from train.recipe import Recipe
+
+
+class StartError(TrainError):
+    """A model that training can't start from; the message says why and what to do."""
+
+
+def load_encoder(model: OpenModel, size: int | None = None) -> Encoder:
+    """The encoder of an exported model, frozen; its weights were stored in half precision.
+
+    ``size`` is the height and width of the images in pixels, the model's own if left out.
+
+    Raises:
+      StartError: the model was not exported by ``train``.
+    """
+    manifest = model.manifest
+    if manifest.encoder not in ENCODERS:
+        raise StartError(f"{model.directory}: its encoder {manifest.encoder} is not one that train knows.")
+    encoder = build_encoder(manifest.encoder, weights=None, size=size or manifest.image.height)
+    for weight, stored in _stored(model, "encoder", encoder.model):
+        if weight.shape != stored.shape:
+            raise StartError(f"{model.directory}: its encoder's {weight.path} has another shape than this release's.")
+        weight.assign(stored)
+    model.check_unchanged()
+    return encoder
+
+
+def shaped_like(model: OpenModel, recipe: Recipe) -> Recipe:
+    """The recipe, with those numbers that decide the decoder's weights taken from the model."""
+    trained = model.manifest.training.get("recipe", {})
+    try:
+        shape = {name: trained[name] for name in ("decoder", "width", "tied")}
+    except KeyError as error:
+        raise StartError(
+            f"{model.directory}: its manifest does not say with which {error} it was trained: take its encoder alone "
+            "with --fresh_decoder."
+        ) from error
+    # A model that learned capitals keeps them; one that did not may still learn them.
+    return replace(recipe, **shape, lowercase=recipe.lowercase and trained.get("lowercase", True))
+
+
+def extended(vocabulary: Vocabulary, more: Vocabulary) -> Vocabulary:
+    """The words of a model with their ids, then those that are new."""
+    return Vocabulary([*vocabulary.tokens, *(token for token in more.tokens if token not in vocabulary)])
+
+
+def load_decoder(model: OpenModel, decoder: Decoder) -> None:
+    """Sets a fresh decoder's weights to those of the model; rows of words that the model does not know stay fresh.
+
+    Args:
+      model: to start from.
+      decoder: of the shape that ``shaped_like`` gives, its vocabulary the model's own or one extended from it.
+
+    Raises:
+      StartError: the decoder has another shape.
+    """
+    for part, network in (("bridge", decoder.bridge), ("decoder", decoder.words)):
+        for weight, stored in _stored(model, part, network):
+            known = tuple(slice(size) for size in stored.shape)
+            values = np.array(weight.numpy())
+            if values.ndim != stored.ndim or values[known].shape != stored.shape:
+                raise StartError(
+                    f"{model.directory}: its decoder's {weight.path} is {stored.shape} and the recipe's is "
+                    f"{values.shape}: leave --set decoder, width and tied alone, or take its encoder alone with "
+                    "--fresh_decoder."
+                )
+            values[known] = stored
+            weight.assign(values)
+    model.check_unchanged()
+
+
+def _stored(model: OpenModel, part: str, network: keras.Model) -> Iterator[tuple[keras.Variable, np.ndarray]]:
+    """Each weight of a network with what ``ExportedModel`` stored for it, float32."""
+    reader = tf.train.load_checkpoint(str(model.directory / SAVED_MODEL / "variables" / "variables"))
+    for index, weight in enumerate(network.weights):
+        name = f"weights/{part}.S{index:03d}.S{weight.name}/.ATTRIBUTES/VARIABLE_VALUE"  # TensorFlow writes .S for /
+        if not reader.has_tensor(name):
+            raise StartError(f"{model.directory}: it holds no {part}/{index:03d}/{weight.name}: export it by train.")
+        yield weight, reader.get_tensor(name).astype(np.float32)

@@ -1,0 +1,137 @@
+"""Teacher forcing: the decoder sees the words of a caption so far and learns the next one.
+
+    history = fit(decoder, recipe, batches, pad_id=vocabulary.pad_id, report=print_progress)
+
+The encoder has done its part already: ``batches`` holds its features. Where its last stages are fine-tuned they are
+part of the decoder, and ``batches`` holds what comes before them.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import keras
+import tensorflow as tf
+
+from train.data.batches import Batch, Batches
+from train.fitting.checkpoint import Checkpoint
+from train.fitting.loop import History, Report, loop
+from train.fitting.precision import Precision, Rate, adam, mixed
+from train.fitting.replicas import part, summed, vary_dropout
+from train.models.decoder import Decoder
+from train.recipe import Recipe
+
+
+def fit(
+    decoder: Decoder,
+    recipe: Recipe,
+    batches: Batches,
+    *,
+    pad_id: int,
+    precision: Precision = "float32",
+    strategy: tf.distribute.Strategy | None = None,
+    taught: bool = False,
+    dev: Callable[[], float] | None = None,
+    checkpoint: Checkpoint | None = None,
+    report: Report = lambda step, measured: None,
+) -> History:
+    """Trains the decoder in place for the recipe's epochs, or until dev CIDEr no longer rises.
+
+    Args:
+      decoder: the models to train.
+      recipe: epochs, patience, learning rate, schedule, label smoothing.
+      batches: of features and captions.
+      pad_id: id that stands for no word; the loss leaves it out.
+      precision: of the products; see ``train.fitting.precision``.
+      strategy: under which the decoder was built; see ``train.fitting.replicas``.
+      taught, dev, checkpoint, report: see ``train.fitting.loop``.
+
+    Returns:
+      The mean loss of each epoch, in nats a word, and what ``dev`` measured.
+    """
+    steps = recipe.epochs * batches.steps_per_epoch
+    strategy = strategy or tf.distribute.get_strategy()
+    rate = learning_rate(recipe, recipe.learning_rate, steps)
+    with strategy.scope():
+        optimizer = adam(rate, recipe.clip_norm, precision, slow=decoder.slow, share=recipe.encoder_learning_rate)
+        optimizer.build(decoder.trainable_variables)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, *batches.features.shape[2:]], tf.float16),
+            tf.TensorSpec([None, None, None], tf.int32),
+        ]
+    )
+    def train_step(feature_map: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
+        real = tf.math.count_nonzero(tokens[..., 1:] != pad_id, dtype=tf.float32)
+
+        def learn(feature_map: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
+            feature_map, tokens = part(feature_map, tokens)
+            together = tf.shape(tokens)[1]
+            tokens = tf.reshape(tokens, [-1, tf.shape(tokens)[2]])
+            vary_dropout(decoder.variables)
+            with tf.GradientTape() as tape:
+                features, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=True)
+                features, state = tf.repeat(features, together, axis=0), tf.repeat(state, together, axis=0)
+                logits, _, _ = decoder.words([tokens[:, :-1], state, features], training=True)
+                loss = caption_loss(logits, tokens[:, 1:], pad_id, recipe.label_smoothing, real=real)
+                scaled = optimizer.scale_loss(loss)
+            variables = decoder.trainable_variables
+            optimizer.apply(summed(tape.gradient(scaled, [variable.value for variable in variables])), variables)
+            return loss
+
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(learn, (feature_map, tokens)), axis=None)
+
+    with mixed(precision), ThreadPoolExecutor(1) as pool:  # the next batch is read while this one trains
+        ahead: dict[int, Future[Batch]] = {}
+
+        def step(number: int) -> float:
+            batch = ahead.pop(number, None) or pool.submit(batches.__getitem__, number)
+            if number + 1 < steps:
+                ahead[number + 1] = pool.submit(batches.__getitem__, number + 1)
+            return float(train_step(*batch.result()))
+
+        return loop(
+            step,
+            decoder,
+            optimizer,
+            epochs=recipe.epochs,
+            steps_per_epoch=batches.steps_per_epoch,
+            patience=recipe.patience,
+            taught=taught,
+            dev=dev,
+            checkpoint=checkpoint,
+            report=report,
+        )
+
+
+def caption_loss(
+    logits: tf.Tensor, targets: tf.Tensor, pad_id: int, smoothing: float = 0.0, *, real: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Cross-entropy in nats, mean over the real tokens of the batch.
+
+    Args:
+      logits: float32 [batch, length, vocabulary].
+      targets: int32 [batch, length].
+      pad_id: id whose places are left out.
+      smoothing: share of each target's probability that is spread evenly over the vocabulary.
+      real: how many real tokens the whole batch has, where this is a part of it.
+    """
+    chosen = tf.gather(logits, targets, batch_dims=2)
+    losses = tf.reduce_logsumexp(logits, axis=-1) - (1 - smoothing) * chosen
+    if smoothing:
+        losses -= smoothing * tf.reduce_mean(logits, axis=-1)
+    counts = tf.cast(targets != pad_id, losses.dtype)
+    return tf.reduce_sum(losses * counts) / (tf.reduce_sum(counts) if real is None else real)
+
+
+def learning_rate(recipe: Recipe, highest: float, steps: int) -> Rate:
+    """The recipe's schedule over that many steps."""
+    if recipe.schedule == "constant":
+        return highest
+    warmup = max(min(recipe.warmup_steps, steps // 10), 1)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        warmup_target=highest,
+        warmup_steps=warmup,
+        decay_steps=max(steps - warmup, 1),
+    )
