@@ -119,12 +119,18 @@ def test_every_failure_code_is_documented_as_the_report_explains_it():
 
 
 @pytest.mark.parametrize("package", ["beam_job", "train"])
-def test_every_module_is_in_the_architecture(package):
+def test_every_module_is_in_the_section_of_its_room(package):
     text = (ROOT / "docs" / "architecture.md").read_text()
     section = text.split(f"\n## `{package}`\n")[1].split("\n## ")[0]
-    named = {
-        name.rstrip("/") for name in re.findall(r"`(\w+/?)`", "\n".join(re.findall(r"^\| (.*?) \|", section, re.M)))
-    }
-    modules = {path.stem for path in (ROOT / package).glob("*.py")} - {"__init__"}
-    packages = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
-    assert named == modules | packages
+    top, *rooms = re.split(r"^### ", section, flags=re.MULTILINE)[1:]
+    named = {("", name) for name in re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\| (.*?) \|", top, re.MULTILINE)))}
+    for room in rooms:
+        (folder,) = re.findall(r"^`([\w/]+)/`", room)
+        for line in re.findall(r"^\| (.*)$", room, re.MULTILINE):
+            modules, _, what = line.partition(" | ")
+            inner = re.fullmatch(r"`(\w+)/`", modules)  # a folder whose modules stand behind it
+            place = f"{folder}/{inner[1]}" if inner else folder
+            named |= {(place, name) for name in re.findall(r"`(\w+)`", what if inner else modules)}
+    found = {path.relative_to(ROOT / package) for path in (ROOT / package).rglob("*.py")}
+    modules = {(path.parent.as_posix().removeprefix("."), path.stem) for path in found if path.stem != "__init__"}
+    assert named == modules

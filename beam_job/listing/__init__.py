@@ -1,0 +1,1 @@
+"""What is to be captioned: image URIs from globs and lists."""

@@ -1,0 +1,1 @@
+"""Words for people: parts of messages that every room uses."""

@@ -1,0 +1,1 @@
+"""What a run leaves, and what the next one knows."""

@@ -1,0 +1,1 @@
+"""What reaches a person while the job runs."""

@@ -1,0 +1,1 @@
+"""Image files to pictures, a module for each format."""

@@ -1,0 +1,1 @@
+"""TIFF files to pictures."""
