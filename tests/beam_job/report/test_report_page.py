@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.beam_job.test_report import caption_record, write_run
 
 from beam_job.cli import main
 from beam_job.report import write_report
+from tests.beam_job.report.test_report import caption_record, write_run
 from tests.chromium import chromium, requests
 from tests.tiny_model import write_tiny_model
 

@@ -8,13 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.beam_job.test_history import left
 
 from beam_job.cli import main
 from beam_job.plan import PlanError, measured
 from beam_job.report import ReportError, write_report
 from beam_job.report.run_records import open_run, read
 from beam_job.runs.folder import CAPTIONS, FAILURES
+from tests.beam_job.runs.test_previous import left
 from tests.broken_runs import broken_run
 from tests.earlier_runs import earlier_run
 from tests.photos import photos

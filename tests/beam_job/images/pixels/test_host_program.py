@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageFile, PngImagePlugin, TiffImagePlugin
-from tests.beam_job.test_png import chunk, with_chunks
 
 from beam_job.images.pixels import ImageError, decode
 from tests import images
+from tests.beam_job.images.pixels.formats.test_png import chunk, with_chunks
 
 KINDS = images.kinds()
 PHOTO = images.photo(400, 300)
