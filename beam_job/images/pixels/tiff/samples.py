@@ -36,7 +36,7 @@ def read(data: bytes, options: ReadOptions) -> Picture:
     """
     directory = tags.picture_directory(data)
     layout = layout_of(directory)
-    copies = 4 if layout.wide else 1 if layout.compression == NONE else 3
+    copies = 1 if layout.compression == NONE and not layout.wide else 4
     bytes_per_pixel = copies * -(-layout.bits * layout.samples // 8) + 4
     check_size(layout.width, layout.height, options, bytes_per_pixel)
     # Tiles may reach far beyond the picture, and are decoded whole.
