@@ -44,6 +44,8 @@ def read(data: bytes, options: ReadOptions) -> Picture:
     except struct.error as error:
         raise ImageError("truncated", "The BMP ends before its picture begins.") from error
     check_size(header.width, header.height, options)
+    if header.pixels >= len(data):
+        raise ImageError("truncated", "The BMP ends before its picture begins.")
     if header.compression in (_RUNS_8, _RUNS_4):
         indices, whole = _runs(data, header)
     else:

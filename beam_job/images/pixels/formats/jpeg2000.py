@@ -53,7 +53,7 @@ def _boxes(data: bytes) -> tuple[int, bytes | None]:
             return position + head, profile
         if size < head:
             break
-        if name == b"colr" and data[position + head] == 2:  # a restricted ICC profile
+        if name == b"colr" and data[position + head : position + head + 1] == b"\2":  # a restricted ICC profile
             profile = data[position + head + 3 : position + size]
         position += head if name == b"jp2h" else size  # what is in the header follows
     raise ImageError("corrupt", "The JPEG 2000 is damaged: no picture is among its boxes.")

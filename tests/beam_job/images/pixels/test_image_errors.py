@@ -15,9 +15,10 @@ from PIL import Image, ImageFile
 
 from beam_job.images.pixels import ERRORS, MAX_PIXELS, ImageError, decode
 from beam_job.images.pixels.formats import heif
-from tests import images
+from tests import images, profiles
 from tests.images import HEIGHT, WIDTH
 from tests.mutations import mutated
+from tests.tiffs import COMPRESSIONS, tiff
 from tests.timing import least_cpu_seconds
 
 KINDS = images.kinds()
@@ -207,6 +208,17 @@ def test_running_out_of_memory_is_a_failure_of_the_image(monkeypatch: pytest.Mon
 
 
 FILES = [made.data for made in KINDS.values()]
+FILES += [
+    tiff(np.asarray(images.photo(32, 24)), 2, compression=compression, planar=planar, tile=tile, rows_per_strip=5)
+    for compression in COMPRESSIONS
+    for planar in (False, True)
+    for tile in (None, (16, 16))
+]
+FILES += [
+    images.encode(images.photo(100, 80), "JPEG")[:-2],
+    images.encode(images.photo(100, 80), "JPEG", progressive=True)[:-2] + b"trailer" * 9,
+    images.encode(images.photo(100, 80), "PNG", icc_profile=profiles.display(profiles.DISPLAY_P3, 2.2)),
+]
 with contextlib.suppress(ImportError):
     FILES.append(images.heic().data)
 

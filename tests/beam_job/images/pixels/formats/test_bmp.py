@@ -221,6 +221,15 @@ def test_gaps_in_bit_fields_are_refused() -> None:
     assert code_of(data) == "unsupported_format"
 
 
+def test_pixels_that_begin_beyond_the_end_cost_nothing() -> None:
+    data = bytearray(bmp(rows(quadrants([0, 1, 1, 0]), 8), 8, palette=[*COLOURS]))
+    struct.pack_into("<I", data, 10, 2**31)
+    for accept in (False, True):
+        with pytest.raises(ImageError) as refused:
+            decode(bytes(data), 36, 40, accept_truncated=accept)
+        assert refused.value.code == "truncated"
+
+
 def test_the_last_rows_padding_may_be_missing() -> None:
     values = quadrants([red << 16 | green << 8 | blue for red, green, blue in COLOURS], 61)
     data = bmp(rows(values, 24), 24, width=61)
