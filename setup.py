@@ -63,8 +63,8 @@ setup(
     entry_points={
         "console_scripts": [
             "caption-images = beam_job.__main__:run",
-            "caption-report = beam_job.report.command:main",
-            "caption-inspect = beam_job.inspect:main",
+            "caption-report = beam_job.report.__main__:run",
+            "caption-inspect = beam_job.inspect:run",
             "train-captioner = train.cli:main",
         ],
     },

@@ -6,7 +6,6 @@ by name, ``python -m beam_job...``.
 """
 
 import argparse
-import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,6 +16,8 @@ from beam_job.messages.invocation import program
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
 from beam_job.model.manifest import Manifest, ModelError, read_manifest
 from beam_job.model.vocabulary import SPECIAL
+from beam_job.terminal import streams
+from beam_job.terminal.streams import escaped, say, show
 
 EXIT_TORN = 1
 EXIT_NO_MODEL = 2
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         manifest = read_manifest(model)
     except ModelError as error:
-        print(f"beam_job.inspect: {error}", file=sys.stderr)
+        say(f"beam_job.inspect: {escaped(str(error))}")
         return EXIT_NO_MODEL
     opened: OpenModel | None = None
     problem = ""
@@ -53,9 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         opened = open_model(model)
     except ModelError as error:
         problem = str(error)
-    print(describe(model, manifest, opened))
+    for line in describe(model, manifest, opened).split("\n"):
+        show(escaped(line))
     if problem:
-        print(f"beam_job.inspect: {problem}", file=sys.stderr)
+        say(f"beam_job.inspect: {escaped(problem)}")
         return EXIT_TORN
     return 0
 
@@ -115,5 +117,10 @@ def _megabytes(model: str, manifest: Manifest) -> str:
     return f"{total / 1e6:.1f} MB"
 
 
+def run() -> None:
+    """Runs ``main`` and ends the process with its exit status."""
+    streams.run(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

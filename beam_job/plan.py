@@ -6,7 +6,6 @@ python -m beam_job.plan --images 5000000 --run captions/run=... --measured_worke
 
 import argparse
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -16,6 +15,8 @@ from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
 from beam_job.runs.folder import open_run_folder
 from beam_job.runs.run import MANIFEST
+from beam_job.terminal import streams
+from beam_job.terminal.streams import escaped, say, show
 
 
 class PlanError(ValueError):
@@ -145,21 +146,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             worker_price=options.worker_price,
         )
     except ValueError as error:
-        print(f"beam_job.plan: {error}", file=sys.stderr)
+        say(f"beam_job.plan: {escaped(str(error))}")
         return 2
     together = f", {options.efficiency:.0%} of it together" if found.workers > 1 else ""
-    print(f"Estimate for {quantity(options.images, 'image')} at {rate:,.1f} images/s a worker{together}:")
-    print(f"  workers       {found.workers:,}")
-    print(f"  hours         {found.hours:,.2f}")
-    print(f"  worker hours  {found.worker_hours:,.1f}")
+    show(f"Estimate for {quantity(options.images, 'image')} at {rate:,.1f} images/s a worker{together}:")
+    show(f"  workers       {found.workers:,}")
+    show(f"  hours         {found.hours:,.2f}")
+    show(f"  worker hours  {found.worker_hours:,.1f}")
     if found.cost is not None:
         each = found.cost / options.images * 1e6
-        print(f"  cost          {found.cost:,.2f} {options.currency}, {each:,.2f} a million images")
-    print(
+        show(f"  cost          {found.cost:,.2f} {options.currency}, {each:,.2f} a million images")
+    show(
         "Prices and speeds are yours; network, storage and requests come on top. Measure on some thousand images first."
     )
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

@@ -1,12 +1,12 @@
 """The command line of the report."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from beam_job.messages.invocation import program
 from beam_job.report.run_records import ReportError
 from beam_job.report.write import REPORT, SAMPLE, write_report
+from beam_job.terminal.streams import escaped, say, show
 
 _EXAMPLES = """examples:
   python -m beam_job.report captions
@@ -37,17 +37,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     try:
-        print(
-            write_report(
-                args.run,
-                compare=args.compare,
-                to=args.to,
-                sample=args.sample,
-                seed=args.seed,
-                allow_https=args.allow_https,
-            )
+        written = write_report(
+            args.run,
+            compare=args.compare,
+            to=args.to,
+            sample=args.sample,
+            seed=args.seed,
+            allow_https=args.allow_https,
         )
     except ReportError as error:
-        print(f"beam_job.report: {error}", file=sys.stderr)
+        say(f"beam_job.report: {escaped(str(error))}")
         return 2
+    show(escaped(written))
     return 0

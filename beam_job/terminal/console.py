@@ -66,15 +66,17 @@ class _Formatter(logging.Formatter):
         return "\n  ".join(map(streams.escaped, super().format(record).split("\n")))
 
 
-def _matters(record: logging.LogRecord) -> bool:
-    """Leaves out the libraries' own warnings, by the file they come from (some go through the root logger).
+def is_sentence(error: BaseException | None) -> bool:
+    """Whether an error is one of ours: a sentence, with which the run ends, and to which a traceback adds nothing."""
+    return type(error).__module__.startswith("beam_job.")
 
-    Beam logs what fails a run with its traceback. Our own errors are sentences, and the last line says them.
-    """
+
+def _matters(record: logging.LogRecord) -> bool:
+    """Leaves out the libraries' own warnings, by the file they come from: some go through the root logger."""
     if not any(f"{os.sep}{name}{os.sep}" in record.pathname for name in _CHATTY):
         return True
     error = record.exc_info[1] if record.exc_info else None
-    return record.levelno >= logging.ERROR and not type(error).__module__.startswith("beam_job.")
+    return record.levelno >= logging.ERROR and not is_sentence(error)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ import io
 import os
 import re
 import sys
-from typing import TextIO
+from collections.abc import Callable
+from typing import NoReturn, TextIO
 
 # Control characters, line ends, surrogates (bytes of names that are not UTF-8), and what changes the direction of the
 # text around it.
@@ -35,6 +36,16 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def run(main: Callable[[], int]) -> NoReturn:
+    """Runs the main function of a small program, and ends the process with the status that it returns."""
+    prepare()
+    try:
+        status = main()
+    finally:
+        finish()
+    sys.exit(status)
 
 
 def _start_again_in_utf8() -> None:

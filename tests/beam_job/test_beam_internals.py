@@ -1,11 +1,13 @@
 """What the code uses of Beam that Beam does not promise to keep: a newer Beam without it fails here, by name."""
 
 import argparse
+import inspect
 
 from apache_beam.metrics import Metrics
 from apache_beam.metrics.execution import MetricsEnvironment
 from apache_beam.metrics.metricbase import MetricName
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.worker import sdk_worker
 
 
 def test_options_can_be_added_to_a_parser():
@@ -25,3 +27,11 @@ def test_a_process_has_counters_of_its_own():
     Metrics.DelegatingCounter(name, process_wide=True).inc()
     counters = MetricsEnvironment.process_wide_container().get_cumulative().counters
     assert {key.metric.name: count for key, count in counters.items() if key.metric == name} == {"seen": 1}
+
+
+def test_a_worker_prints_what_it_hands_over():
+    """`worker` keeps it from printing and logging our own errors with their tracebacks."""
+    code = inspect.getsource(sdk_worker.SdkHarness._execute)
+    assert "print(traceback_string, file=sys.stderr)" in code
+    assert "_LOGGER.error(" in code
+    assert sdk_worker._LOGGER.name == sdk_worker.__name__

@@ -61,20 +61,17 @@ def test_a_full_disk_ends_in_a_sentence_and_the_run_goes_on_later(tmp_path, disk
         assert "Traceback" not in err
         return process.returncode, err.splitlines(), sorted((disk / "out").glob("run=*"))
 
-    def leave(pages):
-        (disk / "other").write_bytes(b"x" * (256 - used(disk) - pages) * PAGE)
-
     (disk / "out").mkdir()
-    leave(1)
+    leave(disk, 1)
     status, (line,), (*_, run) = job()
     assert status == 1
     assert line.startswith(f"beam_job: the run {run} failed: cannot write {run}/captions-")
     assert line.endswith(".jsonl: No space left on device")
-    leave(2)
+    leave(disk, 2)
     status, (line,), (*_, run) = job()
     assert (status, line.partition(" failed: ")[2]) == (1, f"cannot write {run}/manifest.json: No space left on device")
     assert len(records(disk / "out")) == 4
-    leave(2)
+    leave(disk, 2)
     status, (summary, line), (*_, run) = job()
     assert (status, summary.partition(" in ")[0]) == (
         0,
@@ -84,6 +81,25 @@ def test_a_full_disk_ends_in_a_sentence_and_the_run_goes_on_later(tmp_path, disk
     assert "No space left on device" in line
 
 
-def used(disk):
+@pytest.mark.slow
+def test_worker_processes_on_a_full_disk_end_in_a_sentence(tmp_path, disk):
+    write_tiny_model(tmp_path / "model")
+    photos(tmp_path / "photos", 4)
+    argv = ["--images", f"{tmp_path}/photos/*.jpg", "--output", disk / "out", "--model", tmp_path / "model"]
+    (disk / "out").mkdir()
+    leave(disk, 1)
+    process = start("beam_job", *argv, "--direct_running_mode=multi_processing", "--direct_num_workers=2")
+    _, err = process.communicate(timeout=120)
+    lines = [line for line in err.splitlines() if not line.endswith("so far")]  # slow machines
+    (run,) = (disk / "out").iterdir()
+    assert process.returncode == 1
+    assert [line.partition("captions-")[0] for line in lines] == [
+        f"beam_job: the run {run} failed: cannot write {run}/"
+    ]
+
+
+def leave(disk, pages):
+    """Fills the disk but for so many."""
     (disk / "other").unlink(missing_ok=True)
-    return sum(-(-path.stat().st_size // PAGE) for path in disk.rglob("*") if path.is_file())
+    used = sum(-(-path.stat().st_size // PAGE) for path in disk.rglob("*") if path.is_file())
+    (disk / "other").write_bytes(b"x" * (256 - used - pages) * PAGE)

@@ -172,7 +172,7 @@ def test_forty_signals_over_300_photos(tmp_path):
     write_tiny_model(tmp_path / "model")
     uris = many_photos(tmp_path / "photos", 300)
     output, log = tmp_path / "out", tmp_path / "log"
-    argv = [log, 0.05, "--images", f"{tmp_path}/photos/*.jpg", "--model", tmp_path / "model", "--output", output]
+    argv = [log, 0.1, "--images", f"{tmp_path}/photos/*.jpg", "--model", tmp_path / "model", "--output", output]
     argv += ["--batch_size", "4", "--shard_records", "10"]
     latest = []
     for number in [signal.SIGINT, signal.SIGTERM] * 20:
@@ -192,9 +192,6 @@ def test_forty_signals_over_300_photos(tmp_path):
         status = process.wait()
         latest.append(time.monotonic() - at)
         text = shown.wait()
-        if list(output.glob("run=*/manifest.json")):
-            assert status == 0
-            break
         assert status == 128 + number, text
         assert "Traceback" not in text
         assert text.endswith(STOPPED.replace("\n", "\r\n"))
@@ -204,7 +201,7 @@ def test_forty_signals_over_300_photos(tmp_path):
             now >= len(log.read_text().splitlines()) - captioned - 4 if log.exists() else not now
         )  # the batch in work
     last = start("tests.recorded_job", *argv)
-    assert last.communicate()[1].startswith("300 images: ")
+    assert last.communicate()[1].count("300 images: ") == 1
     assert last.returncode == 0
     assert Counter(record["uri"] for record in records(output)) == dict.fromkeys(map(str, uris), 1)
     print(f"{len(latest)} signals; from the signal to the end {max(latest):.2f} s at most")

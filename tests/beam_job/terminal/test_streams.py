@@ -116,6 +116,9 @@ def test_who_reads_no_further_hears_no_complaint(ended):
         assert complaints == ["beam_job: standard output cannot be written: No space left on device"] * others
 
 
-def test_help_may_be_read_in_part():
-    process = start("beam_job", "--help", stdout=nobody_reads())
+@pytest.mark.parametrize(
+    "command", ["beam_job --help", "beam_job.inspect", "beam_job.report --help", "beam_job.plan --help"]
+)
+def test_what_a_command_prints_may_be_read_in_part(command):
+    process = start(*command.split(), stdout=nobody_reads())
     assert (process.communicate()[1], process.returncode) == ("", 0)
