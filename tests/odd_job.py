@@ -36,7 +36,7 @@ class OddCaptioner(Captioner):
         if self.event == "filter dies":
             import psutil
 
-            (child,) = (child for child in psutil.Process().children() if "chatter" in " ".join(child.cmdline()))
+            (child,) = (child for child in psutil.Process().children() if "stderr_filter" in " ".join(child.cmdline()))
             child.kill()
             child.wait()
         return super().caption(pixels, uris)
