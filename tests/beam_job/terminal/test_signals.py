@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -67,7 +68,7 @@ def test_every_phase_can_be_stopped(job, tmp_path):
 def test_a_second_ctrl_c_ends_at_once(tmp_path):
     """While a file cannot be written, a step that hangs here, the first one waits two seconds for it."""
     code = (
-        "import time; from pathlib import Path; from beam_job import signals; signals.listen('stopped.');\n"
+        "import time; from pathlib import Path; from beam_job.terminal import signals; signals.listen('stopped.');\n"
         f"signals.on_stop(lambda: (Path({str(tmp_path / 'stopping')!r}).touch(), time.sleep(600)))\n"
         f"signals.SECONDS = 600; Path({str(tmp_path / 'ready')!r}).touch(); time.sleep(600)"
     )
@@ -83,7 +84,8 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path):
 
 def test_what_cannot_be_written_in_time_is_told():
     code = (
-        "import os, time, signal; from beam_job import signals; signals.SECONDS = 0.1; signals.listen('stopped.')\n"
+        "import os, time, signal; from beam_job.terminal import signals\n"
+        "signals.SECONDS = 0.1; signals.listen('stopped.')\n"
         "def fail(): raise OSError('the disk is full\\n')\n"
         "signals.on_stop(fail); signals.on_stop(lambda: time.sleep(600))\n"
         "os.kill(os.getpid(), signal.SIGTERM); time.sleep(600)"
@@ -99,7 +101,8 @@ def test_what_cannot_be_written_in_time_is_told():
 def test_signals_that_are_ignored_stay_ignored():
     code = (
         "import os, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "from beam_job import signals; signals.listen('stopped.'); os.kill(os.getpid(), signal.SIGHUP); print('on')"
+        "from beam_job.terminal import signals; signals.listen('stopped.')\n"
+        "os.kill(os.getpid(), signal.SIGHUP); print('on')"
     )
     process = _python(code)
     assert (process.communicate()[0], process.returncode) == ("on\n", 0)
@@ -108,7 +111,7 @@ def test_signals_that_are_ignored_stay_ignored():
 def test_child_processes_end_with_the_job(tmp_path):
     """Those that ignore signals as well; a forked one that is told to end does not stop the job."""
     code = (
-        "import multiprocessing, os, signal, subprocess, sys, time; from beam_job import signals\n"
+        "import multiprocessing, os, signal, subprocess, sys, time; from beam_job.terminal import signals\n"
         "signals.SECONDS = 0.5; signals.listen('stopped.')\n"
         "forked = multiprocessing.get_context('fork').Process(target=time.sleep, args=(600,)); forked.start()\n"
         "forked.terminate(); forked.join(); assert forked.exitcode == -signal.SIGTERM\n"
@@ -122,7 +125,15 @@ def test_child_processes_end_with_the_job(tmp_path):
     children = [psutil.Process(int(process.stdout.readline())) for _ in range(3)]
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 143
-    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    end(children)
+
+
+def end(processes):
+    """Waits until all have ended; they may have been killed a moment ago."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            while process.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.01)
 
 
 def test_a_library_leaves_signals_alone():
@@ -162,7 +173,7 @@ def test_worker_processes_write_what_they_hold(job, tmp_path):
     assert (process.wait(), process.stderr.read()) == (130, STOPPED)
     assert len(records(tmp_path)) in (4, 8)
     assert len(children) >= 3  # the filter, two workers, decoders
-    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    end(children)
 
 
 @pytest.mark.slow
