@@ -1,7 +1,7 @@
 """ICC colour profiles: pictures of the model's size to sRGB.
 
 Every profile is applied that fits its picture's colours: that of a display, a camera, a scanner or a printer, in RGB,
-grey, CMYK or Lab. One that does not fit, is broken, or is larger than any real one is passed over, as in browsers.
+grey or CMYK. One that does not fit, is broken, or is larger than any real one is passed over, as in browsers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 
 _LARGEST = 4_000_000  # bytes of a profile; those of printers have one or two million
 _KEPT = 32  # transforms; an archive knows a few profiles
-_SPACES = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK", "LAB": b"Lab "}
+_SPACES = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"}
 _CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")
 _UNSEEN = 1.0  # mean difference of 255 that a transform may make and still count as none
 
@@ -29,7 +29,7 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     """Brings a picture to sRGB, or gives it back as it is where the profile is sRGB, or cannot be applied to it.
 
     Args:
-      image: mode L, RGB, CMYK or LAB.
+      image: mode L, RGB or CMYK.
 
     Returns:
       Mode RGB where the profile was applied.

@@ -61,6 +61,19 @@ def test_heic() -> None:
     np.testing.assert_allclose(seen(data), [shown(colour, matrix, gamma) for colour in COLOURS], atol=14)
 
 
+def test_jpeg_2000() -> None:
+    matrix, gamma = WIDE["Adobe RGB"]
+    profile = profiles.display(matrix, gamma)
+    data = images.encode(images.picture(), "JPEG2000")
+    header = data.index(b"jp2h") - 4
+    colours = data.index(b"colr") - 4
+    end = colours + int.from_bytes(data[colours : colours + 4], "big")
+    box = struct.pack(">I4sBBB", 11 + len(profile), b"colr", 2, 0, 0) + profile
+    size = int.from_bytes(data[header : header + 4], "big") + len(box) - (end - colours)
+    with_profile = data[:header] + struct.pack(">I", size) + data[header + 4 : colours] + box + data[end:]
+    np.testing.assert_allclose(seen(with_profile), [shown(colour, matrix, gamma) for colour in COLOURS], atol=2)
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "P", "16 bits"])
 def test_other_kinds_of_png(mode: str) -> None:
     matrix, gamma = WIDE["Adobe RGB"]
