@@ -54,4 +54,4 @@ def test_an_output_by_its_uri_is_the_folder_by_its_path(tmp_path, capsys):
     assert write_report(uri) == str(first / "report.html")
     assert write_report(uri, to=f"file://{tmp_path}/a%20page.html") == f"{tmp_path}/a page.html"
     capsys.readouterr()
-    assert plan(["--images", "9", "--workers", "1", "--manifest", f"{uri}/{first.name}/manifest.json"]) == 0
+    assert plan(["--images", "9", "--workers", "1", "--run", f"{uri}/{first.name}"]) == 0

@@ -91,7 +91,7 @@ def test_names_of_files_outside_a_run_are_not_followed(tmp_path):
     run = open_run_folder(str(earlier_run(tmp_path / "run=1", captions=["a"])))
     run.about[CAPTIONS][:] = entries
     assert list(run.files(CAPTIONS)) == [f"{tmp_path}/run=1/captions-1.jsonl"]
-    assert run.problems == [f"manifest.json names {len(names) + 6} files that are none of a run's, such as '../../x'."]
+    assert run.problems == [f"manifest.json names {len(names) + 6} files that no run writes, such as '../../x'."]
 
 
 DEEP = json.loads("[" * 30 + "]" * 30)
