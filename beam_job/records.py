@@ -9,7 +9,7 @@ import numpy as np
 
 FIELDS = {
     *("uri", "caption", "score", "captions", "width", "height", "model"),
-    *("stage", "error", "message", "sha256", "known"),
+    *("run", "stage", "error", "message", "sha256", "known"),
 }
 """The names of the records' own fields; none of them can be carried from a list."""
 
@@ -104,7 +104,8 @@ class CaptionRecord:
         """The keys under which the run's books count it."""
         return (self.device,)
 
-    def to_json(self) -> str:
+    def to_json(self, run: str | None = None) -> str:
+        """The record as a line of the run with that id."""
         captions = [caption.fields() for caption in self.captions]
         return json.dumps(
             {
@@ -115,6 +116,7 @@ class CaptionRecord:
                 "width": self.width,
                 "height": self.height,
                 "model": self.model,
+                "run": run,
                 **(self.carried or {}),
             },
             ensure_ascii=False,
@@ -149,10 +151,11 @@ class Failure:
         code = f"{self.stage}/{self.error}"
         return (code, KNOWN) if self.known else (code,)
 
-    def to_json(self) -> str:
+    def to_json(self, run: str | None = None) -> str:
+        """The record as a line of the run with that id."""
         own = {"uri": self.uri, "stage": self.stage, "error": self.error, "message": self.message, "known": self.known}
         digest = {"sha256": self.sha256} if self.sha256 else {}
-        return json.dumps({**own, **digest, **(self.carried or {})}, ensure_ascii=False)
+        return json.dumps({**own, **digest, "run": run, **(self.carried or {})}, ensure_ascii=False)
 
 
 def _rounded(value: float) -> float:

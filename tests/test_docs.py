@@ -99,10 +99,10 @@ def fields_of(text, heading):
 def test_every_field_of_a_record_is_documented_and_in_the_schema():
     text = (ROOT / "docs" / "records.md").read_text()
     caption = Caption("A dog.", ["a", "dog"], -1.0, -2.0, True, [-1.0], [[1.0]])
-    record = json.loads(CaptionRecord("a.jpg", 1, 1, "f", "CPU", [caption]).to_json())
+    record = json.loads(CaptionRecord("a.jpg", 1, 1, "f", "CPU", [caption]).to_json("1"))
     named = set(record) | {f"captions[].{name}" for name in record["captions"][0]}
     assert fields_of(text, "Captions") == named
-    failure = json.loads(Failure("a.jpg", "decode", "empty", "No bytes.", sha256="0").to_json())
+    failure = json.loads(Failure("a.jpg", "decode", "empty", "No bytes.", sha256="0").to_json("1"))
     assert fields_of(text, "Failures") == set(failure)
     assert set(record) | set(failure) == FIELDS
     schema = json.loads((ROOT / "docs" / "bigquery_captions.json").read_text())

@@ -1,6 +1,7 @@
-"""The report: one self-contained page for a run, to see whether it went well and which captions to check.
+"""The report: one self-contained page, to see whether runs went well and which captions to check.
 
-python -m beam_job.report DIR            # writes DIR/run=<id>/report.html
+python -m beam_job.report DIR            # writes DIR/report.html, about the current caption of each image
+python -m beam_job.report DIR/run=<id>   # about one run
 python -m beam_job.report DIR --compare OTHER --to changes.html
 """
 

@@ -19,17 +19,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Writes a report and prints its path; returns 0, or 2 where there is nothing to report on."""
     parser = argparse.ArgumentParser(
         prog=program("beam_job.report"),
-        description="Writes one HTML page about a run: what was captioned, what failed, which captions to check.",
+        description="Writes one HTML page: what was captioned, what failed, which captions to check.",
         epilog=_EXAMPLES.replace("python -m beam_job.report", program("beam_job.report")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "run",
         metavar="DIR",
-        help="a run=<id> folder, or the --output of the job: its latest run that found anything new",
+        help="a run=<id> folder, or the --output of the job: the current caption of each image that its runs captioned",
     )
-    parser.add_argument("--compare", metavar="DIR", help="a second run, shown side by side with the first")
-    parser.add_argument("--to", metavar="FILE", help=f"the page to write (default: {REPORT} in the run's folder)")
+    parser.add_argument("--compare", metavar="DIR", help="a second run or folder, shown side by side with the first")
+    parser.add_argument("--to", metavar="FILE", help=f"the page to write (default: {REPORT} in DIR)")
     parser.add_argument("--sample", type=int, default=SAMPLE, help="images on the page at most (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="chooses the sample of a large run (default: %(default)s)")
     parser.add_argument(

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from beam_job.report.run_records import read
+from beam_job.report.run_records import Source, read
 from beam_job.report.sample import Sample
-from beam_job.runs.folder import CAPTIONS, RunFolder
+from beam_job.runs.folder import CAPTIONS
 
 _CHUNK = 4096
 
@@ -32,8 +32,8 @@ class Comparison:
 
 
 def compare(
-    first: RunFolder,
-    second: RunFolder,
+    first: Source,
+    second: Source,
     sample: Sample,
     seen: tuple[Callable[[dict[str, Any]], None], Callable[[dict[str, Any]], None]],
 ) -> Comparison:

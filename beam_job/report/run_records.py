@@ -1,14 +1,15 @@
-"""The run that a report is about, and its records one at a time."""
+"""What a report is about, a run or a folder of runs, and its records one at a time."""
 
 import hashlib
-import logging
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from beam_job.images.local_path import local_path
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import quoted
 from beam_job.records import FIELDS
+from beam_job.report.output_folder import OutputFolder
+from beam_job.runs.current import NoRunsError, current_runs
 from beam_job.runs.folder import (
     CAPTIONS,
     FAILURES,
@@ -20,25 +21,26 @@ from beam_job.runs.folder import (
     is_number,
     is_shallow,
     open_run_folder,
-    run_folders,
 )
+
+Source: TypeAlias = RunFolder | OutputFolder
+"""What a report is about."""
 
 
 class ReportError(ValueError):
     """A run that cannot be reported on; the message says why and what to do."""
 
 
-def is_idle(run: RunFolder) -> bool:
-    """Whether there was nothing to do: earlier runs had captioned all. A failure, even one tried again, counts."""
-    counts = run.about.get("counts", {})
-    return run.finished and counts.get("captioned") == counts.get("failed") == 0 < counts.get("skipped", 0)
-
-
-def read(run: RunFolder, kind: str) -> Iterator[dict[str, Any]]:
+def read(source: Source, kind: str) -> Iterator[dict[str, Any]]:
     """Yields the records of ``kind``, ``CAPTIONS`` or ``FAILURES``, a line at a time.
 
-    What the files hold that the job does not write goes to the run's problems.
+    Of a folder of runs the captions are to be read first. What the files hold that the job does not write goes to the
+    problems of ``source``.
     """
+    return source.read(kind, _read_run) if isinstance(source, OutputFolder) else _read_run(source, kind)
+
+
+def _read_run(run: RunFolder, kind: str) -> Iterator[dict[str, Any]]:
     for path, entry in run.files(kind).items():
         digest = hashlib.sha256()
         records = RecordFile(path, {CAPTIONS: _is_caption, FAILURES: _is_failure}[kind], digest.update)
@@ -53,15 +55,12 @@ def read(run: RunFolder, kind: str) -> Iterator[dict[str, Any]]:
             run.problems.append(f"{name} was changed after the run: its digest is not the manifest's.")
 
 
-def open_run(path: str) -> RunFolder:
-    """Finds a run: ``path`` is its own folder, or the folder that collects runs.
-
-    Of several the latest is taken, but for those that found nothing new: the same command again, when all was done.
+def open_source(path: str) -> Source:
+    """Finds what a report is about: ``path`` is a run's own folder, or the folder that collects runs.
 
     Raises:
       ReportError: there is no run at ``path``.
     """
-    problem = ""
     try:
         path = local_path(path)
     except ValueError as error:
@@ -72,29 +71,15 @@ def open_run(path: str) -> RunFolder:
         problem = f"{error}"
     except Exception as error:  # file systems raise what they like
         raise ReportError(f"{path}: cannot be read ({error}).") from error
-    latest = None
-    for run in _runs(path):
-        if not is_idle(run):
-            return run
-        latest = latest or run
-    if latest is not None:
-        return latest
-    raise ReportError(
-        f"{path}: there is no run here ({problem}); name the folder that was given as --output, or one run=<id> in it."
-    )
-
-
-def _runs(path: str) -> Iterator[RunFolder]:
-    """The runs in a folder, the latest first; those that are none are passed over."""
     try:
-        directories = run_folders(path)
+        return OutputFolder(path, current_runs(path))
+    except NoRunsError as error:
+        raise ReportError(
+            f"{path}: there is no run here ({problem}); name the folder that was given as --output, or one run=<id> in "
+            "it."
+        ) from error
     except Exception as error:  # file systems raise what they like
         raise ReportError(f"{path}: cannot be listed ({error}).") from error
-    for directory in reversed(directories):
-        try:
-            yield open_run_folder(directory)
-        except UnreadableError as error:
-            logging.warning("Passed over: %r: %s", directory, error)
 
 
 def _is_caption(record: Mapping[str, Any]) -> bool:

@@ -16,11 +16,11 @@ from beam_job.model import handler
 from beam_job.records import FIELDS
 from beam_job.report.compare import compare as compare_runs
 from beam_job.report.page import render
-from beam_job.report.run_records import ReportError, open_run, read
+from beam_job.report.run_records import ReportError, Source, open_source, read
 from beam_job.report.sample import Sample
 from beam_job.report.summary import Summary, edges
 from beam_job.report.thumbnails import thumbnails
-from beam_job.runs.folder import CAPTIONS, FAILURES, RunFolder, is_number
+from beam_job.runs.folder import CAPTIONS, FAILURES, is_number
 from beam_job.runs.shards import write_whole
 
 REPORT = "report.html"
@@ -28,6 +28,7 @@ SAMPLE = 300
 _FEW = 60  # images whose thumbnails may be larger
 _LONGEST = 2000  # characters of a text on the page
 _MOST_OPTIONS = 200
+_SAID = ("id", "runs", "model", "started", "finished", "seconds", "devices", "versions")
 _SIDES = (512, 256)  # of thumbnails in pixels: for few images, for many; the page stays under a few megabytes
 
 _LISTING = rows.ERRORS | globs.ERRORS
@@ -54,9 +55,9 @@ def write_report(
     """Writes the report of a run as one HTML file and returns its path.
 
     Args:
-      run: the folder of a run, or of several, of which the latest is taken; on any file system that Beam reads.
+      run: the folder of a run, or of several, whose current captions are taken; on any file system that Beam reads.
       compare: a second run, put side by side with the first.
-      to: the file to write; by default ``report.html`` in the folder of the run.
+      to: the file to write; by default ``report.html`` in the folder that the report is about.
       sample: images on the page at most: a third of them the least certain (in a comparison: the greatest changes),
         the others chosen at random.
       seed: of the random choice.
@@ -67,8 +68,8 @@ def write_report(
     """
     if sample < 0:
         raise ReportError(f"--sample {sample}: choose 0 or more images.")
-    first = open_run(run)
-    second = None if compare is None else open_run(compare)
+    first = open_source(run)
+    second = None if compare is None else open_source(compare)
     html = render(_data(first, second, Sample(sample, seed), allow_https))
     target = to or FileSystems.join((second or first).directory, REPORT)
     try:
@@ -79,7 +80,7 @@ def write_report(
     return target
 
 
-def _data(first: RunFolder, second: RunFolder | None, sample: Sample, allow_https: bool) -> dict[str, Any]:
+def _data(first: Source, second: Source | None, sample: Sample, allow_https: bool) -> dict[str, Any]:
     runs = [first] if second is None else [first, second]
     summaries = [Summary() for _ in runs]
     changes: dict[str, Any] | None = None
@@ -109,11 +110,11 @@ def _data(first: RunFolder, second: RunFolder | None, sample: Sample, allow_http
     }
 
 
-def _run(run: RunFolder, summary: Summary, bars: list[float]) -> dict[str, Any]:
+def _run(run: Source, summary: Summary, bars: list[float]) -> dict[str, Any]:
     about = run.about
     counts = about.get("counts") or {"input": None, "captioned": summary.captioned, "failed": summary.failed}
     return {
-        **{name: about.get(name) for name in ("id", "model", "started", "finished", "seconds", "devices", "versions")},
+        **{name: about.get(name) for name in _SAID},
         "directory": run.directory,
         "complete": run.finished,
         "counts": counts,

@@ -10,7 +10,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
 from apache_beam.io.filesystem import CompressionTypes
@@ -18,8 +18,9 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import quoted
+from beam_job.model.decoding import Decoding
 from beam_job.runs.run import MANIFEST, STARTED
-from beam_job.runs.shards import files_in
+from beam_job.runs.shards import files_in, run_id
 
 CAPTIONS, FAILURES = "captions", "failures"
 
@@ -50,6 +51,17 @@ class RunFolder:
     about: Mapping[str, Any]
     finished: bool
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """By its name: that is how the records of the run say it, too."""
+        return run_id(self.directory)
+
+    @property
+    def settings(self) -> tuple[str, dict[str, Any]]:
+        """The model's fingerprint, and how it decoded: runs with the same ones caption alike."""
+        # An option that is younger than the run had no effect on it: its default.
+        return self.about["model"], {**asdict(Decoding()), **self.about["options"].get("decoding", {})}
 
     def files(self, kind: str) -> dict[str, Mapping[str, Any]]:
         """The run's files of ``kind``, ``CAPTIONS`` or ``FAILURES``: paths, and what the manifest says of each.

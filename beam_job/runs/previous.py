@@ -11,7 +11,7 @@ number of images that ever failed, not with the number of nights.
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -21,7 +21,6 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_job.model.decoding import Decoding
 from beam_job.records import EarlierFailure, Failure
 from beam_job.runs.counters import TO_CAPTION, count
 from beam_job.runs.folder import (
@@ -186,9 +185,7 @@ class _Files(beam.DoFn):
         except UnreadableError as error:
             yield _passed_over(f"{directory!r}: {error}")
             return
-        # An option that is younger than the run had no effect on it: its default.
-        decoding = {**asdict(Decoding()), **run.about["options"].get("decoding", {})}
-        alike = run.about["model"] == self._model and decoding == dict(self._decoding)
+        alike = run.settings == (self._model, dict(self._decoding))
         name = FileSystems.split(directory)[1]
         if alike and self._captions:
             yield from ((path, (CAPTIONS, name, alike)) for path in run.files(CAPTIONS))

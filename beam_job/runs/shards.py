@@ -55,6 +55,11 @@ class Shard:
     tally: Mapping[str, int] = field(default_factory=dict)
 
 
+def run_id(directory: str) -> str:
+    """The id of the run whose folder it is: ``run=<id>``."""
+    return FileSystems.split(directory)[1].removeprefix("run=")
+
+
 class WriteError(OSError):
     """A file cannot be written; the message names it and says why."""
 
@@ -68,6 +73,7 @@ class OpenShard:
     def __init__(self, directory: str, prefix: str) -> None:
         self._directory = directory
         self._prefix = prefix
+        self._run = run_id(directory)
         self._lock = Lock()
         self._empty()
         with _OPEN_LOCK:
@@ -78,7 +84,7 @@ class OpenShard:
         with self._lock:
             if not self._lines:
                 self._opened = time.monotonic()
-            self._lines.append(record.to_json())
+            self._lines.append(record.to_json(self._run))
             self._tally.update(record.tally)
             count(self._prefix)
             if len(self._lines) >= limits.records or time.monotonic() - self._opened >= limits.seconds:
@@ -132,6 +138,8 @@ def write_open_shards() -> None:
 
 class WriteShards(beam.DoFn):
     """Writes records, which have ``to_json`` and ``tally``, to ``<directory>/<prefix>-<unique>.jsonl``.
+
+    ``directory`` is the run's own folder; each record says the run's id.
 
     Returns each ``Shard``. A bundle's records are on the disk before the bundle is done, and no step in between
     shuffles them: what a run has captioned survives its end. Where a bundle is tried again, its earlier files are not

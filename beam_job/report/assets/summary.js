@@ -2,11 +2,11 @@
 
 function drawHeader() {
   const run = DATA.runs[DATA.runs.length - 1];
-  const title = COMPARING ? "Two runs compared" : "Captions of a run";
-  document.title = `${title} · ${DATA.runs.map((one) => one.id).join(" and ")}`;
+  const title = COMPARING ? "Two runs compared" : run.runs ? "Captions of a folder" : "Captions of a run";
+  document.title = `${title} · ${DATA.runs.map(nameOf).join(" and ")}`;
   const verdict = run.complete
     ? `${plural(run.captioned, "image", "images")} captioned, ${plural(run.failed, "failure", "failures")}`
-    : "This run has not ended: what it has written so far";
+    : `${run.runs ? "The newest" : "This"} run has not ended: what has been written so far`;
   fill(find("header"),
     el("div", {},
       el("p", { class: "eyebrow" }, COMPARING ? "Comparison" : "Report"),
@@ -19,13 +19,16 @@ function drawHeader() {
         el("a", { href: `#${id}` }, text))));
 }
 
+/** A run's id; of a folder, how many runs are in it. */
+const nameOf = (run) => (run.runs ? plural(run.runs, "run", "runs") : run.id);
+
 const badge = (index) => COMPARING && el("span", { class: `badge run-${LABELS[index]}` }, LABELS[index]);
 
 function drawOverview() {
   const notices = [];
   DATA.runs.forEach((run, index) => {
     if (run.warning) notices.push(el("p", { class: "notice warning", role: "note" }, badge(index), " ", run.warning));
-    if (!run.complete) notices.push(el("p", { class: "notice warning", role: "note" }, badge(index), " This run has no manifest: it is still going on, or it was stopped. An image may stand here twice."));
+    if (!run.complete) notices.push(el("p", { class: "notice warning", role: "note" }, badge(index), ` ${run.runs ? "The newest" : "This"} run has no manifest: it is still going on, or it was stopped.${run.runs ? "" : " An image may stand here twice."}`));
     for (const problem of run.problems) notices.push(el("p", { class: "notice warning", role: "note" }, badge(index), " ", outside(problem)));
   });
   fill(find("overview"),
@@ -50,7 +53,7 @@ function books(run, index) {
     if (count) bar.append(part);
   }
   return el("div", { class: "books" },
-    el("p", { class: "sum" }, badge(index), " ", el("strong", {}, number(total)), run.complete ? " images read" : " images so far"),
+    el("p", { class: "sum" }, badge(index), " ", el("strong", {}, number(total)), run.runs ? ` images in ${nameOf(run)}` : run.complete ? " images read" : " images so far"),
     bar,
     el("ul", { class: "legend" }, counts.map(([name, count]) =>
       el("li", {}, el("span", { class: `dot part-${name}`, "aria-hidden": "true" }), el("strong", {}, number(count)), ` ${name} `,
@@ -63,7 +66,7 @@ function figures(run) {
     ["Typical certainty", run.median_score === null ? "–" : percent(certainty(run.median_score)), `Median score ${score(run.median_score)}: the mean log-probability of a caption's words. The percentage is the same number as a probability for each word.`],
     ["Different captions", percent(run.captioned ? run.distinct / run.captioned : null), `${run.distinct_exact ? "" : "about "}${number(run.distinct)} different captions for ${number(run.captioned)} images`],
     ["Words in a caption", run.mean_words === null ? "–" : run.mean_words.toFixed(1), run.cut_off ? `${plural(run.cut_off, "caption was", "captions were")} cut off at the longest length` : "every caption ended by itself"],
-    ["Speed", rate(run), `${duration(run.seconds)} from start to end, ${(run.devices || []).join(", ") || "device unknown"}`],
+    ...(run.runs ? [] : [["Speed", rate(run), `${duration(run.seconds)} from start to end, ${(run.devices || []).join(", ") || "device unknown"}`]]),
   ];
 }
 
@@ -86,7 +89,7 @@ function comparison() {
   const rows = [
     ["Captioned", ...DATA.runs.map((run) => number(run.captioned))],
     ["Failed", ...DATA.runs.map((run) => number(run.failed))],
-    ...figures(DATA.runs[0]).map(([name, value], i) => [name, value, figures(DATA.runs[1])[i][1]]),
+    ...figures(DATA.runs[0]).map(([name, value], i) => [name, value, figures(DATA.runs[1])[i]?.[1] ?? "–"]),
     ...settings().filter(([, a, b]) => a !== b),
   ];
   return el("div", { class: "comparison" },
@@ -157,10 +160,10 @@ function settings() {
 
 function drawAbout() {
   fill(find("about"),
-    el("h2", { id: "about-title" }, COMPARING ? "The runs" : "The run"),
+    el("h2", { id: "about-title" }, COMPARING ? "The runs" : DATA.runs[0].runs ? "The runs of the folder" : "The run"),
     el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Options and versions" }, el("table", {},
       COMPARING && el("thead", {}, el("tr", {}, el("th", {}), DATA.runs.map((run, i) => el("th", { scope: "col" }, badge(i))))),
       el("tbody", {},
-        ["id", "started", "finished"].map((name) => el("tr", {}, el("th", { scope: "row" }, name), DATA.runs.map((run) => el("td", {}, outside(String(run[name] ?? "–")))))),
+        ["id", "runs", "started", "finished"].filter((name) => DATA.runs.some((run) => run[name])).map((name) => el("tr", {}, el("th", { scope: "row" }, name), DATA.runs.map((run) => el("td", {}, outside(String(run[name] ?? "–")))))),
         settings().map(([name, ...values]) => el("tr", {}, el("th", { scope: "row" }, name), values.map((value) => el("td", {}, outside(value)))))))));
 }

@@ -32,7 +32,7 @@ function drawViewer() {
         ? frame(item, el("img", { src: item.image, alt: `The image captioned “${VIEWER.caption.text}”`, width: item.width, height: item.height }), el("canvas", { id: "attention", hidden: true, role: "img" }))
         : picture(item)),
       el("div", { class: "details" },
-        item.captions.map((captions, run) => el("div", {}, COMPARING && el("h3", {}, badge(run), " ", DATA.runs[run].id),
+        item.captions.map((captions, run) => el("div", {}, COMPARING && el("h3", {}, badge(run), " ", nameOf(DATA.runs[run])),
           captions.map((caption, rank) => captionBlock(caption, rank, run + rank === 0)))),
         el("dl", { class: "facts" },
           fact("Name", outside(item.uri, { class: "path" })),

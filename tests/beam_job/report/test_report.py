@@ -18,7 +18,7 @@ from beam_job.records import Caption, CaptionRecord, Failure
 from beam_job.report import ReportError, write_report
 from beam_job.report.command import main as report_main
 from beam_job.report.page import as_script_data
-from beam_job.report.run_records import open_run, read
+from beam_job.report.run_records import open_source, read
 from beam_job.report.sample import Sample
 from beam_job.report.summary import Repeats, Summary, edges
 from tests.https_server import https_server
@@ -93,7 +93,7 @@ def test_a_run_is_summed_up_and_its_images_are_embedded(tmp_path):
     ]
     failures = [Failure(f"{n}.jpg", "decode", "truncated", "Ends early.") for n in range(20)]
     run = write_run(tmp_path / "out", records, failures)
-    data = data_of(write_report(str(tmp_path / "out")))
+    data = data_of(write_report(str(run)))
     found = data["runs"][0]
     assert found["counts"] == {"input": 23, "captioned": 3, "failed": 20, "duplicates": 0}
     assert found["distinct"] == 3
@@ -111,8 +111,8 @@ def test_a_run_is_summed_up_and_its_images_are_embedded(tmp_path):
 
 def test_nothing_from_outside_is_markup(tmp_path):
     evil = "</script><script>alert(1)</script><!--<img src=x onerror=alert(1)>&amp;\u2028\u2029{{script}}\ud800"
-    write_run(tmp_path, [caption_record(evil, evil)], [Failure(evil, evil, evil, evil)])
-    page = write_report(str(tmp_path))
+    run = write_run(tmp_path, [caption_record(evil, evil)], [Failure(evil, evil, evil, evil)])
+    page = write_report(str(run))
     html = Path(page).read_text()
     assert "alert(1)</script>" not in html
     assert html.count("<script") == 2
@@ -177,30 +177,43 @@ def test_script_data_is_ascii_and_free_of_markup():
     assert json.loads(text) == {"a": "<>&\u2028é"}
 
 
-def test_the_latest_run_is_taken_and_one_that_has_not_ended_is_said_to_be_so(tmp_path):
+def test_a_run_that_has_not_ended_is_said_to_be_so(tmp_path):
     write_run(tmp_path, [caption_record()])
     late = write_run(tmp_path, [caption_record(), caption_record("b.jpg")], name="run=20260103T000000Z-bbbbbb")
-    assert open_run(str(tmp_path)).directory == str(late)
     (late / "manifest.json").rename(late / "run.json")
-    run = open_run(str(tmp_path))
-    assert not run.finished
-    assert len(list(read(run, "captions"))) == 2
-    found = data_of(write_report(str(tmp_path)))["runs"][0]
-    assert found["complete"] is False
-    assert found["captioned"] == 2
+    for path, captioned in ((late, 2), (tmp_path, 2)):
+        run = open_source(str(path))
+        assert not run.finished
+        assert len(list(read(run, "captions"))) == captioned
+        found = data_of(write_report(str(path)))["runs"][0]
+        assert found["complete"] is False
+        assert found["captioned"] == captioned
 
 
-def test_a_run_that_found_nothing_new_is_passed_over(tmp_path):
-    nothing = {"input": 1, "captioned": 0, "failed": 0, "skipped": 1, "duplicates": 0}
-    idle = write_run(tmp_path, [], name="run=20260104T000000Z-cccccc", counts=nothing)
-    assert open_run(str(tmp_path)).directory == str(idle)
-    early = write_run(tmp_path, [caption_record()])
-    assert open_run(str(tmp_path)).directory == str(early)
-    assert open_run(str(idle)).directory == str(idle)
-    counts = nothing | {"input": 2, "failed": 1}
-    failures = [Failure("x", "fetch", "not_found", "")]
-    failed = write_run(tmp_path, [], failures, name="run=20260105T000000Z-dddddd", counts=counts)
-    assert open_run(str(tmp_path)).directory == str(failed)
+def test_the_report_of_a_folder_is_about_the_current_captions(tmp_path):
+    failures = [Failure(name, "fetch", "not_found", "") for name in ("c.jpg", "d.jpg")]
+    write_run(tmp_path, [caption_record("a.jpg", "Old."), caption_record("b.jpg", "Old.")], failures)
+    trial = {"options": {"decoding": {"strategy": "sample"}}}
+    write_run(tmp_path, [caption_record("a.jpg", "Trial.")], name="run=20260103T000000Z-bbbbbb", **trial)
+    again = [Failure("d.jpg", "decode", "empty", "")]
+    late = write_run(
+        tmp_path,
+        [caption_record("b.jpg", "New."), caption_record("c.jpg", "New.")],
+        again,
+        name="run=20260104T000000Z-cccccc",
+    )
+    page = write_report(str(tmp_path))
+    assert page == f"{tmp_path}/report.html"
+    data = data_of(page)
+    (found,) = data["runs"]
+    texts = {item["uri"]: item["captions"][0][0]["text"] for item in data["items"]}
+    assert texts == {"a.jpg": "Old.", "b.jpg": "New.", "c.jpg": "New."}
+    assert (found["runs"], found["captioned"], found["failed"]) == (2, 3, 1)
+    assert [failure["code"] for failure in found["failures"]] == ["decode/empty"]
+    assert write_report(str(late)) == f"{late}/report.html"
+    data = data_of(write_report(str(late)))
+    assert {item["uri"] for item in data["items"]} == {"b.jpg", "c.jpg"}
+    assert data["runs"][0]["runs"] is None
 
 
 def test_files_that_are_not_what_the_manifest_says_are_named(tmp_path):

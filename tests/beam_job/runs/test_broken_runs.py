@@ -12,7 +12,7 @@ import pytest
 from beam_job.cli import main
 from beam_job.plan import PlanError, measured
 from beam_job.report import ReportError, write_report
-from beam_job.report.run_records import open_run, read
+from beam_job.report.run_records import open_source, read
 from beam_job.runs.folder import CAPTIONS, FAILURES
 from tests.beam_job.runs.test_previous import left
 from tests.broken_runs import broken_run
@@ -92,7 +92,7 @@ def test_all_broken_runs_are_read_as_the_report_reads_them(archive, opened):
     readable = 0
     for run in sorted(archive.iterdir()):
         try:
-            found = open_run(str(run))
+            found = open_source(str(run))
         except ReportError:
             continue
         readable += 1

@@ -25,7 +25,7 @@ def test_records_stay_until_they_are_written(tmp_path):
     class Record:
         tally = ("x",)
 
-        def to_json(self):
+        def to_json(self, run):
             return "{}"
 
     shard = OpenShard(str(tmp_path / "later"), "captions")

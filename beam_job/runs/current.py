@@ -1,0 +1,125 @@
+"""Which caption of an image is the current one, where the runs of a folder left several.
+
+captions = pipeline | ReadCaptions("captions")      # a dictionary for each image
+
+The rule: those runs count that used one model with one decoding, by default those of the newest finished run. Of an
+image that several of them captioned, the newest run's caption is the current one. A run that was killed counts with the
+files that it completed, as its images are not captioned again.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+
+from beam_job.images.local_path import local_path
+from beam_job.messages.quoting import quoted
+from beam_job.runs.folder import (
+    CAPTIONS,
+    RecordFile,
+    RunFolder,
+    UnreadableError,
+    is_caption,
+    is_text,
+    open_run_folder,
+    run_folders,
+)
+
+
+class NoRunsError(ValueError):
+    """A folder that holds no run as asked for; the message says which one was asked for."""
+
+
+class ReadCaptions(beam.PTransform):
+    """Reads the current caption of each image in a folder of runs: a ``PCollection`` of dictionaries, one for each URI.
+
+    Each is the record as it was written, with the id of its run in ``run``. What holds no record is passed over with a
+    warning.
+
+    Args:
+      output: the folder, as it was given to the job as ``--output``; on any file system that Beam reads.
+      model: fingerprint of the model whose captions are wanted, with the decoding of its newest finished run.
+      run: id of a run whose model and decoding are wanted.
+
+    Raises:
+      NoRunsError: when the pipeline runs, there is no such run.
+    """
+
+    def __init__(self, output: str, model: str | None = None, run: str | None = None) -> None:
+        super().__init__()
+        self._output = output
+        self._model = model
+        self._run = run
+
+    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection:
+        return (
+            pbegin
+            | "Output" >> beam.Create([self._output])
+            | "CaptionFiles" >> beam.FlatMap(caption_files, self._model, self._run)
+            | "ReshuffleFiles" >> beam.Reshuffle()
+            | "Records" >> beam.FlatMap(_keyed).with_output_types(tuple[str, Any])
+            | "Newest" >> beam.CombinePerKey(_newest)
+            | "Captions" >> beam.Map(lambda found: found[1][1])
+        )
+
+
+class CaptionFile(NamedTuple):
+    """A file of captions that count, and the run that wrote it."""
+
+    run: str
+    path: str
+
+
+def caption_files(output: str, model: str | None = None, run: str | None = None) -> list[CaptionFile]:
+    """The files whose captions count, the newest run's first: of two records of one URI, the first is the current one.
+
+    Raises:
+      NoRunsError: there is no such run.
+    """
+    return [
+        CaptionFile(found.id, path)
+        for found in current_runs(output, model, run)
+        for path in sorted(found.files(CAPTIONS))
+    ]
+
+
+def current_runs(output: str, model: str | None = None, run: str | None = None) -> list[RunFolder]:
+    """The runs of ``output`` with the model and decoding that are wanted, the newest first.
+
+    Raises:
+      NoRunsError: there is no such run.
+    """
+    runs = list(_opened(output))
+    wanted = [found for found in runs if run in (None, found.id) and model in (None, found.about["model"])]
+    if not wanted:
+        asked = f" with the id {quoted(run)}" if run else f" of model {quoted(model)}" if model else ""
+        raise NoRunsError(f"{output}: there is no run{asked} here; name the folder that was given as --output.")
+    leading = next((found for found in wanted if found.finished), wanted[0])
+    return [found for found in runs if found.settings == leading.settings]
+
+
+def _opened(output: str) -> Iterator[RunFolder]:
+    for directory in reversed(run_folders(local_path(output))):
+        try:
+            yield open_run_folder(directory)
+        except UnreadableError as error:
+            logging.warning("Passed over: %r: %s", directory, error)
+
+
+def _keyed(file: CaptionFile) -> Iterator[tuple[str, tuple[CaptionFile, dict[str, Any]]]]:
+    records = RecordFile(file.path, lambda record: is_caption(record) and is_text(record["uri"]))
+    for record in records:
+        yield record["uri"], (file, {**record, "run": file.run})
+    if records.problem:
+        logging.warning("Passed over: %r: %s", file.path, records.problem)
+
+
+def _newest(records: Iterable[tuple[CaptionFile, dict[str, Any]]]) -> tuple[CaptionFile, dict[str, Any]]:
+    """Of the newest run; of two in one run, which a killed one may leave, that of the first file."""
+    found: tuple[CaptionFile, dict[str, Any]] | None = None
+    for file, record in records:
+        if found is None or file.run > found[0].run or (file.run == found[0].run and file.path < found[0].path):
+            found = CaptionFile(*file), record
+    assert found is not None
+    return found
