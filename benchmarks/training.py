@@ -144,7 +144,7 @@ def fill(images: list[Path]) -> None:
     encoder = Encoder("cheap", 299, keras.Model(pixels, features))
     photos: list[Image] = [*images]
     with tempfile.TemporaryDirectory() as folder:
-        cache = FeatureCache(folder, encoder, photos, mirrored=True)
+        cache = FeatureCache(folder, encoder, photos, flip=True)
         megabytes = cache.missing_bytes / 1e6
         cache.fill()
         for index in range(len(images)):

@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dev",
         metavar="DATA",
         help="Photos to measure on after each epoch, given as one of --captions: training stops when CIDEr no longer "
-        "rises, and the best epoch is exported (or its mixture, with --set self_critical_share below 1).",
+        "rises, and the best epoch is exported (or its mixture, with --set self_critical_interpolation below 1).",
     )
     fit.add_argument("--output", required=True, metavar="DIR", help="The model directory to write; it must not exist.")
     fit.add_argument(
@@ -157,7 +157,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="NAME=VALUE",
-        help="Numbers of the recipe to change: epochs=20 tied=true. They are "
+        help="Numbers of the recipe to change: epochs=20 tie_embeddings=true. They are "
         f"{', '.join(field.name for field in fields(Recipe))}.",
     )
     parser.add_argument("--cache", default="cache", metavar="DIR", help="Where the encoder's features are kept.")
@@ -224,7 +224,7 @@ def _features(options: argparse.Namespace) -> None:
     data_sets = [DataSet.parse(argument, options.data_dir) for argument in options.captions]
     encoder = _encoder(options, recipe, _start(options))
     cached = divided(encoder, recipe).cached
-    features = cached_features(data_sets, cached, options.cache, mirrored=recipe.mirrored, cropped=recipe.cropped)
+    features = cached_features(data_sets, cached, options.cache, flip=recipe.flip, corner_crops=recipe.corner_crops)
     print(f"{features.directory}: {len(features):,} images, {len(features.broken):,} of them broken")
 
 

@@ -82,21 +82,21 @@ def train(
     vocabulary = build_vocabulary(
         (caption for data in data_sets for example in data.examples for caption in example.captions),
         recipe.vocabulary_size,
-        recipe.least_frequency,
+        recipe.min_frequency,
         recipe.lowercase,
     )
     if start:
         vocabulary = extended(start.vocabulary, vocabulary)
     say(f"{len(vocabulary):,} tokens")
     cached, tail = divided(encoder, recipe)
-    features = cached_features(data_sets, cached, cache, mirrored=recipe.mirrored, cropped=recipe.cropped)
+    features = cached_features(data_sets, cached, cache, flip=recipe.flip, corner_crops=recipe.corner_crops)
     captions = targets(data_sets, vocabulary, recipe, left_out=features.broken)
     batches = Batches(
         features,
         *captions,
         pad_id=vocabulary.pad_id,
         batch_size=recipe.batch_size,
-        captions_together=recipe.captions_together,
+        captions_per_image_per_batch=recipe.captions_per_image_per_batch,
         seed=seed,
     )
     if batches.advice:
@@ -186,13 +186,13 @@ def train(
         training["reward_by_epoch"] = [round(-100 * loss, 2) for loss in rewarded.losses]
         if dev:
             training["dev_cider_by_self_critical_epoch"] = [round(cider, 2) for cider in rewarded.dev_cider]
-        if recipe.self_critical_share < 1:
-            mix(learner.trainable_variables, before, recipe.self_critical_share)
+        if recipe.self_critical_interpolation < 1:
+            mix(learner.trainable_variables, before, recipe.self_critical_interpolation)
             if dev:
                 with mixed(precision):
                     mixture = dev()
                 training["dev_cider"] = round(mixture, 2)
-    ended = outcome(history, rewarded, recipe.self_critical_share, mixture)
+    ended = outcome(history, rewarded, recipe.self_critical_interpolation, mixture)
     training["exported"] = ended.text
     training["seconds"] = round(time.time() - began)
     training["versions"] = {name: version(name) for name in ("tensorflow", "keras", "numpy", "pillow")}
@@ -226,7 +226,7 @@ class Divided(NamedTuple):
 
 def divided(encoder: Encoder, recipe: Recipe) -> Divided:
     """Divides the encoder as the recipe wants it, and says so."""
-    if not recipe.fine_tuned:
+    if not recipe.fine_tune_encoder:
         return Divided(encoder, None)
     trunk, tail = split(encoder)
     _, positions, channels = trunk.model.output_shape
@@ -242,14 +242,14 @@ def cached_features(
     encoder: Encoder,
     cache: str | os.PathLike[str],
     *,
-    mirrored: bool = False,
-    cropped: bool = False,
+    flip: bool = False,
+    corner_crops: bool = False,
 ) -> FeatureCache:
     """The features of every image of the data sets; those that are missing are made now."""
     for data in data_sets:
         _name_left_out(f"captions or images of {data.name}", data.left_out)
     images = [example.image for data in data_sets for example in data.examples]
-    features = FeatureCache(cache, encoder, images, mirrored=mirrored, cropped=cropped)
+    features = FeatureCache(cache, encoder, images, flip=flip, corner_crops=corner_crops)
     say(
         f"{len(images):,} images; the features of {features.missing:,} are not cached yet: "
         f"{features.missing_bytes / 1e9:.2f} GB in {features.directory}"

@@ -17,8 +17,8 @@ COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220), 
 SIZE = 16
 # Numbers of a recipe that trains in a second, for --set.
 QUICK = [
-    "width=32",
-    "least_frequency=1",
+    "hidden_size=32",
+    "min_frequency=1",
     "max_caption_length=8",
     "batch_size=8",
     "epochs=3",

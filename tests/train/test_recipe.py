@@ -2,14 +2,17 @@
 
 import pytest
 
-from train.recipe import DEFAULT, RecipeError, with_settings
+from beam_job.model.directory import DEFAULT_MODEL
+from beam_job.model.manifest import read_manifest
+from train.recipe import DEFAULT, SMALL_DATA, Recipe, RecipeError, current_names, with_settings
 
 
 def test_settings_of_every_kind() -> None:
     recipe = with_settings(
-        DEFAULT, ["epochs=2", "tied=true", "dropout=0", "clip_norm=null", "schedule=constant", "captions_per_image=1"]
+        DEFAULT,
+        ["epochs=2", "tie_embeddings=true", "dropout=0", "clip_norm=null", "schedule=constant", "captions_per_image=1"],
     )
-    assert (recipe.epochs, recipe.tied, recipe.dropout, recipe.clip_norm) == (2, True, 0, None)
+    assert (recipe.epochs, recipe.tie_embeddings, recipe.dropout, recipe.clip_norm) == (2, True, 0, None)
     assert (recipe.schedule, recipe.captions_per_image) == ("constant", 1)
     assert with_settings(DEFAULT, []) == DEFAULT
 
@@ -21,20 +24,20 @@ def test_settings_of_every_kind() -> None:
         "epoch=3",
         "epochs=2.5",
         "epochs=many",
-        "tied=1",
+        "tie_embeddings=1",
         "schedule=linear",
         "dropout=true",
         "epochs=null",
         "batch_size=0",
         "image_size=0",
         "dropout=1",
-        "self_critical_draws=1",
+        "self_critical_samples_per_image=1",
         "lowercase=0",
-        "captions_together=0",
-        "self_critical_share=1.5",
-        "self_critical_share=-0.1",
-        "captions_together=1000",
-        "self_critical_repetition=-1",
+        "captions_per_image_per_batch=0",
+        "self_critical_interpolation=1.5",
+        "self_critical_interpolation=-0.1",
+        "captions_per_image_per_batch=1000",
+        "self_critical_repetition_penalty=-1",
         "self_critical_temperature=0",
     ],
 )
@@ -45,5 +48,32 @@ def test_nonsense_is_refused(setting: str) -> None:
 
 def test_draws_bound_the_batch_only_where_there_is_a_second_stage() -> None:
     assert with_settings(DEFAULT, ["batch_size=2"]).batch_size == 2
-    with pytest.raises(RecipeError, match="self_critical_draws=4"):
+    with pytest.raises(RecipeError, match="self_critical_samples_per_image=4"):
         with_settings(DEFAULT, ["batch_size=2", "self_critical_epochs=1"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "new"),
+    [
+        ("width=256", "hidden_size"),
+        ("tied=true", "tie_embeddings"),
+        ("least_frequency=2", "min_frequency"),
+        ("mirrored=false", "flip"),
+        ("cropped=true", "corner_crops"),
+        ("captions_together=5", "captions_per_image_per_batch"),
+        ("fine_tuned=true", "fine_tune_encoder"),
+        ("self_critical_draws=5", "self_critical_samples_per_image"),
+        ("self_critical_repetition=0", "self_critical_repetition_penalty"),
+        ("self_critical_share=0.5", "self_critical_interpolation"),
+        ("width", "hidden_size"),
+    ],
+)
+def test_an_old_name_is_refused_with_the_new_one(setting: str, new: str) -> None:
+    with pytest.raises(RecipeError, match=f"^{setting}: this setting is now called {new}\\.$"):
+        with_settings(DEFAULT, [setting])
+
+
+def test_the_recipe_of_a_model_exported_before_is_read() -> None:
+    """The bundled model's manifest, whatever names it has."""
+    stored = current_names(read_manifest(DEFAULT_MODEL).training["recipe"])
+    assert Recipe(**{"lowercase": True, **stored}) == with_settings(SMALL_DATA, ["image_size=224"])

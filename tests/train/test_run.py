@@ -71,7 +71,7 @@ def test_the_model_learned_its_colours(model: OpenModel) -> None:
 
 def test_a_share_of_the_second_stage_lies_between_both(captions: Path, tmp_path: Path) -> None:
     def with_share(share: str) -> dict[str, np.ndarray]:
-        command = arguments(captions, tmp_path / share, "--set", "epochs=2", f"self_critical_share={share}")
+        command = arguments(captions, tmp_path / share, "--set", "epochs=2", f"self_critical_interpolation={share}")
         dev = command.index("--dev")  # without it no epoch is the best, and the second stage ends where it is
         assert main([*command[:dev], *command[dev + 2 :]]) == 0
         return weights(open_model(tmp_path / share))
@@ -85,7 +85,7 @@ def test_a_share_of_the_second_stage_lies_between_both(captions: Path, tmp_path:
 
 
 def test_what_is_mixed_is_measured(captions: Path, tmp_path: Path) -> None:
-    training = fit(captions, tmp_path / "model", "--set", "self_critical_share=0.5").manifest.training
+    training = fit(captions, tmp_path / "model", "--set", "self_critical_interpolation=0.5").manifest.training
     assert training["dev_cider"] > 0
 
 
@@ -136,7 +136,7 @@ def test_starting_from_an_exported_model(model: OpenModel, captions: Path, tmp_p
     more = tmp_path / "more.jsonl"
     more.write_text(json.dumps({"image": str(captions.parent / "red-0.png"), "captions": ["a scarlet wall"] * 8}))
     command = ["fit", "--captions", str(more), "--start", str(model.directory), "--cache", str(tmp_path / "cache")]
-    settings = ["--set", *QUICK, "width=99", "epochs=1", "learning_rate=0.0"]
+    settings = ["--set", *QUICK, "hidden_size=99", "epochs=1", "learning_rate=0.0"]
     assert main([*command, "--output", str(tmp_path / "whole"), *settings]) == 0
     whole = open_model(tmp_path / "whole")
     assert whole.vocabulary.tokens == (*model.vocabulary.tokens, "scarlet")
@@ -145,7 +145,7 @@ def test_starting_from_an_exported_model(model: OpenModel, captions: Path, tmp_p
     for name, weight in before.items():  # nothing was learned at a rate of zero, and the rows of new words came last
         np.testing.assert_array_equal(after[name][tuple(map(slice, weight.shape))], weight)
 
-    fresh = [*command, "--output", str(tmp_path / "fresh"), "--fresh_decoder", *settings, "width=4"]
+    fresh = [*command, "--output", str(tmp_path / "fresh"), "--fresh_decoder", *settings, "hidden_size=4"]
     assert main(fresh) == 0
     assert len(open_model(tmp_path / "fresh").vocabulary) == 7
     found = weights(open_model(tmp_path / "fresh"))

@@ -35,7 +35,7 @@ DEVICES = ["CPU:0", "CPU:1"]
 # Seven captions don't divide by two; this short a gradient is always clipped.
 RECIPE = replace(
     DEFAULT,
-    width=8,
+    hidden_size=8,
     max_caption_length=8,
     batch_size=7,
     epochs=2,
@@ -112,7 +112,7 @@ def fit_of_the_reference_decoder_takes_them_too():
 
 
 def self_critical_training_takes_them_too():
-    recipe = replace(RECIPE, self_critical_draws=2, self_critical_epochs=1)
+    recipe = replace(RECIPE, self_critical_samples_per_image=2, self_critical_epochs=1)
     assert_near(rewarded(recipe, DEVICES), rewarded(recipe, DEVICES[:1]))
 
 
@@ -194,7 +194,14 @@ def a_run_by_the_command_line_exports_a_model():
         folder = Path(name)
         captions = str(write_colours(folder))
         data = ["--captions", captions, "--dev", captions, "--encoder", "tiny", "--cache", str(folder / "cache")]
-        settings = ["--set", *QUICK, "batch_size=9", "self_critical_epochs=1", "self_critical_draws=3", "epochs=3"]
+        settings = [
+            "--set",
+            *QUICK,
+            "batch_size=9",
+            "self_critical_epochs=1",
+            "self_critical_samples_per_image=3",
+            "epochs=3",
+        ]
         assert cli.main(["fit", *data, "--output", str(folder / "model"), *settings]) == 0, told.getvalue()
         training = open_model(folder / "model").manifest.training
         stored = tf.train.load_checkpoint(str(folder / "model" / "saved_model" / "variables" / "variables"))

@@ -51,7 +51,7 @@ class Batches:
         *,
         pad_id: int,
         batch_size: int,
-        captions_together: int = 1,
+        captions_per_image_per_batch: int = 1,
         seed: int,
     ):
         """
@@ -61,15 +61,16 @@ class Batches:
           tokens: ids of each caption, from ``<start>`` to ``<end>``.
           pad_id: what shorter captions of a batch are filled up with.
           batch_size: captions in a batch. The last ones of an epoch that don't fill a batch wait for the next epoch.
-          captions_together: of one image that share its features in a batch, and the work of an encoder that learns; at
-              most as many as any image has. A batch is of whole images, and so may be a little smaller.
+          captions_per_image_per_batch: captions of one image that share its features in a batch, and one pass through
+            an encoder that is fine-tuned; at most as many as any image has. A batch holds whole images, so it may be a
+            little smaller than ``batch_size``.
           seed: of the order and of the choice of views.
         """
         self.features, self.images, self.tokens = features, images, tokens
         self.lengths = np.array([len(ids) for ids in tokens])
         counts = np.bincount(images)
-        self.pad_id, self.seed, self.together = pad_id, seed, min(captions_together, int(counts.max()))
-        self._fitting = fitting_size(len(images), captions_together)
+        self.pad_id, self.seed, self.together = pad_id, seed, min(captions_per_image_per_batch, int(counts.max()))
+        self._fitting = fitting_size(len(images), captions_per_image_per_batch)
         self.images_at_once = batch_size // self.together
         self.groups = int(np.sum(-(-counts // self.together)))
         self.steps_per_epoch = self.groups // self.images_at_once

@@ -1,6 +1,6 @@
 """The feature cache: the frozen encoder runs once over every image, and training reads its answers from disk.
 
-    cache = FeatureCache("cache", encoder, images, mirrored=True)
+    cache = FeatureCache("cache", encoder, images, flip=True)
     cache.fill(report=print)
     cache[7, 0]  # float16 [positions, channels], image 7 as it is; cache[7, 1] is another view of it
 
@@ -39,7 +39,7 @@ class CacheError(StoppedError):
 class FeatureCache:
     """Features of every image on disk, read without holding them in memory.
 
-    The views of an image are itself and, where they are asked for, its mirror image and its four corners.
+    The views of an image are the image itself and, if asked for, the image flipped and its four corners.
 
     Attributes:
       shape: (images, views, positions, channels).
@@ -53,8 +53,8 @@ class FeatureCache:
         encoder: Encoder,
         images: Sequence[Image],
         *,
-        mirrored: bool = False,
-        cropped: bool = False,
+        flip: bool = False,
+        corner_crops: bool = False,
     ):
         """Opens the cache of these images by this encoder, empty if there is none yet.
 
@@ -62,12 +62,12 @@ class FeatureCache:
           directory: may hold any number of caches.
           encoder: makes the features.
           images: files or images of a TensorFlow data set; one that is missing or no image becomes ``broken``.
-          mirrored: whether each image has a second view, its mirror image.
-          cropped: whether each image has four more views, its corners, two of them mirrored where images are.
+          flip: whether each image has a second view, flipped horizontally.
+          corner_crops: whether each image has four more views, its corners; with ``flip`` two of them are flipped.
         """
         self.encoder, self.images = encoder, images
-        self._mirrored, self._cropped = mirrored, cropped
-        self.shape = (len(images), 1 + mirrored + 4 * cropped, *encoder.model.output_shape[1:])
+        self._flip, self._corner_crops = flip, corner_crops
+        self.shape = (len(images), 1 + flip + 4 * corner_crops, *encoder.model.output_shape[1:])
         contents = {
             "encoder": encoder.name,
             "weights": encoder.digest,
@@ -170,14 +170,14 @@ class FeatureCache:
         try:
             data = image.read_bytes()
             views = [decode(data, size, size).array]
-            if self._mirrored:
+            if self._flip:
                 views.append(views[0][:, ::-1])
-            if self._cropped:
+            if self._corner_crops:
                 wide = round(size / _CROP)
                 larger = decode(data, wide, wide).array
                 for number, (top, left) in enumerate(itertools.product((0, wide - size), repeat=2)):
                     corner = larger[top : top + size, left : left + size]
-                    views.append(corner[:, ::-1] if self._mirrored and number in (1, 2) else corner)
+                    views.append(corner[:, ::-1] if self._flip and number in (1, 2) else corner)
         except (ImageError, OSError) as error:
             return error
         return np.stack(views)

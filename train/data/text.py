@@ -1,7 +1,7 @@
 """Captions to words, and words to a vocabulary.
 
     words("A dog 's ball, well-known !")  # ["a", "dog's", "ball", "well-known"]
-    vocabulary = build_vocabulary(captions, size=20_000, least_frequency=4)
+    vocabulary = build_vocabulary(captions, size=20_000, min_frequency=4)
 
 No image is touched.
 """
@@ -35,15 +35,13 @@ def repeated(caption: Sequence[str]) -> int:
     return len(content) - len(set(content))
 
 
-def build_vocabulary(
-    captions: Iterable[str], size: int, least_frequency: int = 1, lowercase: bool = True
-) -> Vocabulary:
+def build_vocabulary(captions: Iterable[str], size: int, min_frequency: int = 1, lowercase: bool = True) -> Vocabulary:
     """The commonest words of the captions.
 
     Args:
       captions: sentences as people wrote them.
       size: most tokens that the vocabulary may have, the four special ones included.
-      least_frequency: rarer words are left out; they become ``[UNK]``.
+      min_frequency: rarer words are left out; they become ``[UNK]``.
       lowercase: see ``words``.
 
     Raises:
@@ -52,11 +50,11 @@ def build_vocabulary(
     counts = Counter(word for caption in captions for word in words(caption, lowercase))
     # Ties are broken by the word itself, so that the order of the data does not change the ids.
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
-    kept = [word for word in ranked if counts[word] >= least_frequency][: max(size - len(SPECIAL), 0)]
+    kept = [word for word in ranked if counts[word] >= min_frequency][: max(size - len(SPECIAL), 0)]
     if not kept:
         raise TrainError(
             f"No word of the captions ({len(counts)} different ones) fits a vocabulary of {size} tokens with a least "
-            f"frequency of {least_frequency}: lower the frequency or check the captions."
+            f"frequency of {min_frequency}: lower the frequency or check the captions."
         )
     return Vocabulary([*SPECIAL, *kept])
 

@@ -20,7 +20,7 @@ from beam_job.model.vocabulary import Vocabulary
 from train.errors import TrainError
 from train.models.decoder import Decoder
 from train.models.encoders import ENCODERS, Encoder, build_encoder
-from train.recipe import Recipe
+from train.recipe import Recipe, current_names
 
 
 class StartError(TrainError):
@@ -48,13 +48,13 @@ def load_encoder(model: OpenModel, size: int | None = None) -> Encoder:
 
 
 def shaped_like(model: OpenModel, recipe: Recipe) -> Recipe:
-    """The recipe, with those numbers that decide the decoder's weights taken from the model."""
-    trained = model.manifest.training.get("recipe", {})
+    """The recipe, with the settings that decide the shape of the decoder's weights taken from the model."""
+    trained = current_names(model.manifest.training.get("recipe", {}))
     try:
-        shape = {name: trained[name] for name in ("decoder", "width", "tied")}
+        shape = {name: trained[name] for name in ("decoder", "hidden_size", "tie_embeddings")}
     except KeyError as error:
         raise StartError(
-            f"{model.directory}: its manifest does not say with which {error} it was trained: take its encoder alone "
+            f"{model.directory}: its manifest does not say with which {error} it was trained: use its encoder alone "
             "with --fresh_decoder."
         ) from error
     # A model that learned capitals keeps them; one that did not may still learn them.
@@ -83,8 +83,8 @@ def load_decoder(model: OpenModel, decoder: Decoder) -> None:
             if values.ndim != stored.ndim or values[known].shape != stored.shape:
                 raise StartError(
                     f"{model.directory}: its decoder's {weight.path} is {stored.shape} and the recipe's is "
-                    f"{values.shape}: leave --set decoder, width and tied alone, or take its encoder alone with "
-                    "--fresh_decoder."
+                    f"{values.shape}: do not --set decoder, hidden_size or tie_embeddings, or use its encoder alone "
+                    "with --fresh_decoder."
                 )
             values[known] = stored
             weight.assign(values)

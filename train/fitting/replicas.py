@@ -34,11 +34,14 @@ def strategy_for(recipe: Recipe, devices: Sequence[str] | None = None) -> tf.dis
     Returns:
       ``MirroredStrategy`` for two devices and more; TensorFlow's default for one, under which all is as without.
     """
-    if recipe.fine_tuned:  # the encoder was built before anybody knew of several devices
+    if recipe.fine_tune_encoder:  # the encoder was built before anybody knew of several devices
         return tf.distribute.get_strategy()
     if devices is None:
         devices = [f"GPU:{number}" for number in range(len(gpus()))]
-    of_one_image = max(recipe.captions_together, recipe.self_critical_draws if recipe.self_critical_epochs else 1)
+    of_one_image = max(
+        recipe.captions_per_image_per_batch,
+        recipe.self_critical_samples_per_image if recipe.self_critical_epochs else 1,
+    )
     examples = recipe.batch_size // of_one_image
     used = tuple(devices[:examples])
     return _mirrored(used) if len(used) > 1 else tf.distribute.get_strategy()

@@ -64,7 +64,7 @@ def self_critical(
       What was measured; the loss of a step is minus the mean reward of its drawn captions: their CIDEr, with their end
       as a word, less what repetition costs.
     """
-    images, draws = np.array(looks), recipe.self_critical_draws
+    images, draws = np.array(looks), recipe.self_critical_samples_per_image
     at_once = recipe.batch_size // draws
     steps, temperature = steps_in_epoch(recipe, len(looks)), recipe.self_critical_temperature
     # The end counts as a word: otherwise captions that stop in the middle are rewarded, too.
@@ -113,7 +113,7 @@ def self_critical(
         for image, ids in zip(np.repeat(chosen, draws), captions.numpy(), strict=True):
             told, ended = spoken(ids, vocabulary), [END] if vocabulary.end_id in ids else []
             score = cider.score(places[image], [*told, *ended])
-            scores.append(score - recipe.self_critical_repetition * repeated(told))
+            scores.append(score - recipe.self_critical_repetition_penalty * repeated(told))
         return np.array(scores, np.float32)
 
     def step(number: int) -> float:
@@ -150,11 +150,12 @@ def steps_in_epoch(recipe: Recipe, looks: int) -> int:
     Raises:
       TrainError: there are too few images.
     """
-    at_once = recipe.batch_size // recipe.self_critical_draws
+    samples = recipe.self_critical_samples_per_image
+    at_once = recipe.batch_size // samples
     if at_once > looks:
         raise TrainError(
-            f"{looks:,} photos are too few for the second stage: a batch of {recipe.batch_size} holds "
-            f"{recipe.self_critical_draws} sampled captions for each of {at_once} photos. Set batch_size to "
-            f"{recipe.self_critical_draws * looks} or less, with --set batch_size=N."
+            f"{looks:,} photos are too few for the second stage: a batch of {recipe.batch_size} holds {samples} sampled "
+            f"captions for each of {at_once} photos. Set batch_size to {samples * looks} or less, with --set "
+            "batch_size=N."
         )
     return looks // at_once

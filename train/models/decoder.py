@@ -55,12 +55,12 @@ def build_decoder(recipe: Recipe, channels: int, vocabulary_size: int) -> Decode
 def _reference(recipe: Recipe, channels: int, vocabulary_size: int) -> Decoder:
     """The published decoder, layer by layer: the state starts from zeros and depends on the words alone."""
     feature_map = keras.Input((None, channels))
-    features = layers.Dense(recipe.width, activation="relu", name="projection")(feature_map)
+    features = layers.Dense(recipe.hidden_size, activation="relu", name="projection")(feature_map)
     state = keras.ops.zeros_like(features[:, 0])
     bridge = keras.Model(feature_map, [features, state], name="bridge")
 
-    tokens, state, features = _decoder_inputs(recipe.width, recipe.width)
-    x = layers.Embedding(vocabulary_size, recipe.width, name="embedding")(tokens)
+    tokens, state, features = _decoder_inputs(recipe.hidden_size, recipe.hidden_size)
+    x = layers.Embedding(vocabulary_size, recipe.hidden_size, name="embedding")(tokens)
     x, new_state = _gru(recipe, "gru")(x, initial_state=state)
     context, attention = layers.Attention(name="attention")([x, features], return_attention_scores=True)
     x = layers.Add()([x, context])
@@ -77,18 +77,20 @@ def _guided(recipe: Recipe, channels: int, vocabulary_size: int) -> Decoder:
     """
     feature_map = keras.Input((None, channels))
     x = layers.Dropout(recipe.dropout)(feature_map)
-    features = layers.Dense(recipe.width, activation="relu", name="projection")(x)
+    features = layers.Dense(recipe.hidden_size, activation="relu", name="projection")(x)
     whole = layers.GlobalAveragePooling1D()(x)
-    state = layers.Dense(2 * recipe.width, activation="tanh", name="initial_state")(whole)
+    state = layers.Dense(2 * recipe.hidden_size, activation="tanh", name="initial_state")(whole)
     bridge = keras.Model(feature_map, [features, state], name="bridge")
 
-    tokens, state, features = _decoder_inputs(2 * recipe.width, recipe.width)
-    embedding = layers.ReversibleEmbedding(vocabulary_size, recipe.width, tie_weights=recipe.tied, name="embedding")
+    tokens, state, features = _decoder_inputs(2 * recipe.hidden_size, recipe.hidden_size)
+    embedding = layers.ReversibleEmbedding(
+        vocabulary_size, recipe.hidden_size, tie_weights=recipe.tie_embeddings, name="embedding"
+    )
     x = layers.Dropout(recipe.dropout)(embedding(tokens))
-    x, asking = _gru(recipe, "asking_gru")(x, initial_state=state[:, : recipe.width])
+    x, asking = _gru(recipe, "asking_gru")(x, initial_state=state[:, : recipe.hidden_size])
     context, attention = layers.Attention(use_scale=True, name="attention")([x, features], return_attention_scores=True)
     x = layers.Dropout(recipe.dropout)(layers.Concatenate()([x, context]))
-    x, telling = _gru(recipe, "telling_gru")(x, initial_state=state[:, recipe.width :])
+    x, telling = _gru(recipe, "telling_gru")(x, initial_state=state[:, recipe.hidden_size :])
     x = layers.Dropout(recipe.dropout)(x)
     logits = embedding(x, reverse=True)
     new_state = layers.Concatenate(name="new_state")([asking, telling])
@@ -104,4 +106,4 @@ def _decoder_inputs(units: int, width: int) -> tuple[keras.KerasTensor, ...]:
 
 
 def _gru(recipe: Recipe, name: str) -> GRU:
-    return GRU(recipe.width, return_sequences=True, return_state=True, name=name)
+    return GRU(recipe.hidden_size, return_sequences=True, return_state=True, name=name)

@@ -13,7 +13,9 @@ TOKENS = [[1, *[10 + caption] * int(RANDOM.integers(1, 9)), 2] for caption in ra
 
 
 def make(seed: int = 0, batch_size: int = 8, together: int = 1) -> Batches:
-    return Batches(FEATURES, IMAGES, TOKENS, pad_id=0, batch_size=batch_size, captions_together=together, seed=seed)
+    return Batches(
+        FEATURES, IMAGES, TOKENS, pad_id=0, batch_size=batch_size, captions_per_image_per_batch=together, seed=seed
+    )
 
 
 def test_an_epoch_holds_every_caption_once_with_its_own_image() -> None:
@@ -54,7 +56,9 @@ def test_captions_of_one_image_stand_together_and_fill_up_with_padding() -> None
 
 
 def test_images_with_one_caption_each_fill_batches_all_the_same() -> None:
-    batches = Batches(FEATURES, np.arange(7), TOKENS[:7], pad_id=0, batch_size=6, captions_together=5, seed=0)
+    batches = Batches(
+        FEATURES, np.arange(7), TOKENS[:7], pad_id=0, batch_size=6, captions_per_image_per_batch=5, seed=0
+    )
     assert batches[0].tokens.shape[:2] == (6, 1)
 
 
@@ -78,7 +82,7 @@ def test_too_few_captions_are_refused_with_a_batch_size_that_works() -> None:
         make(batch_size=41)
     make(batch_size=8)
     with pytest.raises(TrainError, match=r"batch of 300 \(3 captions of the same photo stand together\)"):
-        Batches(FEATURES, IMAGES, TOKENS, pad_id=0, batch_size=300, captions_together=3, seed=0)
+        Batches(FEATURES, IMAGES, TOKENS, pad_id=0, batch_size=300, captions_per_image_per_batch=3, seed=0)
 
 
 @pytest.mark.parametrize(("batch_size", "advised"), [(40, True), (20, True), (8, False), (4, False)])

@@ -27,7 +27,7 @@ def images(tmp_path: Path) -> list[Path]:
 
 def test_features_are_those_of_the_image_and_its_mirror(tmp_path: Path, images: list[Path]) -> None:
     encoder = tiny_encoder(SIZE)
-    cache = FeatureCache(tmp_path / "cache", encoder, images, mirrored=True)
+    cache = FeatureCache(tmp_path / "cache", encoder, images, flip=True)
     done: list[int] = []
     cache.fill(batch_size=4, report=done.append)
     assert done == [4, 8, 10]
@@ -40,18 +40,18 @@ def test_features_are_those_of_the_image_and_its_mirror(tmp_path: Path, images: 
     assert (cache.directory / "features.f16").stat().st_size == 10 * 2 * 4 * 5 * 2
 
 
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_corners_are_cut_out_of_a_larger_decoding(tmp_path: Path, images: list[Path], mirrored: bool) -> None:
+@pytest.mark.parametrize("flip", [False, True])
+def test_corners_are_cut_out_of_a_larger_decoding(tmp_path: Path, images: list[Path], flip: bool) -> None:
     encoder = tiny_encoder(SIZE)
-    cache = FeatureCache(tmp_path / "cache", encoder, images, mirrored=mirrored, cropped=True)
+    cache = FeatureCache(tmp_path / "cache", encoder, images, flip=flip, corner_crops=True)
     cache.fill()
-    assert cache.shape == (10, 5 + mirrored, 4, 5)
+    assert cache.shape == (10, 5 + flip, 4, 5)
     larger = np.asarray(Image.open(images[7]).resize((18, 18), Image.Resampling.BILINEAR), np.float32)
     corners = [larger[:16, :16], larger[:16, 2:], larger[2:, :16], larger[2:, 2:]]
-    if mirrored:
+    if flip:
         corners[1:3] = [corner[:, ::-1] for corner in corners[1:3]]
     for number, corner in enumerate(corners):
-        np.testing.assert_allclose(cache[7, 1 + mirrored + number], encoder.model(corner[None])[0], atol=2e-3)
+        np.testing.assert_allclose(cache[7, 1 + flip + number], encoder.model(corner[None])[0], atol=2e-3)
 
 
 def test_broken_and_missing_images_are_named(tmp_path: Path, images: list[Path]) -> None:
@@ -88,13 +88,13 @@ def test_an_interrupted_cache_goes_on(tmp_path: Path, images: list[Path]) -> Non
 def test_other_weights_views_or_files_are_another_cache(
     tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def directory(encoder: Encoder, mirrored: bool = False) -> Path:
-        return FeatureCache(tmp_path / "cache", encoder, images, mirrored=mirrored).directory
+    def directory(encoder: Encoder, flip: bool = False) -> Path:
+        return FeatureCache(tmp_path / "cache", encoder, images, flip=flip).directory
 
     first = directory(tiny_encoder(SIZE))
     assert directory(tiny_encoder(SIZE)) == first
     assert directory(tiny_encoder(SIZE, seed=1)) != first
-    assert directory(tiny_encoder(SIZE), mirrored=True) != first
+    assert directory(tiny_encoder(SIZE), flip=True) != first
     monkeypatch.chdir(tmp_path)
     here = [Path("..") / tmp_path.name / file.name for file in images]
     assert FeatureCache("cache", tiny_encoder(SIZE), here).directory.name == first.name

@@ -61,7 +61,7 @@ def test_encoding_and_decoding_return_every_known_caption(captions: list[str]) -
 def test_size_and_least_frequency() -> None:
     captions = ["a a a dog dog cat", "bird"]
     assert build_vocabulary(captions, 6).tokens == (PADDING, UNKNOWN, START, END, "a", "dog")
-    assert build_vocabulary(captions, 100, least_frequency=3).tokens[4:] == ("a",)
+    assert build_vocabulary(captions, 100, min_frequency=3).tokens[4:] == ("a",)
     vocabulary = build_vocabulary(captions, 6)
     assert vocabulary.encode(["cat", "dog"]) == [vocabulary.unknown_id, 5]
 

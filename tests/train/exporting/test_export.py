@@ -16,7 +16,7 @@ from train.models.decoder import build_decoder
 from train.recipe import DEFAULT, REFERENCE, Recipe
 
 
-@pytest.mark.parametrize("recipe", [replace(DEFAULT, width=16), replace(REFERENCE, width=16)])
+@pytest.mark.parametrize("recipe", [replace(DEFAULT, hidden_size=16), replace(REFERENCE, hidden_size=16)])
 @pytest.mark.parametrize("gpus", [[], ["GPU:0"]])
 def test_the_exported_functions_are_the_keras_models(recipe: Recipe, gpus: list[str], tmp_path: Path) -> None:
     with mock.patch("train.models.gru.gpus", return_value=gpus):  # a model exported on a GPU captions on CPUs, too
@@ -53,7 +53,7 @@ def exported_functions_are_the_keras_models(recipe: Recipe, tmp_path: Path) -> N
 
 def test_equal_models_are_equal_files(tmp_path: Path) -> None:
     encoder, vocabulary = tiny_encoder(), build_vocabulary(["a red wall is green"], 100)
-    recipe = replace(DEFAULT, width=16)
+    recipe = replace(DEFAULT, hidden_size=16)
     decoder = build_decoder(recipe, encoder.model.output_shape[-1], len(vocabulary))
     fingerprints = set()
     for name in ("one", "two"):

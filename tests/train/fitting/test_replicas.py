@@ -36,5 +36,5 @@ def test_one_device_is_used_as_without_a_strategy() -> None:
 
 
 def test_no_more_devices_than_a_step_has_examples() -> None:
-    recipe = replace(DEFAULT, batch_size=8, self_critical_draws=5, self_critical_epochs=1)
+    recipe = replace(DEFAULT, batch_size=8, self_critical_samples_per_image=5, self_critical_epochs=1)
     assert strategy_for(recipe, ["CPU:0", "CPU:1"]) is tf.distribute.get_strategy()

@@ -18,7 +18,7 @@ from train.recipe import DEFAULT
 
 RECIPE = replace(
     DEFAULT,
-    width=16,
+    hidden_size=16,
     max_caption_length=5,
     batch_size=8,
     self_critical_epochs=120,
@@ -47,7 +47,7 @@ def test_repetition_is_unlearned_where_it_costs() -> None:
     said = []
     for cost in (0.0, 20.0):
         keras.utils.set_random_seed(0)
-        recipe = replace(RECIPE, self_critical_repetition=cost, self_critical_dropout=True, dropout=0.2)
+        recipe = replace(RECIPE, self_critical_repetition_penalty=cost, self_critical_dropout=True, dropout=0.2)
         decoder = build_decoder(recipe, 4, len(vocabulary))
         self_critical(decoder, recipe, FEATURES, told, vocabulary, looks=range(8), seed=0)
         greedy = rollout(decoder, vocabulary, longest=5)(FEATURES[:, 0]).numpy()

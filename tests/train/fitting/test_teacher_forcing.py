@@ -15,13 +15,19 @@ IMAGES = np.array([0, 0, 1, 1, 2])  # the last one has a caption less than the o
 TOKENS = [[1, 4, 2], [1, 5, 6, 2], [1, 6, 2], [1, 4, 4, 5, 2], [1, 5, 2]]
 
 
-def learned(captions_together: int, batch_size: int) -> list[np.ndarray]:
+def learned(captions_per_image_per_batch: int, batch_size: int) -> list[np.ndarray]:
     """The weights after one step of all captions."""
-    recipe = replace(DEFAULT, width=8, dropout=0.0, epochs=1, schedule="constant", mixed_precision=False)
+    recipe = replace(DEFAULT, hidden_size=8, dropout=0.0, epochs=1, schedule="constant", mixed_precision=False)
     keras.utils.set_random_seed(0)
     decoder = build_decoder(recipe, 5, 7)
     batches = Batches(
-        FEATURES, IMAGES, TOKENS, pad_id=0, batch_size=batch_size, captions_together=captions_together, seed=0
+        FEATURES,
+        IMAGES,
+        TOKENS,
+        pad_id=0,
+        batch_size=batch_size,
+        captions_per_image_per_batch=captions_per_image_per_batch,
+        seed=0,
     )
     assert batches.steps_per_epoch == 1
     fit(decoder, recipe, batches, pad_id=0)

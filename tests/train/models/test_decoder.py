@@ -11,7 +11,7 @@ from train.models.decoder import build_decoder
 from train.models.encoders import build_encoder
 from train.recipe import DEFAULT, REFERENCE, Recipe
 
-SMALL = {"width": 16, "dropout": 0.5}
+SMALL = {"hidden_size": 16, "dropout": 0.5}
 
 
 def test_reference_parameter_counts() -> None:
@@ -28,7 +28,7 @@ def test_reference_parameter_counts() -> None:
     [
         REFERENCE,
         replace(DEFAULT, **SMALL),
-        replace(DEFAULT, tied=True, **SMALL),
+        replace(DEFAULT, tie_embeddings=True, **SMALL),
         replace(REFERENCE, **SMALL),
     ],
 )

@@ -24,8 +24,8 @@ SETTINGS = [
     "epochs=4",
     "patience=4",
     "self_critical_epochs=1",
-    "fine_tuned=true",
-    "captions_together=2",
+    "fine_tune_encoder=true",
+    "captions_per_image_per_batch=2",
     "encoder_learning_rate=1.0",
 ]
 
@@ -48,7 +48,7 @@ def test_both_parts_are_the_whole(name: str) -> None:
 def tuned() -> tuple[Encoder, Decoder]:
     """MobileNetV3Small and a decoder, ready for fine-tuning."""
     encoder = build_encoder("MobileNetV3Small", weights=None, size=64)
-    decoder = build_decoder(replace(DEFAULT, width=8), encoder.model.output_shape[-1], 10)
+    decoder = build_decoder(replace(DEFAULT, hidden_size=8), encoder.model.output_shape[-1], 10)
     return encoder, with_tail(decoder, split(encoder).tail)
 
 
@@ -114,11 +114,14 @@ def test_what_is_exported_is_what_was_learned(model: OpenModel) -> None:
     ]
     # The convolution of the trunk; scale, offset, mean and variance of the normalisation, and the last convolution.
     assert changed == [False, False, True, True, False, False, True, True]
-    assert model.manifest.training["recipe"]["fine_tuned"]
+    assert model.manifest.training["recipe"]["fine_tune_encoder"]
 
 
 def test_a_frozen_run_leaves_the_encoder_alone(captions: Path, tmp_path: Path) -> None:
-    assert main(arguments(captions, tmp_path / "model", "fine_tuned=false", "epochs=1", "self_critical_epochs=0")) == 0
+    assert (
+        main(arguments(captions, tmp_path / "model", "fine_tune_encoder=false", "epochs=1", "self_critical_epochs=0"))
+        == 0
+    )
     found = encoder_weights(open_model(tmp_path / "model"))
     assert all(np.array_equal(weight, before) for weight, before in zip(found, untuned(), strict=True))
 
@@ -133,7 +136,7 @@ def test_what_was_learned_is_started_from(model: OpenModel, captions: Path, tmp_
 
 def test_features_are_made_ahead(model: OpenModel, captions: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["features", "--captions", str(captions), "--encoder", "tiny", "--cache", str(captions.parent / "cache")]
-    assert main([*command, "--set", "fine_tuned=true"]) == 0
+    assert main([*command, "--set", "fine_tune_encoder=true"]) == 0
     told = capsys.readouterr().err
     assert "4 x 6 numbers" in told
     assert "the features of 0 are not cached yet" in told
