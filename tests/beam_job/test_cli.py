@@ -144,7 +144,7 @@ def test_a_folder_with_20_photos_and_5_broken_files(capsys, tmp_path, model):
         ("page.jpg", "decode", "not_an_image"),
         ("cut.jpg", "decode", "truncated"),
         ("noise.jpg", "decode", "not_an_image"),
-        ("header.jpg", "decode", "corrupt"),
+        ("header.jpg", "decode", "truncated"),
     }
     assert all(record["message"] for record in failures)
     counts = manifest["counts"]

@@ -232,7 +232,7 @@ def test_the_image_gives_its_workers_itself(bucket, service, monkeypatch):
 def test_a_service_that_refuses_the_job(bucket, service, capsys):
     service.status = 403
     assert main(arguments(service=service)) == 1
-    assert "failed: 403" in capsys.readouterr().err.splitlines()[-1]
+    assert "failed: Forbidden: 403" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
