@@ -38,7 +38,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["beam_job", "beam_job.*", "train", "train.*"]),
-    package_data={"beam_job": ["py.typed", "default_model/**", "report/assets/*"], "train": ["py.typed"]},
+    package_data={"beam_job": ["py.typed", "default_model/**", "*/assets/*"], "train": ["py.typed"]},
     python_requires=">=3.11,<3.14",  # TensorFlow has no build for later ones
     install_requires=[
         "apache-beam[gcp]>=2.77",
@@ -64,6 +64,7 @@ setup(
         "console_scripts": [
             "caption-images = beam_job.__main__:run",
             "caption-report = beam_job.report.__main__:run",
+            "caption-review = beam_job.review.__main__:run",
             "caption-inspect = beam_job.inspect:run",
             "train-captioner = train.cli:main",
         ],

@@ -13,6 +13,8 @@ import pytest
 from beam_job.cli import main
 from beam_job.records import FIELDS, Caption, CaptionRecord, Failure
 from beam_job.report.write import MEANINGS
+from beam_job.runs.archive import open_archive
+from beam_job.runs.reviews import Review
 from tests.tiny_model import write_tiny_model
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +24,7 @@ STAND_INS = (
     "python python3 caption-images caption-report caption-inspect train-captioner make pip gcloud gsutil bq docker "
     "crontab git airflow sudo apt-get"
 )
+_TIME = "2026-01-02T03:04:05Z"
 
 
 def commands(document):
@@ -37,6 +40,18 @@ def made(tmp_path_factory):
     images = ["--images", f"{ROOT}/samples/*.jpg", "--output", f"{folder}/captions", "--model", f"{folder}/model"]
     assert main([*images, "--runner=DirectRunner"]) == 0
     return folder
+
+
+def write_reviews(folder):
+    """What was downloaded from a page about all captions."""
+    output = str(folder / "captions")
+    archive = open_archive(output)
+    made_by = (archive.model, archive.decoding)
+    rows = [
+        Review(found["uri"], "right", None, found["caption"], *made_by, found["run"], found["score"], 1.0, _TIME)
+        for found in archive.captions()
+    ]
+    (folder / "reviews-20260102T030405Z.jsonl").write_text("".join(f"{row.to_json()}\n" for row in rows))
 
 
 @pytest.mark.parametrize("dry", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["dry", "real"])
@@ -59,6 +74,7 @@ def test_every_command_of_a_document_runs(document, dry, made, tmp_path):
         shutil.copy(ROOT / "samples" / "cat.jpg", tmp_path / folder)
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"no image")
     shutil.copytree(made / "captions", tmp_path / "captions")
+    write_reviews(tmp_path)
     (tmp_path / "model").symlink_to(made / "model")
     environment = {
         **os.environ,
@@ -110,6 +126,12 @@ def test_every_field_of_a_record_is_documented_and_in_the_schema():
     assert set(columns) == set(record)
     nested = {column["name"] for column in columns["captions"]["fields"]}
     assert nested == set(record["captions"][0]) - {"log_probs", "attention"}
+
+
+def test_every_field_of_a_review_is_documented():
+    text = (ROOT / "docs" / "records.md").read_text()
+    review = Review("a.jpg", "right", None, "A dog.", "m", "d", "r", -1.0, 1.0, _TIME)
+    assert fields_of(text, "Reviews") == set(json.loads(review.to_json()))
 
 
 def test_every_failure_code_is_documented_as_the_report_explains_it():

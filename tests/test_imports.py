@@ -18,6 +18,7 @@ ORDER = {
         ["runs"],
         ["terminal"],
         ["report"],
+        ["review"],
         ["batching", "options"],
         ["cloud"],
         ["pipeline"],

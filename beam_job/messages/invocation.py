@@ -7,6 +7,7 @@ from pathlib import Path
 SCRIPTS = {
     "beam_job": "caption-images",
     "beam_job.report": "caption-report",
+    "beam_job.review": "caption-review",
     "beam_job.inspect": "caption-inspect",
     "train": "train-captioner",
 }

@@ -12,16 +12,19 @@ _SCRIPTS = ("elements.js", "summary.js", "gallery.js", "viewer.js")
 
 
 def render(data: Mapping[str, Any]) -> str:
-    """The page for ``data``. The scripts put every text into the page as text, never as HTML.
+    """The report's page for ``data``."""
+    return fill(asset("page.html"), asset("base.css") + asset("page.css"), "\n".join(map(asset, _SCRIPTS)), data)
+
+
+def fill(html: str, style: str, script: str, data: Any) -> str:
+    """Puts a style, a script and ``data`` into a page. The script puts every text there as text, never as HTML.
 
     The content security policy allows this page's own script and style by their digests, embedded pictures, and
     nothing else: no request leaves the page, and no script but ours runs in it.
     """
-    style = _asset("page.css")
-    script = "\n".join(_asset(name) for name in _SCRIPTS)
     parts = {"style": style, "style_digest": _digest(style), "script": script, "script_digest": _digest(script)}
     parts["data"] = as_script_data(data)
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], html)
 
 
 def as_script_data(data: Any) -> str:
@@ -30,8 +33,9 @@ def as_script_data(data: Any) -> str:
     return re.sub("[<>&]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def _asset(name: str) -> str:
-    return files("beam_job.report").joinpath("assets", name).read_text(encoding="utf-8")
+def asset(name: str, package: str = "beam_job.report") -> str:
+    """The text of a part of a page, which lies beside the code of a room."""
+    return files(package).joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def _digest(text: str) -> str:

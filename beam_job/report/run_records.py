@@ -8,7 +8,6 @@ from beam_job.images.local_path import local_path
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import quoted
 from beam_job.records import FIELDS
-from beam_job.report.output_folder import OutputFolder
 from beam_job.runs.current import NoRunsError, current_runs
 from beam_job.runs.folder import (
     CAPTIONS,
@@ -22,6 +21,7 @@ from beam_job.runs.folder import (
     is_shallow,
     open_run_folder,
 )
+from beam_job.runs.output_folder import OutputFolder
 
 Source: TypeAlias = RunFolder | OutputFolder
 """What a report is about."""

@@ -16,10 +16,15 @@ _THREADS = 8
 _SECONDS = 10.0  # to fetch a picture, and to decode it: the page is not worth more
 _MEMORY = 2 << 30  # bytes to decode one
 _QUALITY = 62  # of WebP: a few kilobytes a picture
+_LEAST_SIDE = 64  # pixels
 
 
 def thumbnails(
-    images: Sequence[tuple[str, int, int]], longer_side: int, allow_https: bool = False
+    images: Sequence[tuple[str, int, int]],
+    longer_side: int,
+    allow_https: bool = False,
+    quality: int = _QUALITY,
+    most_bytes: int | None = None,
 ) -> Iterator[tuple[str | None, str]]:
     """Fetches images by their URIs and shrinks them, keeping their shape.
 
@@ -27,6 +32,8 @@ def thumbnails(
       images: (URI, width, height) of each, as its record says.
       longer_side: of the thumbnail, in pixels; small images are not made larger.
       allow_https: whether https:// URIs are fetched.
+      quality: of WebP, 0 to 100.
+      most_bytes: of a picture; one that takes more is halved until it fits.
 
     Yields:
       For each image, in order, a data URI and "", or None and a sentence that says why there is none.
@@ -48,9 +55,16 @@ def thumbnails(
             return None, error.message
         except Exception as error:  # credentials that do not work, say: one picture less, and still a report
             return None, f"It cannot be shown ({type(error).__name__})."
-        buffer = io.BytesIO()
-        Image.fromarray(array).save(buffer, "WEBP", quality=_QUALITY, method=4)
-        return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode(), ""
+        data = _webp(Image.fromarray(array), quality, most_bytes)
+        return "data:image/webp;base64," + base64.b64encode(data).decode(), ""
 
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="thumbnail") as pool:
         yield from pool.map(make, images)
+
+
+def _webp(picture: Image.Image, quality: int, most_bytes: int | None) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=quality, method=4)
+    if most_bytes is None or buffer.tell() <= most_bytes or max(picture.size) <= _LEAST_SIDE:
+        return buffer.getvalue()
+    return _webp(picture.reduce(2), quality, most_bytes)

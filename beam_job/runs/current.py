@@ -4,7 +4,8 @@ captions = pipeline | ReadCaptions("captions")      # a dictionary for each imag
 
 The rule: those runs count that used one model with one decoding, by default those of the newest finished run. Of an
 image that several of them captioned, the newest run's caption is the current one. A run that was killed counts with the
-files that it completed, as its images are not captioned again.
+files that it completed, as its images are not captioned again. What people said of captions comes last:
+``beam_job.runs.reviews``.
 """
 
 import logging
@@ -25,6 +26,7 @@ from beam_job.runs.folder import (
     open_run_folder,
     run_folders,
 )
+from beam_job.runs.reviews import read_reviews
 
 
 class NoRunsError(ValueError):
@@ -34,23 +36,26 @@ class NoRunsError(ValueError):
 class ReadCaptions(beam.PTransform):
     """Reads the current caption of each image in a folder of runs: a ``PCollection`` of dictionaries, one for each URI.
 
-    Each is the record as it was written, with the id of its run in ``run``. What holds no record is passed over with a
-    warning.
+    Each is the record as it was written, with the id of its run in ``run``. Where a person corrected it, ``caption`` is
+    that sentence and ``source`` is ``review``, else ``model``; ``verdict`` says what a person said of it, if anybody
+    did. What was called wrong is left out. What holds no record is passed over with a warning.
 
     Args:
       output: the folder, as it was given to the job as ``--output``; on any file system that Beam reads.
       model: fingerprint of the model whose captions are wanted, with the decoding of its newest finished run.
       run: id of a run whose model and decoding are wanted.
+      keep_wrong: whether captions that were called wrong are given, too; their ``verdict`` is ``wrong``.
 
     Raises:
       NoRunsError: when the pipeline runs, there is no such run.
     """
 
-    def __init__(self, output: str, model: str | None = None, run: str | None = None) -> None:
+    def __init__(self, output: str, model: str | None = None, run: str | None = None, keep_wrong: bool = False) -> None:
         super().__init__()
         self._output = output
         self._model = model
         self._run = run
+        self._keep_wrong = keep_wrong
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection:
         return (
@@ -61,7 +66,26 @@ class ReadCaptions(beam.PTransform):
             | "Records" >> beam.FlatMap(_keyed).with_output_types(tuple[str, Any])
             | "Newest" >> beam.CombinePerKey(_newest)
             | "Captions" >> beam.Map(lambda found: found[1][1])
+            | "Reviews" >> beam.ParDo(_ApplyReviews(self._output, self._keep_wrong))
         )
+
+
+class _ApplyReviews(beam.DoFn):
+    """Records to what stands by the reviews of the folder, which each worker reads."""
+
+    def __init__(self, output: str, keep_wrong: bool) -> None:
+        self._output = output
+        self._keep_wrong = keep_wrong
+
+    def setup(self) -> None:
+        self._reviews = read_reviews(self._output)
+        for problem in self._reviews.problems:
+            logging.warning("Passed over: %s", problem)
+
+    def process(self, record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        standing = self._reviews.apply(record, self._keep_wrong)
+        if standing is not None:
+            yield standing
 
 
 class CaptionFile(NamedTuple):

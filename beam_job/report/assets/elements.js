@@ -2,8 +2,6 @@
 // Elements are made here and nowhere else: texts become text nodes, so nothing from a file or a caption is ever markup.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const COMPARING = DATA.runs.length > 1;
-const LABELS = ["A", "B"];
 
 /** Makes an element: properties starting with "on" are listeners, "class" and attributes are set, children appended. */
 function el(name, properties = {}, ...children) {

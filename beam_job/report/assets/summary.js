@@ -1,5 +1,8 @@
 // What happened in the run: the books, figures, scores, failures, options.
 
+const COMPARING = DATA.runs.length > 1;
+const LABELS = ["A", "B"];
+
 function drawHeader() {
   const run = DATA.runs[DATA.runs.length - 1];
   const title = COMPARING ? "Two runs compared" : run.runs ? "Captions of a folder" : "Captions of a run";

@@ -18,12 +18,16 @@ TRIAL = DECODING | {"strategy": "sample"}
 
 def current(output, **wanted):
     """Each image's run, as ``ReadCaptions`` gives it."""
+    return {uri: record["run"] for uri, record in read_all(output, **wanted).items()}
+
+
+def read_all(output, **wanted):
     with tempfile.TemporaryDirectory() as folder:
         with beam.Pipeline("FnApiRunner") as pipeline:
             lines = pipeline | ReadCaptions(str(output), **wanted) | beam.Map(json.dumps)
             _ = lines | beam.io.WriteToText(f"{folder}/found")
         records = [json.loads(line) for path in Path(folder).iterdir() for line in path.read_text().splitlines()]
-    found = {record["uri"]: record["run"] for record in records}
+    found = {record["uri"]: record for record in records}
     assert len(found) == len(records)
     return found
 
@@ -88,3 +92,28 @@ def test_the_report_reads_the_captions_that_the_rule_names(tmp_path_factory, run
     assert first == expected
     reported = [record["uri"] for record in read(open_source(str(output)), "captions")]
     assert sorted(reported) == sorted(expected)
+
+
+def test_reviews_have_the_last_word(tmp_path):
+    earlier_run(tmp_path / "run=1", captions=["a", "b", "c"])
+    shown = {
+        "shown": "A cat.",
+        "model": "m",
+        "decoding": "d",
+        "run": "1",
+        "score": -1.0,
+        "time": "2026-01-02T00:00:00Z",
+    }
+    rows = [
+        {"uri": "a", "verdict": "corrected", "caption": "A wolf.", **shown},
+        {"uri": "b", "verdict": "wrong", **shown},
+        {"uri": "x", "verdict": "corrected", "caption": "No image of the folder.", **shown},
+    ]
+    (tmp_path / "reviews").mkdir()
+    (tmp_path / "reviews" / "1.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = read_all(tmp_path)
+    assert {uri: (record["caption"], record["source"]) for uri, record in found.items()} == {
+        "a": ("A wolf.", "review"),
+        "c": ("A cat.", "model"),
+    }
+    assert read_all(tmp_path, keep_wrong=True)["b"]["verdict"] == "wrong"

@@ -1,0 +1,168 @@
+"""Reviews that come back: each is checked against the captions of the folder, and all are kept in one file."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from beam_job.images.local_path import local_path
+from beam_job.messages.quoting import quoted, shown
+from beam_job.runs.archive import ArchiveError
+from beam_job.runs.folder import (
+    CAPTIONS,
+    RecordFile,
+    UnreadableError,
+    is_caption,
+    open_run_folder,
+    run_folders,
+)
+from beam_job.runs.reviews import FOLDER, BadReviewError, Review, Reviews, decoding_digest, read_reviews
+from beam_job.runs.shards import has_folders, write_whole
+
+_MOST_BYTES = 64 << 20  # of a file: some 100,000 reviews
+
+Caption = tuple[str, str, str, float]
+"""A caption of an image: its text, the model's fingerprint, the decoding's digest, the score."""
+
+
+@dataclass
+class Added:
+    """What became of the rows.
+
+    Attributes:
+      path: the file that was written; ``None`` where nothing was new.
+      new: reviews in it; ``known`` stood in the folder before.
+      bad: a sentence for each row that is no review of this folder.
+      differing: sentences about photos on which two people do not agree.
+    """
+
+    path: str | None = None
+    new: int = 0
+    known: int = 0
+    bad: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+
+
+def add_reviews(output: str, paths: Sequence[str], skip_bad: bool = False) -> Added:
+    """Checks files of reviews, and writes those that are new to ``reviews/`` in ``output``, whole or not at all.
+
+    Args:
+      skip_bad: whether the others are added where some rows are bad; else nothing is.
+
+    Raises:
+      ArchiveError: a file cannot be read, or the folder cannot be read or written.
+    """
+    added = Added()
+    rows = list(_rows(paths, added.bad))
+    try:
+        output = local_path(output)
+        before = read_reviews(output)
+        captions = _captions(output, {review.uri for _, review in rows})
+    except Exception as error:  # file systems raise what they like
+        raise ArchiveError(f"{shown(output)}: cannot be read ({shown(str(error), 300)}).") from error
+    known = set(before.rows)
+    new: dict[Review, None] = {}
+    for place, review in rows:
+        problem = _problem(review, captions.get(review.uri, set()), output)
+        if problem:
+            added.bad.append(f"{place}: {problem}")
+        elif review in known or review in new:
+            added.known += 1
+        else:
+            new[review] = None
+    added.new = len(new)
+    if new and (skip_bad or not added.bad):
+        data = "".join(f"{review.to_json()}\n" for review in new).encode()
+        newest = max(review.time for review in new)[:19].replace("-", "").replace(":", "")
+        name = f"reviews-{newest}Z-{blake2b(data, digest_size=4).hexdigest()}.jsonl"
+        folder = FileSystems.join(output, FOLDER)
+        try:
+            if has_folders(folder) and not FileSystems.exists(folder):
+                FileSystems.mkdirs(folder)
+            added.path = FileSystems.join(folder, name)
+            write_whole(added.path, data)
+        except Exception as error:  # file systems raise what they like
+            raise ArchiveError(f"{shown(str(error), 300)}.") from error
+        uris = {review.uri for review in new}
+        pairs = Reviews([*before.rows, *new], []).differing()
+        added.differing = [_difference(*pair) for pair in pairs if pair[1].uri in uris]
+    return added
+
+
+def _rows(paths: Iterable[str], bad: list[str]) -> Iterator[tuple[str, Review]]:
+    """The reviews of files, each with its place; sentences about other rows go to ``bad``."""
+    for path in paths:
+        lines = _content(path).split(b"\n")
+        if lines[-1]:
+            bad.append(f"{shown(path)}: its last line has no end, the file is not whole. Download it again.")
+        for number, line in enumerate(lines[:-1], 1):
+            place = f"{shown(path)}, line {number}"
+            try:
+                if line.strip():
+                    yield place, Review.parse(json.loads(line.decode()))
+            except BadReviewError as error:
+                bad.append(f"{place}: {error}.")
+            except (ValueError, RecursionError):
+                bad.append(f"{place}: it is no JSON.")
+
+
+def _content(path: str) -> bytes:
+    try:
+        with closing(FileSystems.open(local_path(path), compression_type=CompressionTypes.UNCOMPRESSED)) as file:
+            data = file.read(_MOST_BYTES + 1)
+    except Exception as error:  # file systems raise what they like
+        raise ArchiveError(f"{shown(path)}: cannot be read ({shown(str(error), 300)}).") from error
+    if len(data) > _MOST_BYTES:
+        raise ArchiveError(f"{shown(path)}: it has more than {_MOST_BYTES:,} bytes, which no reviews have.")
+    return data
+
+
+def _captions(output: str, uris: set[str]) -> dict[str, set[Caption]]:
+    """All captions that runs gave to some images."""
+    found: dict[str, set[Caption]] = {}
+    for directory in run_folders(output):
+        try:
+            run = open_run_folder(directory)
+        except UnreadableError:
+            continue
+        model, decoding = run.settings[0], decoding_digest(run.settings[1])
+        for path in run.files(CAPTIONS):
+            for record in RecordFile(path, is_caption):
+                if record["uri"] in uris:
+                    caption = (record["caption"], model, decoding, _number(record.get("score")))
+                    found.setdefault(record["uri"], set()).add(caption)
+    return found
+
+
+def _number(value: Any) -> float:
+    return value if isinstance(value, (int, float)) else float("nan")
+
+
+def _problem(review: Review, captions: set[Caption], output: str) -> str:
+    """Why a review is none of a caption in the folder; empty where it is one."""
+    if not captions:
+        return (
+            f"{shown(review.uri)} is not captioned in {shown(output)}: the reviews belong to another folder, or the "
+            "photo was removed from it."
+        )
+    alike = [caption for caption in captions if caption[0] == review.shown]
+    if not alike:
+        return f"{shown(review.uri)} never had the caption {quoted(review.shown)} in {shown(output)}."
+    if not any(caption[1:3] == (review.model, review.decoding) for caption in alike):
+        return f"{shown(review.uri)} has that caption, but from another model or another decoding."
+    if (review.shown, review.model, review.decoding, review.score) not in alike:
+        return f"{shown(review.uri)} has that caption with another score than {review.score}."
+    return ""
+
+
+def _difference(earlier: Review, newest: Review) -> str:
+    def said(review: Review) -> str:
+        who = shown(review.reviewer) or "somebody"
+        return f"{who} said {review.verdict}" + (f" ({quoted(review.caption)})" if review.caption else "")
+
+    return f"{shown(newest.uri)}: {said(earlier)}, then {said(newest)}, which counts."

@@ -1,0 +1,153 @@
+"""The command line of reviews."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from beam_job.listing.list_file import ListError, Piece
+from beam_job.listing.lists import check_list, list_pieces
+from beam_job.listing.rows import BadRow, Fields, rows
+from beam_job.listing.uris import absolute
+from beam_job.messages.invocation import program
+from beam_job.messages.quantity import quantity
+from beam_job.messages.quoting import shown
+from beam_job.review.add import add_reviews
+from beam_job.review.draw import Drawn, draw_least_certain, draw_stratified, take
+from beam_job.review.page import MOST_PHOTOS, write_page
+from beam_job.runs.archive import Archive, ArchiveError, open_archive
+from beam_job.runs.reviews import LONGEST
+
+SAMPLE = 200
+"""Photos on a page by default."""
+
+_NAMED = 20  # sentences about rows and photos in one message
+_PROGRAM = "beam_job.review"
+_EXAMPLES = """examples:
+  python -m beam_job.review captions
+  python -m beam_job.review captions --least_certain 50
+  python -m beam_job.review captions --add ~/Downloads/reviews-*.jsonl
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes a page, or adds reviews; returns 0, or 2 with a sentence where that cannot be done."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    try:
+        if args.add:
+            return _add(args)
+        for name in ("sample", "least_certain"):
+            number = getattr(args, name)
+            if number is not None and not 1 <= number <= MOST_PHOTOS:
+                raise ArchiveError(f"--{name} {number}: choose 1 to {MOST_PHOTOS:,} photos.")
+        _write(args)
+    except ArchiveError as error:
+        print(f"{_PROGRAM}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=program(_PROGRAM),
+        description="Writes an HTML page on which a person says which captions are right, and takes the reviews that "
+        "were downloaded from it.",
+        epilog=_EXAMPLES.replace(f"python -m {_PROGRAM}", program(_PROGRAM)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("output", metavar="DIR", help="the --output of the job")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--sample",
+        type=int,
+        metavar="N",
+        help=f"photos, drawn over all captions in strata of the score (default: {SAMPLE})",
+    )
+    which.add_argument("--least_certain", type=int, metavar="N", help="the photos with the lowest scores, to mend them")
+    which.add_argument("--uris", nargs="+", metavar="LIST", help="the photos that these lists name")
+    which.add_argument("--add", nargs="+", metavar="FILE", help="add downloaded reviews to DIR/reviews/")
+    parser.add_argument(
+        "--skip_bad", action="store_true", help="with --add: add the good rows of a file that has bad ones"
+    )
+    parser.add_argument("--to", metavar="FILE", help="the page to write (default: DIR/review-<id>.html)")
+    parser.add_argument("--seed", type=int, default=0, help="chooses what is drawn (default: %(default)s)")
+    parser.add_argument(
+        "--allow_https", action="store_true", help="fetch pictures from https:// URIs, too, whatever server they name"
+    )
+    return parser
+
+
+def _write(args: argparse.Namespace) -> None:
+    archive = open_archive(args.output)
+    _say(archive.reviews.problems)
+    drawn = [one for one in _drawn(archive, args) if len(one.record["caption"]) <= LONGEST]
+    if not drawn:
+        raise ArchiveError(f"{args.output}: there is nothing to review.")
+    path, missing = write_page(archive, drawn, args.to, args.allow_https)
+    if missing:
+        print(f"{_PROGRAM}: {quantity(missing, 'photo')} cannot be shown; the page says why.", file=sys.stderr)
+    print(path)
+    print(f"{quantity(len(drawn), 'photo')} to review: open the page in a browser, download the reviews, and then")
+    print(f"{program(_PROGRAM)} {args.output} --add reviews-*.jsonl")
+
+
+def _drawn(archive: Archive, args: argparse.Namespace) -> list[Drawn]:
+    """What was asked for, without what is reviewed."""
+    reviewed = {(review.uri, review.shown) for review in archive.reviews.newest(archive.model, archive.decoding)}
+
+    def is_new(record: dict[str, Any]) -> bool:
+        return (record["uri"], record["caption"]) not in reviewed
+
+    if args.uris:
+        uris = list(_listed(args.uris))
+        if len(uris) > MOST_PHOTOS:
+            raise ArchiveError(f"--uris names {len(uris):,} photos: choose at most {MOST_PHOTOS:,}.")
+        drawn, unknown = take(archive.captions, uris)
+        _say([f"{shown(uri)} has no caption in {args.output}; it is left out." for uri in unknown])
+        return drawn
+    if args.least_certain:
+        return draw_least_certain(lambda: filter(is_new, archive.captions()), args.least_certain, args.seed)
+    size = args.sample or SAMPLE
+    drawn = draw_stratified(archive.captions, size, args.seed)
+    new = [one for one in drawn if is_new(one.record)]
+    if drawn and not new:
+        raise ArchiveError(
+            f"{args.output}: {quantity(len(drawn), 'photo')} of this draw are reviewed. Draw more with a greater "
+            "--sample, or others with another --seed."
+        )
+    return new
+
+
+def _listed(lists: Sequence[str]) -> Iterator[str]:
+    try:
+        for name in lists:
+            check_list(name, Fields(), {})
+            for piece in list_pieces(name, {}):
+                for row in rows(Piece(*piece), Fields()):
+                    if isinstance(row, BadRow):
+                        raise ValueError(f"--uris {shown(name)}: {row.message}")
+                    yield absolute(row.uri)
+    except (ListError, OSError, ValueError) as error:
+        raise ArchiveError(shown(str(error), 300)) from error
+
+
+def _add(args: argparse.Namespace) -> int:
+    added = add_reviews(args.output, args.add, args.skip_bad)
+    _say(added.bad)
+    if added.bad and added.path is None:
+        good = quantity(added.new, "other review")
+        hint = f" Mend the file, or add --skip_bad to take the {good}." if added.new else ""
+        print(f"{_PROGRAM}: nothing was added.{hint}", file=sys.stderr)
+        return 2
+    _say(added.differing)
+    known = f", {added.known:,} were there already" if added.known else ""
+    print(f"{quantity(added.new, 'review')} added{known}." + (f" See {added.path}." if added.path else ""))
+    return 0
+
+
+def _say(sentences: Sequence[str]) -> None:
+    for sentence in sentences[:_NAMED]:
+        print(f"{_PROGRAM}: {sentence}", file=sys.stderr)
+    if len(sentences) > _NAMED:
+        print(f"{_PROGRAM}: and {len(sentences) - _NAMED:,} more of that kind.", file=sys.stderr)

@@ -1,0 +1,91 @@
+"""Which photos are reviewed: drawn over all captions with known chances, the least certain ones, or those of a list."""
+
+import hashlib
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+STRATA = 10
+"""Strata of the score, each with as many captions."""
+
+Captions = Callable[[], Iterable[dict[str, Any]]]
+"""Gives the captions from the start, one record an image, each time that it is called."""
+
+
+class Drawn(NamedTuple):
+    """A caption to review.
+
+    Attributes:
+      record: as it was written.
+      probability: the chance that it was drawn; ``None`` where it was chosen by name.
+    """
+
+    record: dict[str, Any]
+    probability: float | None
+
+
+class Index:
+    """Scores and digests of all captions, in memory for 12 bytes each.
+
+    The order in which captions are read has no influence on what is drawn: the seed and the URIs decide.
+    """
+
+    def __init__(self, captions: Iterable[Mapping[str, Any]], seed: int) -> None:
+        keys, scores = array("Q"), array("f")
+        for record in captions:
+            keys.append(_key(record["uri"], seed))
+            scores.append(record["score"])
+        self._keys = np.frombuffer(keys, np.uint64) if keys else np.zeros(0, np.uint64)
+        self._by_score = np.lexsort((self._keys, np.array(scores, np.float32)))
+
+    def stratified(self, size: int) -> dict[int, float]:
+        """Draws from strata of the score, in each the same number: keys with their chances of being drawn."""
+        total = len(self._keys)
+        size = min(size, total)
+        strata = min(STRATA, size)
+        found: dict[int, float] = {}
+        for stratum in range(strata):
+            # Cut in proportion to what is drawn, so that no stratum has fewer captions than are drawn from it.
+            first, behind = size * stratum // strata, size * (stratum + 1) // strata
+            rows = self._by_score[total * first // size : total * behind // size]
+            chosen = np.sort(self._keys[rows])[: behind - first]
+            found |= dict.fromkeys(map(int, chosen), len(chosen) / len(rows))
+        return found
+
+    def least(self, size: int) -> dict[int, float]:
+        """The least certain: keys, with the chance 1."""
+        return dict.fromkeys(map(int, self._keys[self._by_score[:size]]), 1.0)
+
+
+def draw_stratified(captions: Captions, size: int, seed: int) -> list[Drawn]:
+    """Draws over all captions, in strata of the score, so that the share of right ones can be estimated for all.
+
+    Reads the captions twice. Memory: 12 bytes for each, some more while they are sorted, and the drawn records.
+    """
+    return _picked(captions(), Index(captions(), seed).stratified(size), seed)
+
+
+def draw_least_certain(captions: Captions, size: int, seed: int) -> list[Drawn]:
+    """Takes the captions with the lowest scores."""
+    return _picked(captions(), Index(captions(), seed).least(size), seed)
+
+
+def take(captions: Captions, uris: Sequence[str]) -> tuple[list[Drawn], list[str]]:
+    """Takes the captions of these images, in this order; returns also the URIs that have none."""
+    wanted = dict.fromkeys(uris)
+    found = {record["uri"]: Drawn(record, None) for record in captions() if record["uri"] in wanted}
+    return [found[uri] for uri in wanted if uri in found], [uri for uri in wanted if uri not in found]
+
+
+def _picked(captions: Iterable[dict[str, Any]], chances: Mapping[int, float], seed: int) -> list[Drawn]:
+    """The drawn records, in the order of their digests: the first of them are a random choice, too."""
+    keyed = ((_key(record["uri"], seed), record) for record in captions)
+    found = {key: Drawn(record, chances[key]) for key, record in keyed if key in chances}
+    return [found[key] for key in sorted(found)]
+
+
+def _key(uri: str, seed: int) -> int:
+    data = f"{seed} {uri}".encode("utf-8", "replace")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")

@@ -1,0 +1,76 @@
+"""A folder of runs as people look at it: its current captions, how they were made, and the reviews of them."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from beam_job.images.local_path import local_path
+from beam_job.messages.quoting import shown
+from beam_job.runs.current import NoRunsError, current_runs
+from beam_job.runs.folder import CAPTIONS, RecordFile, RunFolder, is_caption, is_number, is_shallow, is_text
+from beam_job.runs.output_folder import OutputFolder
+from beam_job.runs.reviews import Reviews, decoding_digest, read_reviews
+
+
+class ArchiveError(ValueError):
+    """A folder that cannot be read as one of runs; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The captions of one model with one decoding, and all reviews.
+
+    Attributes:
+      output: the folder, as it was given to the job as ``--output``.
+      model: the model's fingerprint.
+      decoding: ``decoding_digest`` of its decoding.
+      runs: hold the captions, the newest first.
+      reviews: of captions of this and of other models.
+    """
+
+    output: str
+    model: str
+    decoding: str
+    runs: Sequence[RunFolder]
+    reviews: Reviews
+
+    def captions(self) -> Iterator[dict[str, Any]]:
+        """The model's current caption of each image, one record at a time, whatever people said of it."""
+        return OutputFolder(self.output, list(self.runs)).read(CAPTIONS, _records)
+
+
+def open_archive(output: str) -> Archive:
+    """Reads what the newest finished run in ``output`` says of itself, and all reviews.
+
+    Raises:
+      ArchiveError: there is no run in ``output``, or it cannot be read.
+    """
+    try:
+        output = local_path(output)
+        runs = current_runs(output)
+        reviews = read_reviews(output)
+    except NoRunsError as error:
+        raise ArchiveError(str(error)) from error
+    except Exception as error:  # file systems raise what they like
+        raise ArchiveError(f"{shown(output)}: cannot be read ({shown(str(error), 300)}).") from error
+    model, decoding = runs[0].settings
+    return Archive(output, model, decoding_digest(decoding), runs, reviews)
+
+
+def _records(run: RunFolder, kind: str) -> Iterator[dict[str, Any]]:
+    for path in run.files(kind):
+        records = RecordFile(path, _is_reviewable)
+        yield from ({**record, "run": run.id} for record in records)
+        if records.problem:
+            logging.warning("Passed over: %r: %s", path, records.problem)
+
+
+def _is_reviewable(record: Mapping[str, Any]) -> bool:
+    return (
+        is_caption(record)
+        and is_text(record["uri"])
+        and is_text(record["caption"])
+        and is_number(record.get("score"))
+        and is_shallow(record)
+    )

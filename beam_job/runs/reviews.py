@@ -1,0 +1,226 @@
+"""What people said of captions: the reviews in a folder of runs, and which sentence stands for an image by them.
+
+The rule, for each image in the order of time:
+
+- a corrected sentence replaces the caption of every run, later ones included, until a newer review says otherwise;
+- what was called wrong is left out, which concerns that sentence alone: another model's sentence is new;
+- what was called right counts, in place of an earlier correction, too;
+- a skipped photo is no verdict.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+from beam_job.images.local_path import local_path
+from beam_job.messages.quoting import quoted
+from beam_job.runs.folder import RecordFile, is_number, is_text
+from beam_job.runs.shards import files_in
+
+FOLDER = "reviews"
+FORMAT = 1
+RIGHT, CORRECTED, WRONG, SKIPPED = VERDICTS = ("right", "corrected", "wrong", "skipped")
+LONGEST = 2000
+"""Characters of a corrected sentence at most."""
+
+_URI = 8192  # characters
+_SHOWN = 100_000
+_NAME = 200
+_AHEAD = timedelta(days=1)  # of a clock that may be wrong: reviews from the future would count for ever
+
+
+class BadReviewError(ValueError):
+    """A row that is no review; the message is a sentence that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a person said of one caption.
+
+    Attributes:
+      uri: the image.
+      verdict: one of ``VERDICTS``.
+      caption: the person's sentence where ``verdict`` is ``corrected``; else ``None``.
+      shown: the caption that the person saw.
+      model, decoding, run, score: of that caption: fingerprint, ``decoding_digest``, the run's id, its score.
+      probability: chance that the image was drawn; ``None`` where it was chosen by name.
+      time: ISO 8601 in UTC.
+      reviewer: who; empty where nobody said.
+    """
+
+    uri: str
+    verdict: str
+    caption: str | None
+    shown: str
+    model: str
+    decoding: str
+    run: str
+    score: float
+    probability: float | None
+    time: str
+    reviewer: str = ""
+
+    @classmethod
+    def parse(cls, row: object, now: datetime | None = None) -> "Review":
+        """Checks a row of a reviews file; raises ``BadReviewError``."""
+        if not isinstance(row, dict):
+            raise BadReviewError("it is no JSON object")
+        version = row.get("format", FORMAT)
+        if not isinstance(version, int) or version > FORMAT:
+            raise BadReviewError(f"its format is {quoted(version)}, this version reads {FORMAT}: install a newer one")
+
+        def text(name: str, most: int, least: int = 1) -> str:
+            value = row.get(name)
+            if not isinstance(value, str) or not is_text(value) or len(value) < least:
+                raise BadReviewError(f"its {name} is {quoted(value)}, which is no text")
+            if len(value) > most:
+                raise BadReviewError(f"its {name} has {len(value):,} characters, at most {most:,} are allowed")
+            return value
+
+        uri = text("uri", _URI)
+        verdict = row.get("verdict")
+        if verdict not in VERDICTS:
+            raise BadReviewError(f"its verdict is {quoted(verdict)}, not one of {', '.join(VERDICTS)}")
+        caption = None
+        if verdict == CORRECTED:
+            caption = " ".join(text("caption", LONGEST).split())
+            if not caption or any(ord(character) < 32 or ord(character) == 127 for character in caption):
+                raise BadReviewError(f"its caption is {quoted(caption)}, which is no sentence")
+        score, probability = row.get("score"), row.get("probability")
+        if not isinstance(score, (int, float)) or not is_number(score):
+            raise BadReviewError(f"its score is {quoted(score)}, which is no number")
+        if probability is not None and not (is_number(probability) and 0 < probability <= 1):
+            raise BadReviewError(f"its probability is {quoted(probability)}, which is not between 0 and 1")
+        return cls(
+            uri,
+            verdict,
+            caption,
+            text("shown", _SHOWN, 0),
+            text("model", _NAME),
+            text("decoding", _NAME),
+            text("run", _NAME),
+            score,
+            probability,
+            _moment(row.get("time"), now or datetime.now(UTC)),
+            "" if row.get("reviewer") is None else text("reviewer", _NAME, 0),
+        )
+
+    def to_json(self) -> str:
+        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
+
+
+class Reviews:
+    """All reviews of a folder, the oldest first.
+
+    Attributes:
+      rows: the reviews.
+      problems: sentences about files and lines that hold none.
+    """
+
+    def __init__(self, rows: list[Review], problems: list[str]) -> None:
+        self.rows = sorted(rows, key=lambda review: review.time)
+        self.problems = problems
+
+    @cached_property
+    def of_uri(self) -> dict[str, list[Review]]:
+        """The verdicts on each image, the oldest first."""
+        found: dict[str, list[Review]] = {}
+        for review in self.rows:
+            if review.verdict != SKIPPED:
+                found.setdefault(review.uri, []).append(review)
+        return found
+
+    def newest(self, model: str, decoding: str) -> list[Review]:
+        """The newest verdict on each image whose caption that model gave with that decoding."""
+        found = {
+            review.uri: review
+            for review in self.rows
+            if review.verdict != SKIPPED and (review.model, review.decoding) == (model, decoding)
+        }
+        return list(found.values())
+
+    def differing(self) -> list[tuple[Review, Review]]:
+        """Where two people do not agree about one sentence: the earlier of their verdicts, and the one that counts."""
+        found = []
+        for reviews in self.of_uri.values():
+            newest = reviews[-1]
+            others = {review.reviewer: review for review in reviews if review.shown == newest.shown}
+            for other in others.values():
+                if other.reviewer != newest.reviewer and (other.verdict, other.caption) != (
+                    newest.verdict,
+                    newest.caption,
+                ):
+                    found.append((other, newest))
+                    break
+        return found
+
+    def apply(self, record: Mapping[str, Any], keep_wrong: bool = False) -> dict[str, Any] | None:
+        """A record of a caption as it stands by the reviews; ``None`` where its sentence was called wrong.
+
+        ``source`` says whose sentence it is, ``model`` or ``review``; ``verdict``, where there is one, what was said.
+
+        Args:
+          keep_wrong: return records whose sentence was called wrong, too; their ``verdict`` says so.
+        """
+        sentence: str | None = None
+        verdicts: dict[str, str] = {}
+        for review in self.of_uri.get(record["uri"], ()):
+            verdicts[review.shown] = RIGHT if review.verdict == RIGHT else WRONG
+            if review.verdict == CORRECTED:
+                sentence = review.caption
+                verdicts.pop(sentence or "", None)
+            elif (review.verdict == RIGHT) != (review.shown == sentence):
+                sentence = None
+        if sentence is not None:
+            return {**record, "caption": sentence, "source": "review", "verdict": CORRECTED}
+        verdict = verdicts.get(record["caption"])
+        if verdict is None:
+            return {**record, "source": "model"}
+        if verdict == WRONG and not keep_wrong:
+            return None
+        return {**record, "source": "model", "verdict": verdict}
+
+
+def read_reviews(output: str) -> Reviews:
+    """Reads the reviews in a folder of runs; there may be none. What is no review goes to the problems.
+
+    They are held in memory, about a kilobyte each: people wrote them.
+    """
+    rows: list[Review] = []
+    problems = []
+    for path in files_in(local_path(output), FOLDER, "*.jsonl"):
+        records = RecordFile(path, is_review)
+        rows += (Review.parse(record) for record in records)
+        if records.problem:
+            problems.append(f"{path}: {records.problem}")
+    return Reviews(rows, problems)
+
+
+def is_review(row: object) -> bool:
+    """Whether a row is a review, as ``Review.parse`` checks it."""
+    try:
+        Review.parse(row)
+    except BadReviewError:
+        return False
+    return True
+
+
+def decoding_digest(decoding: Mapping[str, Any]) -> str:
+    """Names how captions were decoded, in 16 hex digits."""
+    return blake2b(json.dumps(decoding, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def _moment(value: object, now: datetime) -> str:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) and len(value) < 40 else None
+        if moment is not None and moment.tzinfo is not None and moment - now <= _AHEAD:
+            return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is not None and moment.tzinfo is not None:
+        raise BadReviewError(f"its time, {quoted(value)}, lies in the future: a clock was wrong")
+    raise BadReviewError(f"its time is {quoted(value)}, not one such as 2026-01-02T03:04:05Z")

@@ -1,0 +1,195 @@
+"""From captions to a page, and from a download to the folder: the command line, and what it says of bad input."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from beam_job.review.command import main
+from beam_job.runs.archive import open_archive
+from beam_job.runs.reviews import read_reviews
+from tests.beam_job.report.test_report import caption_record, data_of, write_run
+from tests.storage import Storage
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Two runs of one model: the second captioned the last photos and one of the first again; 24 photos in all."""
+    for number in range(24):
+        Image.new("RGB", (80, 60), (10 * number, 0, 0)).save(tmp_path / f"{number}.jpg")
+    first = [caption_record(str(tmp_path / f"{n}.jpg"), f"A dog {n}.", -n / 10) for n in range(20)]
+    second = [caption_record(str(tmp_path / f"{n}.jpg"), f"A cat {n}.", -n / 10) for n in range(19, 24)]
+    write_run(tmp_path / "out", first)
+    write_run(tmp_path / "out", second, name="run=20260103T030405Z-bbbbbb")
+    return tmp_path / "out"
+
+
+def page_of(archive, *options):
+    before = set(archive.glob("review-*.html"))
+    assert main([str(archive), *options]) == 0
+    (page,) = set(archive.glob("review-*.html")) - before
+    return data_of(page)
+
+
+def answers(data, verdict="right", **fields):
+    """Rows as the page writes them."""
+    for item in data["items"]:
+        yield {
+            "format": 1,
+            **{name: item[name] for name in ("uri", "run", "score", "probability")},
+            "verdict": verdict,
+            "caption": None,
+            "shown": item["caption"],
+            "model": data["model"],
+            "decoding": data["decoding"],
+            "time": "2026-01-05T00:00:00.000Z",
+            "reviewer": "",
+            **fields,
+        }
+
+
+def write_rows(path, rows):
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return str(path)
+
+
+def test_the_page_has_the_newest_captions_with_pictures_and_chances(archive):
+    data = page_of(archive, "--sample", "12")
+    assert len(data["items"]) == 12
+    assert all(item["image"].startswith("data:image/webp") for item in data["items"])
+    assert sum(1 / item["probability"] for item in data["items"]) == pytest.approx(24)
+    everything = page_of(archive)
+    captions = {Path(item["uri"]).stem: item["caption"] for item in everything["items"]}
+    assert captions == {str(n): f"A {'dog' if n < 19 else 'cat'} {n}." for n in range(24)}
+    assert {item["run"] for item in everything["items"]} == {"20260102T030405Z-aaaaaa", "20260103T030405Z-bbbbbb"}
+
+
+def test_one_page_never_overwrites_another(archive):
+    first, second = page_of(archive, "--sample", "12"), page_of(archive, "--sample", "12", "--seed", "1")
+    assert first["identity"] != second["identity"]
+    assert len(list(archive.glob("review-*.html"))) == 2
+    assert main([str(archive), "--sample", "12"]) == 0  # the same page again
+    assert len(list(archive.glob("review-*.html"))) == 2
+
+
+def test_added_reviews_are_in_the_folder_and_the_next_page_is_about_others(archive, tmp_path, capsys):
+    data = page_of(archive, "--least_certain", "5")
+    assert {item["caption"] for item in data["items"]} == {f"A cat {n}." for n in range(19, 24)}
+    rows = write_rows(tmp_path / "r.jsonl", answers(data))
+    assert main([str(archive), "--add", rows]) == 0
+    assert "5 reviews added. See " in capsys.readouterr().out
+    assert len(read_reviews(str(archive)).rows) == 5
+    assert main([str(archive), "--add", rows]) == 0
+    assert "0 reviews added, 5 were there already." in capsys.readouterr().out
+    assert len(list((archive / "reviews").iterdir())) == 1
+    least = page_of(archive, "--least_certain", "5")
+    assert {item["caption"] for item in least["items"]} == {f"A dog {n}." for n in range(14, 19)}
+    sample = page_of(archive, "--sample", "24")
+    assert len(sample["items"]) == 19
+    write_rows(tmp_path / "r.jsonl", answers(sample))
+    assert main([str(archive), "--add", rows]) == 0
+    assert main([str(archive), "--sample", "24"]) == 2
+    assert "24 photos of this draw are reviewed" in capsys.readouterr().err
+
+
+def test_a_list_of_photos_becomes_a_page(archive, tmp_path, capsys):
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/3.jpg\n{tmp_path}/none.jpg\n{tmp_path}/1.jpg\n")
+    data = page_of(archive, "--uris", str(tmp_path / "list.txt"))
+    assert [(Path(item["uri"]).stem, item["probability"]) for item in data["items"]] == [("3", None), ("1", None)]
+    assert "none.jpg has no caption" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"uri": "/other/archive.jpg"}, "/other/archive.jpg is not captioned in"),
+        ({"shown": "A bird."}, "never had the caption 'A bird.'"),
+        ({"model": "g" * 64}, "from another model or another decoding"),
+        ({"decoding": "0"}, "from another model or another decoding"),
+        ({"score": 0.5}, "with another score than 0.5"),
+        ({"format": 9}, "install a newer one"),
+        ({"verdict": "corrected", "caption": "x" * (1 << 20)}, "its caption has 1,048,576 characters"),
+    ],
+)
+def test_a_bad_row_is_named_and_nothing_is_added_unless_asked_for(change, sentence, archive, tmp_path, capsys):
+    rows = list(answers(page_of(archive)))
+    rows[3] |= change
+    path = write_rows(tmp_path / "r.jsonl", rows)
+    assert main([str(archive), "--add", path]) == 2
+    error = capsys.readouterr().err
+    assert "r.jsonl, line 4: " in error
+    assert sentence in error
+    assert "nothing was added. Mend the file, or add --skip_bad to take the 23 other reviews." in error
+    assert not (archive / "reviews").exists()
+    assert main([str(archive), "--add", path, "--skip_bad"]) == 0
+    assert len(read_reviews(str(archive)).rows) == 23
+
+
+def test_a_file_that_was_cut_off_is_named(archive, tmp_path, capsys):
+    path = Path(write_rows(tmp_path / "r.jsonl", answers(page_of(archive))))
+    path.write_bytes(path.read_bytes()[:-40])
+    assert main([str(archive), "--add", str(path)]) == 2
+    assert "its last line has no end, the file is not whole" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"[" * 100_000 + b"\n", b"<html>\n", b"5\n", b"null\n"])
+def test_a_file_of_something_else_is_named(content, archive, tmp_path, capsys):
+    (tmp_path / "r.jsonl").write_bytes(content)
+    assert main([str(archive), "--add", str(tmp_path / "r.jsonl")]) == 2
+    assert "line 1: it is no" in capsys.readouterr().err
+
+
+def test_a_photo_that_is_gone_is_reviewed_all_the_same(archive, tmp_path, capsys):
+    (tmp_path / "3.jpg").unlink()
+    data = page_of(archive)
+    assert "1 photo cannot be shown" in capsys.readouterr().err
+    assert next(item for item in data["items"] if item["caption"] == "A dog 3.")["image"] is None
+    assert main([str(archive), "--add", write_rows(tmp_path / "r.jsonl", answers(data))]) == 0
+
+
+def test_two_people_who_differ_are_both_kept_and_reported(archive, tmp_path, capsys):
+    data = page_of(archive, "--least_certain", "1")
+    ann = write_rows(tmp_path / "a.jsonl", answers(data, reviewer="Ann", time="2026-01-06T00:00:00Z"))
+    bob = write_rows(tmp_path / "b.jsonl", answers(data, "corrected", caption="A hen.", reviewer="Bob"))
+    assert main([str(archive), "--add", bob, ann]) == 0
+    assert "Bob said corrected ('A hen.'), then Ann said right, which counts." in capsys.readouterr().err
+    assert len(read_reviews(str(archive)).rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--sample", "0"], "--sample 0: choose 1 to 2,000 photos."),
+        (["--least_certain", "2001"], "--least_certain 2001: choose"),
+        (["--uris", "/none.txt"], "--uris"),
+        (["--add", "/none.jsonl"], "/none.jsonl: cannot be read"),
+        (["--to", "/none/page.html"], "cannot be written"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(arguments, sentence, archive, capsys):
+    assert main([str(archive), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+def test_a_folder_without_runs_is_named(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 2
+    assert "there is no run" in capsys.readouterr().err
+    assert main([str(tmp_path), "--add", write_rows(tmp_path / "r.jsonl", [{"uri": 5}])]) == 2
+
+
+def test_reviews_are_added_on_cloud_storage(archive, tmp_path):
+    with Storage() as storage:
+        storage.bucket("bucket")
+        for path in [*archive.glob("run=*/captions-*"), *archive.glob("run=*/manifest.json")]:
+            storage.put("bucket", f"out/{path.parent.name}/{path.name}", path.read_bytes())
+        assert main(["gs://bucket/out", "--sample", "6", "--to", str(tmp_path / "page.html")]) == 0
+        rows = write_rows(tmp_path / "r.jsonl", answers(data_of(tmp_path / "page.html"), "wrong"))
+        assert main(["gs://bucket/out", "--add", rows]) == 0
+        assert len(open_archive("gs://bucket/out").reviews.newest("f" * 64, answers_decoding(tmp_path))) == 6
+
+
+def answers_decoding(tmp_path):
+    return data_of(tmp_path / "page.html")["decoding"]
