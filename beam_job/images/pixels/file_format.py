@@ -26,6 +26,7 @@ _READ = (
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", JPEG2000),
     (b"\xff\x4f\xff\x51", JPEG2000),
 )
+_JPEG2000_FILMS = (b"ftypmjp2", b"ftypjpm ")
 _TIFFS = (b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0")  # the last two with offsets of 64 bits
 _UNREAD_TIFFS = (  # where a mark stands, the mark, and whose raw files have it
     (8, b"CR\x02", "Canon raw (CR2)"),
@@ -74,6 +75,13 @@ _UNREAD = (
     (b"FOVb", "Sigma raw (X3F)"),
     (b"\0MRM", "Minolta raw (MRW)"),
     (b"ARRI", "ARRI raw"),
+    (b"farbfeld", "farbfeld"),
+    (b"\x97JB2\r\n\x1a\n", "JBIG2"),
+    (b"id=ImageMagick", "MIFF"),
+    (b"\x53\x80\xf6\x34", "Softimage PIC"),
+    (b"\x13\xab\xa1\x5c", "ASTC"),
+    (b"NITF0", "NITF"),
+    (b"NSIF0", "NITF"),
 )
 _BRANDS = {  # of the ISO base media file format
     b"crx ": "Canon raw (CR3)",
@@ -86,6 +94,7 @@ _BRANDS = {  # of the ISO base media file format
     b"vvic": "HEIF without HEVC",
     b"jxl ": "JPEG XL",
     b"jpx ": "JPEG 2000 (JPX)",
+    b"jph ": "JPEG 2000 (JPH)",
 }
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _AVIF_BRANDS = {b"avif", b"avis"}
@@ -115,7 +124,8 @@ _NO_IMAGES = (
 )
 _LFS = b"version https://git-lfs.github.com/spec/"
 _LOOKED_AT = 65_536  # bytes of a text: a comment in front of its first tag may be long
-_XML_INTRODUCTION = re.compile(r"\s*(<\?xml[^>]*\?>|<!--.*?-->|<!DOCTYPE\s+svg[^>\[]*(\[.*?\])?\s*>|<\?[^>]*\?>)", re.S)
+# Never more than one way to match, so that a file cannot make it take long.
+_XML_INTRODUCTION = re.compile(r"\s*+(<!--.*?-->|<!DOCTYPE\s++svg[^>\[]*+(\[.*?\]\s*+)?>|<\?[^>]*+(?<=\?)>)", re.S)
 _SVG = re.compile(r"\s*<([\w-]+:)?svg[\s>/]")
 _PAGE = re.compile(r"\s*<(!doctype\s+html|html|head|body|title|meta|script|div|p|h1)[\s>]", re.I)
 _BUCKET_ERROR = re.compile(r"\s*<(?:Error|\w+:Error)\b.*?<Code>([A-Za-z]{1,60})</Code>", re.S)
@@ -133,6 +143,8 @@ def format_of(data: bytes) -> str:
         raise ImageError("empty", "The file is empty.")
     for magic, name in _READ:
         if data.startswith(magic):
+            if name == JPEG2000 and data[16:24] in _JPEG2000_FILMS:
+                raise _unread("JPEG 2000 of several pictures (MJ2, JPM)")
             return name
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return WEBP
@@ -180,6 +192,10 @@ def _unread_name(data: bytes) -> str | None:
             return name
     if data.startswith(b"\0\0\2\0") and any(data[4:6]):  # as many as this; a TGA has zeros here
         return "CUR"
+    if data[:2] == b"BA" and data[14:16] == b"BM":
+        return "OS/2 bitmap array"
+    if data[:4] == b"RIFF" and data[8:12] == b"ACON":
+        return "ANI"
     if data[:1] == b"P" and data[1:2] in _NETPBM and data[2:3].isspace():
         return _NETPBM[data[1:2]]
     if data[:2] in (b"PF", b"Pf") and data[2:3].isspace():
@@ -240,6 +256,8 @@ def _what_else(data: bytes) -> str:
     if data[4:8] in (b"moov", b"mdat", b"free", b"wide"):
         return "This is a video (MOV or its kin), no image."
     text = _text(data)
+    if text is not None and not text.strip():
+        return "The file holds nothing but white space."
     if text is None:
         return "The content is of no image format that we know."
     if data.startswith(_LFS):
@@ -250,8 +268,8 @@ def _what_else(data: bytes) -> str:
         return f"This is the error message of a storage service ({error[1]}), no image."
     if _PAGE.match(text):
         return "This is a web page, no image."
-    if re.match(r"\s*<[A-Za-z?!]", text):
+    if not text or re.match(r"\s*<[A-Za-z?!]", text):  # nothing but what XML begins with
         return "This is XML, no image."
     if re.match(r"""\s*(\{\s*["}]|\[\s*[\[{"\d\]-])""", text):
         return "This is JSON, no image."
-    return "This is text, no image." if text.strip() else "The file holds nothing but white space."
+    return "This is text, no image."

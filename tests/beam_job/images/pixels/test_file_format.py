@@ -11,6 +11,7 @@ import pytest
 from beam_job.images.pixels import ImageError, decode
 from beam_job.images.pixels.file_format import format_of
 from tests import images
+from tests.timing import least_cpu_seconds
 
 BRANDED = struct.Struct(">I4s4sI")
 
@@ -62,6 +63,14 @@ NAMED = {
     "MNG": b"\x8aMNG\r\n\x1a\n" + bytes(100),
     "SGI": b"\x01\xda\x01\x01" + bytes(100),
     "HEIF": container(b"mif1", b"miaf"),
+    "JPH": container(b"jph "),
+    "MJ2": b"\0\0\0\x0cjP  \r\n\x87\n" + container(b"mjp2"),
+    "OS/2 bitmap array": b"BA" + bytes(12) + b"BM" + bytes(100),
+    "ANI": b"RIFF\x24\0\0\0ACONLIST",
+    "JBIG2": b"\x97JB2\r\n\x1a\n" + bytes(100),
+    "MIFF": b"id=ImageMagick  version=1.0\n",
+    "farbfeld": b"farbfeld" + bytes(100),
+    "NITF": b"NITF02.10" + b" " * 100,
 }
 SVG = "<svg xmlns='http://www.w3.org/2000/svg' width='3' height='3'/>"
 SVGS = (
@@ -86,7 +95,7 @@ NO_IMAGES = {
         b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>NoSuchKey</Code><Message>gone</Message></Error>",
         b"<?xml version='1.0'?>\n<Error>\n  <Code>NoSuchKey</Code>\n</Error>",
     ),
-    "XML": (b"<?xml version='1.0'?><rss/>",),
+    "XML": (b"<?xml version='1.0'?><rss/>", b"<?xml version='1.0'?>", b"<!-- only -->"),
     "JSON": (b'{"error": {"code": 404}}', b'[{"a": 1}]', b"  []"),
     "text": (b"hello, I am a text", b"BM is how this text begins", "gr\u00fc\u00dfe".encode("latin-1") + b" und mehr"),
     "gzip": (gzip.compress(b"<svg/>"),),
@@ -128,6 +137,20 @@ def test_what_is_no_image_is_said_to_be_what_it_is(what: str, data: bytes) -> No
     with pytest.raises(ImageError, match=what) as refused:
         decode(data, 8, 8)
     assert refused.value.code == "not_an_image"
+
+
+@pytest.mark.parametrize(
+    "start", ["<!DOCTYPE svg", "<!DOCTYPE svg[", "<!DOCTYPE ", "<?", "<!--", "<Error>", "", "#define "]
+)
+@pytest.mark.parametrize("filling", [" ", "]", "] ", "?", "-", "<?a?>", "<!---->", "<Code>", "_width"])
+def test_no_text_takes_long_to_tell(start: str, filling: str) -> None:
+    data = (start + filling * (65_000 // len(filling))).encode()
+
+    def tell() -> None:
+        with pytest.raises(ImageError):
+            format_of(data)
+
+    assert least_cpu_seconds(tell) < 0.5
 
 
 def test_no_byte_of_a_file_stands_in_a_message() -> None:
