@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 
-from PIL import GifImagePlugin
+from PIL import GifImagePlugin, Image
 
 from beam_job.images.pixels.image_error import ImageError
 from beam_job.images.pixels.picture import Ending, Picture, ReadOptions, check_size, load, reading
@@ -16,13 +16,13 @@ _CONTROL = 0xF9
 
 
 def read(data: bytes, options: ReadOptions) -> Picture:
-    """Decodes a GIF's first picture, laid on its canvas.
+    """Decodes a GIF's first picture, laid on its canvas. What it leaves free of that is transparent, as in browsers.
 
     Raises:
       ImageError: `corrupt`, `truncated` or `too_many_pixels`.
     """
     try:
-        width, height, still = _first_picture(data, options)
+        size, box, still = _first_picture(data, options)
     except (IndexError, struct.error) as error:
         raise ImageError("truncated", "The GIF ends before its picture begins.") from error
     with reading("GIF"):
@@ -32,11 +32,19 @@ def read(data: bytes, options: ReadOptions) -> Picture:
         raise ImageError("corrupt", "The GIF's pixels are damaged.")
     if ending is Ending.CUT and not options.accept_truncated:
         raise ImageError("truncated", "The GIF ends before its picture does.")
-    return Picture(image, width, height, whole=ending is Ending.WHOLE)
+    return Picture(_on_canvas(image, size, box), *size, whole=ending is Ending.WHOLE)
 
 
-def _first_picture(data: bytes, options: ReadOptions) -> tuple[int, int, bytes]:
-    """Width and height of the canvas, and a GIF of the first picture alone."""
+def _on_canvas(image: Image.Image, size: tuple[int, int], box: tuple[int, int]) -> Image.Image:
+    if image.size == size:
+        return image
+    canvas = Image.new("RGBA", size)
+    canvas.paste(image.convert("RGBA"), box)
+    return canvas
+
+
+def _first_picture(data: bytes, options: ReadOptions) -> tuple[tuple[int, int], tuple[int, int], bytes]:
+    """Width and height of the canvas, where the first picture stands on it, and a GIF of that picture alone."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     palette_end = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
     position = palette_end
@@ -63,5 +71,9 @@ def _first_picture(data: bytes, options: ReadOptions) -> tuple[int, int, bytes]:
     check_size(width, height, options)
     if max(width, height) > 65535:
         raise ImageError("corrupt", "The GIF's picture lies outside its canvas.")
-    screen = data[:6] + struct.pack("<HHB", width, height, flags) + data[11:palette_end]
-    return width, height, b"".join((screen, control, memoryview(data)[position:]))
+    if not own_width or not own_height:
+        raise ImageError("corrupt", "The GIF's picture has no size.")
+    screen = data[:6] + struct.pack("<HHB", own_width, own_height, flags) + data[11:palette_end]
+    picture = struct.pack("<BHHHH", _PICTURE, 0, 0, own_width, own_height)
+    still = b"".join((screen, control, picture, memoryview(data)[position + 9 :]))
+    return (width, height), (left, top), still

@@ -11,6 +11,7 @@ import struct
 import zlib
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
 from beam_job.images.pixels import exif, profiles
@@ -53,7 +54,14 @@ def read(data: bytes, options: ReadOptions) -> Picture:
         raise ImageError("truncated", "The PNG ends before its picture does.")
     profile = profiles.of_png(chunks[b"iCCP"]) if b"iCCP" in chunks else None
     turn = exif.orientation(chunks.get(b"eXIf", b""))
-    return Picture(_to_8_bits(image, depth), width, height, turn, profile, whole=ending is Ending.WHOLE)
+    if depth == 16 and image.mode == "RGB" and "transparency" in image.info:
+        lower = PngImagePlugin.PngImageFile(io.BytesIO(b"".join(still)))
+        lower.tile = [tile._replace(args="RGB;16L") for tile in lower.tile]  # reads the second byte of each sample
+        load(lower)
+        picture = _with_transparent_colour(image, lower)
+    else:
+        picture = _to_8_bits(image, depth)
+    return Picture(picture, width, height, turn, profile, whole=ending is Ending.WHOLE)
 
 
 def _chunks(data: bytes) -> tuple[dict[bytes, bytes], list[memoryview], bool]:
@@ -115,17 +123,29 @@ def _chunk(name: bytes, content: bytes) -> list[bytes]:
     return [struct.pack(">I4s", len(content), name), content, struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))]
 
 
+def _with_transparent_colour(upper: Image.Image, lower: Image.Image) -> Image.Image:
+    """Lays alpha over a picture of 16 bits a sample, of which there are the higher and the lower bytes."""
+    transparent = np.ones((upper.height, upper.width), bool)
+    for channel, sample in enumerate(upper.info.pop("transparency")):
+        transparent &= np.asarray(upper.getchannel(channel)) == sample >> 8
+        transparent &= np.asarray(lower.getchannel(channel)) == sample & 255
+    upper.putalpha(_alpha(transparent))
+    return upper
+
+
+def _alpha(transparent: npt.NDArray[np.bool_]) -> Image.Image:
+    return Image.fromarray(np.where(transparent, np.uint8(0), np.uint8(255)))
+
+
 def _to_8_bits(image: Image.Image, depth: int) -> Image.Image:
-    """Pixels of 16-bit grey to 8 bits, and the transparent colour the way Pillow brings pixels of `depth` bits to 8."""
+    """Pixels of 16-bit grey to 8 bits, and a transparent grey the way Pillow brings pixels of `depth` bits to 8."""
     transparent = image.info.get("transparency")
     if image.mode == "I;16":
         values = np.asarray(image)
         grey = Image.fromarray((values >> 8).astype(np.uint8))
         if transparent is not None:
-            grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+            grey.putalpha(_alpha(values == transparent))
         return grey
-    if transparent is not None and image.mode == "RGB":
-        image.info["transparency"] = tuple(sample >> (depth - 8) for sample in transparent)
-    elif transparent is not None and image.mode == "L":
+    if transparent is not None and image.mode == "L":
         image.info["transparency"] = transparent * 255 // ((1 << depth) - 1)
     return image

@@ -55,6 +55,22 @@ def test_a_gif_whose_picture_lies_outside_its_canvas() -> None:
     assert code_of(bytes(data)) == "too_many_pixels"
 
 
+@pytest.mark.parametrize("transparent", [False, True])
+def test_the_canvas_around_a_gifs_picture_is_transparent(transparent: bool) -> None:
+    data = bytearray(DATA["gif-transparent" if transparent else "gif"])
+    struct.pack_into("<HH", data, 6, 2 * images.WIDTH, 2 * images.HEIGHT)
+    descriptor = data.index(struct.pack("<BHHHH", 0x2C, 0, 0, images.WIDTH, images.HEIGHT))
+    struct.pack_into("<HH", data, descriptor + 1, images.WIDTH // 2, images.HEIGHT)
+    found = decode(bytes(data), 2 * images.HEIGHT, 2 * images.WIDTH)
+    assert (found.width, found.height) == (2 * images.WIDTH, 2 * images.HEIGHT)
+    array, left = found.array.copy(), images.WIDTH // 2
+    inside = array[images.HEIGHT :, left : left + images.WIDTH]
+    expected = decode(DATA["gif-transparent" if transparent else "gif"], images.HEIGHT, images.WIDTH).array
+    assert (inside == expected).all()
+    inside[:] = 255
+    assert (array == 255).all()
+
+
 @pytest.mark.parametrize("kind", ["webp", "webp-lossless", "webp-alpha", "webp-animated"])
 def test_a_giant_canvas_of_a_webp_is_refused_from_its_header(kind: str) -> None:
     data = bytearray(DATA[kind])

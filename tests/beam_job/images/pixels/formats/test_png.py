@@ -131,6 +131,14 @@ def test_what_is_no_png_that_is_read(data: bytes, code: str) -> None:
     assert found == code or (found == "truncated" and code == "corrupt")
 
 
+def test_a_transparent_colour_of_16_bits_is_compared_with_all_of_them() -> None:
+    samples = np.array([[[0x0A0B, 0x1415, 0x1E1F], [0x0A0B, 0x1415, 0x1E00]]] * 2, ">u2")
+    compressed = zlib.compress(b"".join(b"\0" + row.tobytes() for row in samples))
+    transparent = [(b"tRNS", samples[0, 0].tobytes())]
+    data = images.png_file(2, 2, depth=16, colour_type=2, compressed=compressed, extra=transparent)
+    assert decode(data, 2, 2).array.tolist() == [[[255, 255, 255], [0x0A, 0x14, 0x1E]]] * 2
+
+
 def test_an_animation_shows_its_still_picture() -> None:
     frames = [Image.new("RGB", (400, 300), colour) for colour in ((255, 0, 0), (0, 255, 0))]
     data = images.encode(PHOTO, "PNG", save_all=True, append_images=frames, default_image=True)
