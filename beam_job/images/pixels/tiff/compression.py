@@ -38,7 +38,8 @@ class Segments:
     def parts(self, first: int, last: int) -> list[bytes | memoryview]:
         """The bytes of some of them; where they are compressed, those alone that are whole."""
         data = self.directory.data
-        turned = self.directory.number(tags.FILL_ORDER, 1) == 2
+        # Of JPEG the tag says nothing: libtiff reads the stream as it is.
+        turned = self.directory.number(tags.FILL_ORDER, 1) == 2 and self.compression != JPEG
         view = memoryview(data)
         found: list[bytes | memoryview] = []
         for start, length in zip(self.starts[first:last].tolist(), self.lengths[first:last].tolist(), strict=True):

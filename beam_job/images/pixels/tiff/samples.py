@@ -74,7 +74,7 @@ def _segments(directory: tags.Directory, layout: Layout) -> Segments:
         if layout.tiled:
             rows[:] = layout.segment_height
         lengths = np.tile(np.repeat(rows * layout.stride, layout.across), planes)
-    elif not len(lengths) and len(starts) == 1:
+    elif not lengths.any() and len(starts) == 1:  # not said, or said to be 0
         lengths = len(directory.data) - starts
     if len(lengths) < len(starts) or not lengths[: len(starts)].all():
         raise ImageError("corrupt", "The TIFF is damaged: strips or tiles are missing.")

@@ -266,6 +266,21 @@ def test_jpeg_inside(mode: str, strip_size: int | None) -> None:
     assert np.abs(decode(data, 80, 96).array - expected).mean() < 8
 
 
+def test_the_order_of_bits_says_nothing_of_jpeg() -> None:
+    photo = images.photo(96, 80)
+    tags = {256: (4, [96]), 257: (4, [80]), 258: (3, [8] * 3), 259: (3, [7]), 262: (3, [6]), 277: (3, [3])}
+    jpeg = images.encode(photo, "JPEG", quality=95, subsampling=0)
+    found = decode(tiffs.assembled([({**tags, 266: (3, [2]), 530: (3, [1, 1])}, [jpeg], False)]), 80, 96).array
+    assert np.abs(found - np.asarray(photo).astype(int)).mean() < 8
+
+
+def test_one_strip_whose_length_is_not_said() -> None:
+    samples = np.asarray(images.photo(40, 36))
+    for compression in (tiffs.NONE, tiffs.DEFLATE, tiffs.PACKBITS):
+        data = tiffs.tiff(samples, 2, compression=compression, more={279: (4, [0])})
+        np.testing.assert_array_equal(decode(data, 36, 40).array, samples)
+
+
 @pytest.mark.parametrize("compression", ["tiff_ccitt", "group3", "group4"])
 @pytest.mark.parametrize("white_is_zero", [False, True])
 def test_fax_inside(compression: str, white_is_zero: bool) -> None:
