@@ -42,6 +42,7 @@ _LONGEST_RETRY_AFTER = 60.0
 _PIECE = 1 << 18
 _MOST_REDIRECTS = 5
 _TRANSIENT = {408, 429}  # and every 5xx
+_CODINGS = {"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd", "dcb", "dcz"}
 _REDIRECTS = {301, 302, 303, 307, 308}
 
 
@@ -210,7 +211,7 @@ def _body(response: requests.Response, max_bytes: int) -> bytes:
     announced, digests = _length(response.headers), _digests(response.headers)
     if announced is not None and announced > max_bytes:
         raise FetchError("too_large", f"It has {announced:,} bytes, over the limit of {max_bytes:,}.")
-    packed = response.headers.get("Content-Encoding", "").strip().lower() in ("gzip", "x-gzip")
+    packed = _is_gzip(response.headers)
     body = Gunzip(max_bytes) if packed else io.BytesIO()  # getvalue of either makes no second copy
     checksum, received = google_crc32c.Checksum(), 0
     try:
@@ -235,7 +236,7 @@ def _length(headers: Mapping[str, str]) -> int | None:
     """The body's length, where the server announces one."""
     coding = headers.get("Transfer-Encoding")
     if coding is not None:
-        if coding.strip().lower() != "chunked":
+        if coding.lower() != "chunked":  # a space behind it, and http.client would take the marks for content
             raise FetchError("refused", f"The server's Transfer-Encoding is not known here ({coding[:40]!a}).")
         return None
     announced = headers.get("Content-Length")
@@ -247,6 +248,17 @@ def _length(headers: Mapping[str, str]) -> int | None:
         raise FetchError("refused", f"The server's Content-Length is no length ({announced[:40]!a}).")
     # Python reads no number of thousands of digits; twenty of them are over any limit.
     return int(length.lstrip("0")[:20] or "0")
+
+
+def _is_gzip(headers: Mapping[str, str]) -> bool:
+    """Whether the body is compressed by gzip, which is all that was asked for. Words that mean nothing are ignored."""
+    found = headers.get("Content-Encoding", "")
+    codings = [coding.strip().lower() for coding in found.split(",")]
+    if codings in (["gzip"], ["x-gzip"]):
+        return True
+    if not _CODINGS.isdisjoint(codings):
+        raise FetchError("refused", f"The server packed the body in a way that was not asked for ({found[:40]!a}).")
+    return False
 
 
 def _digests(headers: Mapping[str, str]) -> set[bytes]:

@@ -183,9 +183,9 @@ def test_a_digest_that_is_none_or_another_ones(hashes, found):
     assert code(answer(f"X-Goog-Hash: {hashes}")) == found
 
 
-@pytest.mark.parametrize("header", ["Transfer-Encoding: gzip, chunked", "Transfer-Encoding: x", "Transfer-Encoding:"])
+@pytest.mark.parametrize("header", ["gzip, chunked", "x", "", "chunked ", "chunked, chunked", "identity"])
 def test_a_transfer_encoding_that_is_not_known(header):
-    assert code(answer(header)) == "refused"
+    assert code(answer(f"Transfer-Encoding: {header}")) == "refused"
 
 
 CHUNKED = "Transfer-Encoding: chunked"
@@ -360,6 +360,17 @@ def test_a_gzip_body_of_one_member_or_more():
 @pytest.mark.usefixtures("one_try")
 def test_a_gzip_body_that_is_not_whole_is_damaged(body):
     assert code(answer("Content-Encoding: gzip", f"Content-Length: {len(body)}", body=body)) == "unavailable"
+
+
+@pytest.mark.parametrize("coding", ["br", "Deflate", "gzip, gzip", "identity, zstd", "compress"])
+def test_a_body_that_is_packed_as_nobody_asked(coding):
+    assert code(answer(f"Content-Encoding: {coding}")) == "refused"
+
+
+@pytest.mark.parametrize("coding", ["", "identity", "none", "utf-8", "binary"])
+def test_a_coding_that_is_none(coding):
+    with sent(answer(f"Content-Encoding: {coding}")) as server:
+        assert get(server) == DATA
 
 
 def test_a_gzip_body_that_unpacks_to_too_much():
