@@ -153,6 +153,8 @@ def _check_text(head: bytes, piece: Piece) -> None:
     for magic, other in _OTHER_FILES.items():
         if start.startswith(magic.lower()) and (_CONTROLS.search(head) or not magic.isalnum()):
             raise ListError(f"The list {piece.shown} is {other}.")
+    if head[257:262] == b"ustar":
+        raise ListError(f"The list {piece.shown} is a tar archive: unpack it.")
     # ASCII in UTF-16 is half zeros, in UTF-32 three quarters.
     if head.startswith(_UTF16_BOMS) or 0.3 < head.count(0) / max(len(head), 1) < 0.9:
         raise ListError(f"The list {piece.shown} is text in UTF-16 or UTF-32: {_UTF8_HINT}.")

@@ -170,4 +170,6 @@ def _one_line(error: Exception) -> str:
         return f"this is not valid JSON ({error.msg}); each row is one object on one line."
     if isinstance(error, RecursionError):
         return "this JSON is nested too deeply."
+    if "int_max_str_digits" in str(error):  # as Python says it of JSON
+        return "a number in it has thousands of digits."
     return str(error)

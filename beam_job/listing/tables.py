@@ -23,6 +23,7 @@ _IMAGE_NAME = re.compile(r"\.(jpe?g|png|gif|webp|bmp|tiff?|heic|avif|jp2)$", re.
 _ROOT = re.compile(r"\w+://[^/]*/|/?[^/]+/")  # the scheme and the host, or the first folder
 _SUFFIX = re.compile(r"\.\w{2,5}$")
 _DIGITS = re.compile(r"\d+")
+_DIGEST = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])\S+")  # letters and digits in it, and no space
 
 
 class Record(NamedTuple):
@@ -213,6 +214,8 @@ def _alike(cell: str, uri: str) -> bool:
     if not cell or _IMAGE_NAME.search(cell):
         return bool(cell)
     if _DIGITS.sub("0", cell) == _DIGITS.sub("0", uri):
+        return True
+    if len(cell) == len(uri) and _DIGEST.fullmatch(cell) and _DIGEST.fullmatch(uri):
         return True
     pairs = ((_ROOT.match(cell), _ROOT.match(uri)), (_SUFFIX.search(cell), _SUFFIX.search(uri)))
     return any(one and other and one[0].lower() == other[0].lower() for one, other in pairs)

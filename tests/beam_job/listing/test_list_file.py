@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import tarfile
 import zipfile
 
 import pytest
@@ -64,6 +65,13 @@ def archive():
     return data.getvalue()
 
 
+def tar_archive():
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a.txt"), io.BytesIO())
+    return made.getvalue()
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -78,6 +86,7 @@ def archive():
         (b"PAR1\x15\x04\x15\0\x4c\x1c", "a Parquet file"),
         (SAMPLES[0].read_bytes(), "an image: name images with --images"),
         (b"%PDF-1.7\n", "a PDF"),
+        (tar_archive(), "a tar archive: unpack it"),
         (b"\n<!DOCTYPE html>\n<html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
     ],

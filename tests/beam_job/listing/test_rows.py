@@ -153,6 +153,7 @@ def test_other_columns_and_carried_fields(tmp_path):
         ("a.jsonl", b'{"uri": ""}\n', "the URI is empty."),
         ("a.jsonl", b'{"uri": "\\ud800"}\n', "the URI is not valid Unicode."),
         ("a.jsonl", b'{"uri": ' + b"[" * 100_000 + b"\n", "nested too deeply"),
+        ("a.jsonl", b'{"uri": "x", "n": ' + b"1" * 5000 + b"}\n", "At byte 0: a number in it has thousands of digits."),
         ("a.csv", b"url,id\nx,1\n", "no column 'uri'; the columns are ['url', 'id']"),
         ("a.csv", b"id,uri\n1\n", "At line 2: the URI is empty."),
         ("a.csv", b"uri\n\xff.jpg\n", "the URI is not valid Unicode."),
