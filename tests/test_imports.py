@@ -17,6 +17,7 @@ ORDER = {
         ["model"],
         ["runs"],
         ["terminal"],
+        ["trust"],
         ["report"],
         ["review"],
         ["batching", "options"],

@@ -8,6 +8,7 @@ SCRIPTS = {
     "beam_job": "caption-images",
     "beam_job.report": "caption-report",
     "beam_job.review": "caption-review",
+    "beam_job.trust": "caption-trust",
     "beam_job.inspect": "caption-inspect",
     "train": "train-captioner",
 }

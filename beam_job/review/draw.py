@@ -37,12 +37,12 @@ class Index:
         for record in captions:
             keys.append(_key(record["uri"], seed))
             scores.append(record["score"])
-        self._keys = np.frombuffer(keys, np.uint64) if keys else np.zeros(0, np.uint64)
-        self._by_score = np.lexsort((self._keys, np.array(scores, np.float32)))
+        self.keys = np.frombuffer(keys, np.uint64) if keys else np.zeros(0, np.uint64)
+        self._by_score = np.lexsort((self.keys, np.array(scores, np.float32)))
 
     def stratified(self, size: int) -> dict[int, float]:
         """Draws from strata of the score, in each the same number: keys with their chances of being drawn."""
-        total = len(self._keys)
+        total = len(self.keys)
         size = min(size, total)
         strata = min(STRATA, size)
         found: dict[int, float] = {}
@@ -50,13 +50,13 @@ class Index:
             # Cut in proportion to what is drawn, so that no stratum has fewer captions than are drawn from it.
             first, behind = size * stratum // strata, size * (stratum + 1) // strata
             rows = self._by_score[total * first // size : total * behind // size]
-            chosen = np.sort(self._keys[rows])[: behind - first]
+            chosen = np.sort(self.keys[rows])[: behind - first]
             found |= dict.fromkeys(map(int, chosen), len(chosen) / len(rows))
         return found
 
     def least(self, size: int) -> dict[int, float]:
         """The least certain: keys, with the chance 1."""
-        return dict.fromkeys(map(int, self._keys[self._by_score[:size]]), 1.0)
+        return dict.fromkeys(map(int, self.keys[self._by_score[:size]]), 1.0)
 
 
 def draw_stratified(captions: Captions, size: int, seed: int) -> list[Drawn]:

@@ -170,7 +170,7 @@ def open_run_folder(directory: str) -> RunFolder:
     problems: list[str] = []
     for name in (MANIFEST, STARTED):
         try:
-            about = _document(FileSystems.join(directory, name))
+            about = read_document(FileSystems.join(directory, name))
             if about is not None:
                 return RunFolder(directory, _checked(about, finished=name == MANIFEST), name == MANIFEST, problems)
         except UnreadableError as error:
@@ -229,7 +229,7 @@ def is_shallow(value: object, depth: int = _DEPTH) -> bool:
     )
 
 
-def _document(path: str) -> dict[str, Any] | None:
+def read_document(path: str) -> dict[str, Any] | None:
     """A JSON object; ``None`` where there is no such file; raises ``UnreadableError``."""
     try:
         with closing(_open(path)) as file:

@@ -1,0 +1,141 @@
+"""The command line of trust."""
+
+import argparse
+import importlib.util
+import sys
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+
+from beam_job.messages.invocation import pip_install, program
+from beam_job.messages.quantity import quantity
+from beam_job.messages.quoting import shown
+from beam_job.runs.archive import Archive, ArchiveError, open_archive
+from beam_job.runs.reviews import RIGHT, Review
+from beam_job.runs.shards import WriteError
+from beam_job.trust.estimate import TooFewReviewsError, table, weigh
+from beam_job.trust.fit import fit_chances
+from beam_job.trust.trust_file import Threshold, Trust, write_trust
+
+_PROGRAM = "beam_job.trust"
+_EXAMPLES = """examples:
+  python -m beam_job.trust captions
+  python -m beam_job.trust captions --right 95%
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints how many captions are right and writes ``trust.json``; returns 0, or 2 where the reviews do not say it."""
+    parser = argparse.ArgumentParser(
+        prog=program(_PROGRAM),
+        description="Says how many captions are right, by the reviews of those that were drawn (beam_job.review).",
+        epilog=_EXAMPLES.replace(f"python -m {_PROGRAM}", program(_PROGRAM)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("output", metavar="DIR", help="the --output of the job")
+    parser.add_argument(
+        "--right", metavar="SHARE", help="say from which score on so many captions are right, such as 95%%"
+    )
+    args = parser.parse_args(argv)
+    try:
+        wanted = None if args.right is None else _share(args.right)
+        if importlib.util.find_spec("sklearn") is None:
+            raise ArchiveError(f"scikit-learn is not installed: {pip_install('scikit-learn')}")
+        archive = open_archive(args.output)
+        trust = judge(archive)
+        path = write_trust(archive.output, trust)
+    except (ArchiveError, TooFewReviewsError, WriteError) as error:
+        print(f"{_PROGRAM}: {error}", file=sys.stderr)
+        return 2
+    for problem in archive.reviews.problems[:20]:
+        print(f"{_PROGRAM}: {problem}", file=sys.stderr)
+    print("\n".join(_lines(trust)))
+    differing = archive.reviews.differing()
+    if differing:
+        print(f"On {quantity(len(differing), 'photo')} two people differ; the later review counts.")
+    if wanted is not None:
+        print(_answer(trust.thresholds, wanted))
+    print(f"See {path}.")
+    return 0
+
+
+def judge(archive: Archive) -> Trust:
+    """What the newest reviews of drawn photos say of all captions of the archive.
+
+    Memory: 4 bytes for each caption, some more while they are sorted.
+
+    Raises:
+      TooFewReviewsError: too few photos were drawn and reviewed.
+    """
+    captions = _rounded(array("f", (record["score"] for record in archive.captions())))
+    newest = archive.reviews.newest(archive.model, archive.decoding)
+    drawn: list[Review] = [review for review in newest if review.probability is not None]
+    answers = weigh(
+        _rounded([review.score for review in drawn]),
+        np.array([review.verdict == RIGHT for review in drawn], bool),
+        np.array([review.probability for review in drawn], np.float64),
+        captions,
+    )
+    time = max(review.time for review in drawn)
+    made_by = (archive.model, archive.decoding)
+    chances, thresholds = fit_chances(answers, captions), tuple(table(answers, captions))
+    return Trust(*made_by, len(drawn), time, len(captions), chances, thresholds)
+
+
+def _rounded(scores: Sequence[float]) -> np.ndarray:
+    """As records have them: a threshold is a score that stands in a record."""
+    return np.round(np.asarray(scores, np.float64), 4)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share < 1:
+        raise ArchiveError(f"--right {shown(text)}: choose a share such as 95% or 0.95.")
+    return share
+
+
+def _lines(trust: Trust) -> list[str]:
+    everything = trust.thresholds[0]
+    return [
+        f"{_percent(everything.right)} of {trust.captions:,} captions are right ({_interval(everything)}), by "
+        f"{quantity(trust.reviews, 'review')}.",
+        "",
+        f"{'score':>7}  {'captions':>10}  {'right':>5}  {'95 % interval':>15}  {'wait below':>10}  {'reviews':>7}",
+        *(
+            f"{row.score:>7.2f}  {row.captions:>10,}  {_percent(row.right):>5}  {_interval(row):>15}  "
+            f"{trust.captions - row.captions:>10,}  {row.reviews:>7,}"
+            for row in trust.thresholds
+        ),
+        "",
+    ]
+
+
+def _answer(thresholds: Sequence[Threshold], wanted: float) -> str:
+    """From which score on so many are right, by the estimate and for sure."""
+    target = f"{100 * wanted:g} %"
+    row = next((row for row in thresholds if row.right is not None and row.right >= wanted), None)
+    if row is None:
+        return f"There is no score in the table from which on {target} of the captions are right."
+    rest = thresholds[0].captions - row.captions
+    text = (
+        f"From a score of {row.score:.4f} on {target} of the captions are right by the estimate: {row.captions:,} "
+        f"captions ({_interval(row)}); {rest:,} wait for a person."
+    )
+    sure = next((row for row in thresholds if row.low >= wanted), None)
+    if sure is None:
+        return f"{text} More reviews would tell whether it is so: no interval in the table lies above {target}."
+    if sure == row:
+        return f"{text} The whole interval lies above {target}."
+    return f"{text} From {sure.score:.4f} on the whole interval lies above {target}: {sure.captions:,} captions."
+
+
+def _percent(share: float | None) -> str:
+    return "?" if share is None else f"{100 * share:.0f} %"
+
+
+def _interval(row: Threshold) -> str:
+    return f"{100 * row.low:.0f} to {100 * row.high:.0f} %"
