@@ -39,7 +39,7 @@ class Notebook:
     def _draw(self, features: tf.Tensor, state: tf.Tensor) -> str:
         token, words = tf.constant([[self._start]]), []
         for _ in range(self._words):
-            logits, state, _ = self._decoder.words([token, state, features])
+            logits, state, _ = self._decoder.network([token, state, features])
             likeliest, ids = tf.math.top_k(logits[0, 0], 10)
             drawn = int(ids.numpy()[tf.random.categorical([likeliest], 1).numpy()[0, 0]])
             words.append(self._tokenizer.get_vocabulary()[drawn])

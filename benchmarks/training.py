@@ -94,7 +94,7 @@ def train_epoch(images: int, length: int, vocabulary: int, features: Callable[[l
     def step(feature_map: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             projected, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=True)
-            logits, _, _ = decoder.words([tokens[:, :-1], state, projected], training=True)
+            logits, _, _ = decoder.network([tokens[:, :-1], state, projected], training=True)
             loss = caption_loss(logits, tokens[:, 1:], 0)
         variables = decoder.trainable_variables
         optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)

@@ -32,7 +32,7 @@ ORDER = {
         ["models", "data"],
         ["fitting"],
         ["exporting", "evaluation"],
-        ["outcome"],
+        ["curves", "outcome"],
         ["run"],
         ["cli"],
         ["__main__"],

@@ -219,12 +219,13 @@ def _features(options: argparse.Namespace) -> None:
     recipe = with_settings(RECIPES[options.recipe], options.set)
 
     from train.data.captions import DataSet
-    from train.run import cached_features, divided
+    from train.data.features import cached_features
+    from train.models.fine_tuning import split_encoder
 
     data_sets = [DataSet.parse(argument, options.data_dir) for argument in options.captions]
     encoder = _encoder(options, recipe, _start(options))
-    cached = divided(encoder, recipe).cached
-    features = cached_features(data_sets, cached, options.cache, flip=recipe.flip, corner_crops=recipe.corner_crops)
+    trunk = split_encoder(encoder, recipe).trunk
+    features = cached_features(data_sets, trunk, options.cache, flip=recipe.flip, corner_crops=recipe.corner_crops)
     print(f"{features.directory}: {len(features):,} images, {len(features.broken):,} of them broken")
 
 

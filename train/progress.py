@@ -1,10 +1,8 @@
-"""How far a long piece of work is, on standard error: a bar on a terminal, a line now and then in a file.
+"""Progress of long work, on standard error: a bar on a terminal, a line every half minute in a file.
 
-    progress = Progress("features", "images", total=6000)
-    progress(32)
-    progress(64, "3 broken")
-
-Every long step of training reports through it.
+progress = Progress("features", "images", total=6000)
+progress(32)
+progress(64, "3 broken")
 """
 
 import sys
@@ -15,17 +13,22 @@ _SECONDS_BETWEEN_LINES = 30
 _BAR = 30
 
 
+def say(line: str) -> None:
+    """Prints a line for people on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
 class Progress:
-    """Called with what is done after every step; shows the share, the rate and the remaining time.
+    """Called after every step with the amount done; shows the share, the rate and the remaining time.
 
     Attributes:
-      on_terminal: whether standard error ends at a terminal, where a bar can be drawn.
+      on_terminal: whether standard error is a terminal, which shows a bar.
     """
 
     on_terminal: ClassVar[bool] = False
 
     def __init__(self, name: str, unit: str, total: int, done: int = 0):
-        """``done`` was done before this start: it counts for the share and not for the rate."""
+        """``done`` is the amount done before this start: it counts for the share but not for the rate."""
         self.name, self.unit, self.total = name, unit, total
         self._first, self._start = done, time.monotonic()
         self._shown = self._start

@@ -58,7 +58,7 @@ def test_a_value_error_of_a_library_is_no_refusal(tmp_path: Path, monkeypatch, c
     def fail(*_: object, **__: object) -> None:
         raise ValueError("could not broadcast")
 
-    monkeypatch.setattr("train.run.FeatureCache", fail)
+    monkeypatch.setattr("train.data.features.FeatureCache", fail)
     command = ["features", "--captions", str(tmp_path / "captions.jsonl"), "--start", "default"]
     assert train.cli.main([*command, "--cache", str(tmp_path)]) == 1
     assert "could not broadcast" in capsys.readouterr().err

@@ -116,7 +116,7 @@ def test_killed_and_resumed_equals_undisturbed(
     assert steps <= done(runs, stage) < all_steps
     assert not (tmp_path / "model").exists()
     assert main(command) == 0
-    assert "it goes on from its checkpoint" in capsys.readouterr().err
+    assert "it resumes from its checkpoint" in capsys.readouterr().err
     resumed = open_model(tmp_path / "model")
     for curve in ("loss_by_epoch", "dev_cider_by_epoch", "reward_by_epoch", "dev_cider_by_self_critical_epoch"):
         assert resumed.manifest.training[curve] == model.manifest.training[curve]

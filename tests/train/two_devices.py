@@ -24,7 +24,7 @@ from train import cli, run
 from train.data.batches import Batches
 from train.data.text import build_vocabulary
 from train.fitting.checkpoint import Checkpoint
-from train.fitting.precision import adam
+from train.fitting.optimizer import adam
 from train.fitting.replicas import part, strategy_for, summed, vary_dropout
 from train.fitting.self_critical import self_critical
 from train.fitting.teacher_forcing import fit
@@ -88,7 +88,7 @@ def rewarded(recipe: Recipe, devices: list[str]) -> list[np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Checkpoint(Path(folder) / "one.npz", every_seconds=0)
         data = decoder, recipe, FEATURES, references, VOCABULARY
-        self_critical(*data, looks=range(14), seed=0, strategy=strategy, checkpoint=checkpoint)
+        self_critical(*data, epoch_images=range(14), seed=0, strategy=strategy, checkpoint=checkpoint)
         return checkpoint.restore().arrays["variables"]
 
 

@@ -1,6 +1,6 @@
-"""What the decoder learns to say: the captions of all data sets, as ids for teacher forcing and as text for CIDEr.
+"""The captions of all data sets: as ids for teacher forcing, and as text for CIDEr.
 
-Images are numbered through all data sets, in the order that the feature cache has them in, too.
+Images are numbered through all data sets, in the order of the feature cache.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,17 +14,17 @@ from train.data.text import words
 from train.recipe import Recipe
 
 
-class Targets(NamedTuple):
+class EncodedCaptions(NamedTuple):
     """Captions as ids: ``images`` int [captions], the image of each, and ``tokens``, from ``<start>`` to ``<end>``."""
 
     images: np.ndarray
     tokens: list[list[int]]
 
 
-def targets(
+def encode_captions(
     data_sets: Sequence[DataSet], vocabulary: Vocabulary, recipe: Recipe, left_out: Collection[int] = ()
-) -> Targets:
-    """The captions of an epoch, those of weighty data sets several times.
+) -> EncodedCaptions:
+    """The captions of an epoch; a data set with a weight is repeated that many times.
 
     ``left_out`` holds numbers of images whose captions are not used.
     """
@@ -38,16 +38,16 @@ def targets(
                 ids = vocabulary.encode(words(caption, recipe.lowercase)[: recipe.max_caption_length - 1])
                 images += data.weight * [image]
                 tokens += data.weight * [[vocabulary.start_id, *ids, vocabulary.end_id]]
-    return Targets(np.array(images), tokens)
+    return EncodedCaptions(np.array(images), tokens)
 
 
 def references(data_sets: Sequence[DataSet], left_out: Collection[int] = ()) -> dict[int, tuple[str, ...]]:
-    """What people said, by the number of the image."""
+    """The reference captions by the number of the image."""
     examples = [example for data in data_sets for example in data.examples]
     return {image: example.captions for image, example in enumerate(examples) if image not in left_out}
 
 
-def looks(data_sets: Sequence[DataSet], left_out: Collection[int] = ()) -> list[int]:
-    """The images of an epoch in which each is looked at once, those of weighty data sets several times."""
+def epoch_images(data_sets: Sequence[DataSet], left_out: Collection[int] = ()) -> list[int]:
+    """The images of an epoch: each once, or as many times as its data set's weight."""
     weights = [data.weight for data in data_sets for _ in data.examples]
     return [image for image, weight in enumerate(weights) if image not in left_out for _ in range(weight)]

@@ -1,12 +1,12 @@
-"""The feature cache: the frozen encoder runs once over every image, and training reads its answers from disk.
+"""The feature cache: the frozen encoder runs once over every image, and training reads the features from disk.
 
     cache = FeatureCache("cache", encoder, images, flip=True)
     cache.fill(report=print)
     cache[7, 0]  # float16 [positions, channels], image 7 as it is; cache[7, 1] is another view of it
 
-A cache is keyed by all that it depends on: the encoder's weights, the way from bytes to pixels, and the image files.
-Made with other weights or of other files it is another cache, so that a stale one can't be used. An interrupted cache
-goes on after the last batch that is safely on disk.
+The key of a cache covers everything it depends on: the encoder's weights, the decoding of images, and the image files.
+Other weights or files give another cache, so a stale one cannot be used. An interrupted cache resumes after the last
+batch on disk.
 """
 
 import hashlib
@@ -23,13 +23,15 @@ import numpy as np
 import tensorflow as tf
 
 from beam_job.images.pixels import LEAST_SCALE, RESIZE, ImageError, decode
-from train.data.captions import Image
+from train.data.captions import CaptionsError, DataSet, Image
 from train.data.tfds_images import TfdsImage
 from train.errors import StoppedError
 from train.models.encoders import Encoder
+from train.progress import Progress, say
 
+_LISTED = 20  # images left out that are named; the rest are counted
 _HALF = np.dtype(np.float16)
-_CROP = 7 / 8  # of the width and of the height: what those who evaluate on ImageNet cut out of an image
+_CROP = 7 / 8  # of the width and of the height, as in evaluation on ImageNet
 
 
 class CacheError(StoppedError):
@@ -37,14 +39,14 @@ class CacheError(StoppedError):
 
 
 class FeatureCache:
-    """Features of every image on disk, read without holding them in memory.
+    """Features of every image, on disk and not held in memory.
 
     The views of an image are the image itself and, if asked for, the image flipped and its four corners.
 
     Attributes:
       shape: (images, views, positions, channels).
-      broken: index of each image that can't be read -> why. Its features are zeros: leave its captions out.
-      directory: where this very cache lies, below the one that was given.
+      broken: index of each image that can't be read -> why. Its features are zeros; skip its captions.
+      directory: of this cache, below the given one.
     """
 
     def __init__(
@@ -108,7 +110,7 @@ class FeatureCache:
 
     @property
     def missing_bytes(self) -> int:
-        """Disk space that filling the cache will take."""
+        """Disk space needed to fill the cache."""
         return self.missing * self._image_bytes
 
     @property
@@ -119,7 +121,7 @@ class FeatureCache:
         """Runs the encoder over the images that are not in the cache yet.
 
         Args:
-          batch_size: images whose views the encoder sees at once.
+          batch_size: images that the encoder takes at once, with all their views.
           report: called with the number of images done after every batch.
 
         Raises:
@@ -142,7 +144,7 @@ class FeatureCache:
             report(self._done)
 
     def _append(self, features: np.ndarray) -> None:
-        """Writes the next images; only what is safely on disk counts as done."""
+        """Writes the features of the next images, and counts them as done once they are on disk."""
         try:
             os.pwrite(self._file, features.tobytes(), self._done * self._image_bytes)
             os.fsync(self._file)
@@ -183,6 +185,42 @@ class FeatureCache:
         return np.stack(views)
 
 
+def cached_features(
+    data_sets: Sequence[DataSet],
+    encoder: Encoder,
+    cache: str | os.PathLike[str],
+    *,
+    flip: bool = False,
+    corner_crops: bool = False,
+) -> FeatureCache:
+    """The cache with the features of every image of the data sets; computes those that are missing."""
+    for data in data_sets:
+        _list_left_out(f"captions or images of {data.name}", data.left_out)
+    images = [example.image for data in data_sets for example in data.examples]
+    features = FeatureCache(cache, encoder, images, flip=flip, corner_crops=corner_crops)
+    say(
+        f"{len(images):,} images; the features of {features.missing:,} are not cached yet: "
+        f"{features.missing_bytes / 1e9:.2f} GB in {features.directory}"
+    )
+    features.fill(report=Progress("features", "images", len(images), len(images) - features.missing))
+    broken = [f"{images[index]}: {why}" for index, why in features.broken.items()]
+    if len(broken) == len(images):
+        raise CaptionsError(
+            f"None of the {len(images):,} images can be read (paths are relative to the file): {broken[0]}"
+        )
+    _list_left_out("broken images", broken)
+    return features
+
+
+def _list_left_out(kind: str, sentences: Sequence[str]) -> None:
+    if sentences:
+        say(f"{len(sentences):,} {kind} left out:")
+    for sentence in sentences[:_LISTED]:
+        say(f"  {sentence}")
+    if len(sentences) > _LISTED:
+        say(f"  and {len(sentences) - _LISTED:,} more")
+
+
 def _encode(encoder: Encoder) -> Callable[[np.ndarray], tf.Tensor]:
     """From images uint8 [batch, views, size, size, 3] to features float16 [batch, views, positions, channels]."""
 
@@ -197,10 +235,10 @@ def _encode(encoder: Encoder) -> Callable[[np.ndarray], tf.Tensor]:
 
 
 def _identity(image: Image) -> str:
-    """What changes when the image does."""
+    """A text that changes when the image does."""
     if isinstance(image, TfdsImage):
         return image.identity
-    file = image.resolve()  # the same cache from wherever it is looked at
+    file = image.resolve()  # the same cache, whatever the working directory
     try:
         status = file.stat()
     except OSError:

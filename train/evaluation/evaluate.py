@@ -38,8 +38,8 @@ class EvaluationError(TrainError):
     """What the measurement needs is missing; the message says what to install."""
 
 
-class Judged(NamedTuple):
-    """An image, the caption that it got, what people said, and the caption's CIDEr times 100."""
+class ScoredCaption(NamedTuple):
+    """An image, its caption, its reference captions, and the caption's CIDEr times 100."""
 
     image: Image
     caption: Caption
@@ -48,10 +48,10 @@ class Judged(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What was measured, every caption, and a sentence for each image that could not be read."""
+    """The metrics, every caption, and a sentence for each image that could not be read."""
 
     metrics: dict[str, float]
-    judged: list[Judged]
+    scored: list[ScoredCaption]
     left_out: list[str]
 
     def to_json(self) -> str:
@@ -64,7 +64,7 @@ class Evaluation(NamedTuple):
                 "cider": round(cider, 2),
                 "references": references,
             }
-            for image, caption, references, cider in self.judged
+            for image, caption, references, cider in self.scored
         ]
         found = {"metrics": self.metrics, "captions": captions, "left_out": self.left_out}
         return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
@@ -84,14 +84,14 @@ def measure(
     examples = [example for index, example in enumerate(data.examples) if index not in unreadable]
     if not examples:
         raise EvaluationError(f"None of the {len(unreadable):,} images of {data.name} can be read: {unreadable[0]}.")
-    texts, told = [caption.text for caption in captions], [example.captions for example in examples]
-    metrics = score(texts, told) | health(captions) | {"images_left_out": len(unreadable)}
-    each = cider_of_each(texts, told)
-    judged = [
-        Judged(image, caption, references, cider)
-        for (image, references), caption, cider in zip(examples, captions, each, strict=True)
+    texts, references = [caption.text for caption in captions], [example.captions for example in examples]
+    metrics = score(texts, references) | health(captions) | {"images_left_out": len(unreadable)}
+    each = cider_of_each(texts, references)
+    scored = [
+        ScoredCaption(image, caption, of_image, cider)
+        for (image, of_image), caption, cider in zip(examples, captions, each, strict=True)
     ]
-    return Evaluation(metrics, judged, [f"{data.examples[index].image}: {why}" for index, why in unreadable.items()])
+    return Evaluation(metrics, scored, [f"{data.examples[index].image}: {why}" for index, why in unreadable.items()])
 
 
 def caption_images(

@@ -16,7 +16,7 @@ from PIL import Image as Picture
 
 from beam_job.images.pixels import decode
 from beam_job.model.manifest import Manifest
-from train.evaluation.evaluate import Evaluation, Judged
+from train.evaluation.evaluate import Evaluation, ScoredCaption
 
 EXAMPLES = 24
 _SIDE = 224  # of a photo on the page, in pixels
@@ -25,7 +25,7 @@ _WIDTH, _HEIGHT, _EDGE = 420, 180, 36  # of a curve
 CURVES = {
     "loss_by_epoch": "Loss, nats a word",
     "dev_cider_by_epoch": "Dev CIDEr",
-    "reward_by_epoch": "Self-critical training: reward of drawn captions",
+    "reward_by_epoch": "Self-critical training: reward of sampled captions",
     "dev_cider_by_self_critical_epoch": "Self-critical training: dev CIDEr",
 }
 _STYLE = """
@@ -60,14 +60,14 @@ def page(manifest: Manifest, data: str, found: Evaluation) -> str:
 {f"<h2>Left out</h2><ul>{left_out}</ul>" if left_out else ""}
 <h2>Training</h2>{_exported(manifest.training)}<div class="row">{_curves(manifest.training)}</div>
 <h2>Examples, from the lowest CIDEr to the highest</h2>
-<div class="photos">{"".join(map(_example, spread(found.judged)))}</div>
+<div class="photos">{"".join(map(_example, spread(found.scored)))}</div>
 </body></html>
 """
 
 
-def spread(judged: Sequence[Judged], count: int = EXAMPLES) -> list[Judged]:
-    """So many examples, evenly from the worst to the best."""
-    ranked = sorted(judged, key=lambda one: one.cider)
+def spread(scored: Sequence[ScoredCaption], count: int = EXAMPLES) -> list[ScoredCaption]:
+    """``count`` examples, evenly spread from the worst to the best."""
+    ranked = sorted(scored, key=lambda one: one.cider)
     places = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int)
     return [ranked[place] for place in places]
 
@@ -100,16 +100,16 @@ def _exported(training: Mapping[str, Any]) -> str:
 
 
 def _curves(training: Mapping[str, Sequence[float]]) -> str:
-    drawn = [curve(title, training[name]) for name, title in CURVES.items() if training.get(name)]
-    return "".join(drawn) or "<p>The manifest holds no curves.</p>"
+    curves = [curve(title, training[name]) for name, title in CURVES.items() if training.get(name)]
+    return "".join(curves) or "<p>The manifest holds no curves.</p>"
 
 
-def _example(one: Judged) -> str:
-    told = "".join(f"<li>{escape(reference)}</li>" for reference in one.references)
+def _example(one: ScoredCaption) -> str:
+    references = "".join(f"<li>{escape(reference)}</li>" for reference in one.references)
     picture = io.BytesIO()
     Picture.fromarray(decode(one.image.read_bytes(), _SIDE, _SIDE).array).save(picture, "JPEG", quality=85)
     source = f"data:image/jpeg;base64,{base64.b64encode(picture.getvalue()).decode()}"
     return (
         f'<figure><img src="{source}" alt="{escape(one.caption.text)}"><p>{escape(one.caption.text)}</p>'
-        f"<figcaption>CIDEr {one.cider:.0f}</figcaption><ul>{told}</ul></figure>"
+        f"<figcaption>CIDEr {one.cider:.0f}</figcaption><ul>{references}</ul></figure>"
     )

@@ -35,7 +35,7 @@ class ExportedModel(tf.Module):
 
     def __init__(self, encoder: Encoder, decoder: Decoder, recipe: Recipe):
         super().__init__()
-        parts = {"encoder": encoder.model, "bridge": decoder.bridge, "decoder": decoder.words}
+        parts = {"encoder": encoder.model, "bridge": decoder.bridge, "decoder": decoder.network}
         self.weights = {
             f"{part}/{index:03d}/{weight.name}": tf.Variable(tf.cast(weight.value, tf.float16), trainable=False)
             for part, model in parts.items()
@@ -59,7 +59,7 @@ class ExportedModel(tf.Module):
             ]
         )
         def decode_step(tokens: tf.Tensor, state: tf.Tensor, features: tf.Tensor) -> dict[str, tf.Tensor]:
-            logits, state, attention = self._call("decoder", decoder.words, [tokens[:, None], state, features])
+            logits, state, attention = self._call("decoder", decoder.network, [tokens[:, None], state, features])
             return {"logits": logits[:, 0], "state": state, "attention": attention[:, 0]}
 
         self.encode, self.decode_step = encode, decode_step

@@ -76,7 +76,7 @@ def load_decoder(model: OpenModel, decoder: Decoder) -> None:
     Raises:
       StartError: the decoder has another shape.
     """
-    for part, network in (("bridge", decoder.bridge), ("decoder", decoder.words)):
+    for part, network in (("bridge", decoder.bridge), ("decoder", decoder.network)):
         for weight, stored in _stored(model, part, network):
             known = tuple(slice(size) for size in stored.shape)
             values = np.array(weight.numpy())

@@ -1,10 +1,10 @@
-"""All that an interrupted run needs to go on.
+"""Everything that an interrupted run needs to resume.
 
     checkpoint = Checkpoint("cache/runs/1f0c.npz", every_seconds=120)
-    kept = checkpoint.restore()               # None at the first start
+    snapshot = checkpoint.restore()           # None at the first start
     checkpoint.save({"step": 1200, ...}, {"weights": [...], "best": [...]})
 
-It is one file that is replaced at once, so that a run killed while it saves goes on from the save before.
+It is one file, replaced atomically: a run that is killed while it saves resumes from the save before.
 """
 
 import json
@@ -23,15 +23,15 @@ class CheckpointError(StoppedError):
     """A checkpoint that can't be written or read; the message says what to do."""
 
 
-class Kept(NamedTuple):
-    """What a checkpoint holds: ``progress`` in JSON's types, and named lists of arrays."""
+class Snapshot(NamedTuple):
+    """The contents of a checkpoint: ``progress`` in JSON's types, and named lists of arrays."""
 
     progress: dict[str, Any]
     arrays: dict[str, list[np.ndarray]]
 
 
 class Checkpoint:
-    """A file that is replaced now and then while a run lasts."""
+    """A file that is replaced at intervals while a run lasts."""
 
     def __init__(self, file: str | os.PathLike[str], every_seconds: float):
         """
@@ -44,11 +44,11 @@ class Checkpoint:
 
     @property
     def due(self) -> bool:
-        """Whether the last save is long enough ago."""
+        """Whether it is time for the next save."""
         return time.monotonic() - self._saved >= self.every_seconds
 
     def save(self, progress: Mapping[str, Any], arrays: Mapping[str, Sequence[np.ndarray]]) -> None:
-        """Replaces what was kept.
+        """Replaces the snapshot.
 
         Raises:
           CheckpointError: the disk is full, say.
@@ -67,13 +67,13 @@ class Checkpoint:
         except OSError as error:
             beside.unlink(missing_ok=True)
             raise CheckpointError(
-                f"The checkpoint can't be written to {self.file} ({error}): free some space and give the same command "
-                "again, which goes on from the checkpoint before."
+                f"The checkpoint can't be written to {self.file} ({error}): free some space and run the same command "
+                "again; it resumes from the checkpoint before."
             ) from error
         self._saved = time.monotonic()
 
-    def restore(self) -> Kept | None:
-        """What was saved last; None where nothing was.
+    def restore(self) -> Snapshot | None:
+        """The last snapshot; None if there is none.
 
         Raises:
           CheckpointError: the file is damaged.
@@ -81,14 +81,14 @@ class Checkpoint:
         if not self.file.exists():
             return None
         try:
-            with np.load(self.file) as kept:
-                progress = json.loads(str(kept["progress"]))
+            with np.load(self.file) as stored:
+                progress = json.loads(str(stored["progress"]))
                 arrays: dict[str, list[np.ndarray]] = {}
-                for name in sorted(set(kept.files) - {"progress"}):
-                    arrays.setdefault(name.partition("/")[0], []).append(kept[name])
-        except Exception as error:  # zipfile and NumPy have many ways to say no
+                for name in sorted(set(stored.files) - {"progress"}):
+                    arrays.setdefault(name.partition("/")[0], []).append(stored[name])
+        except Exception as error:  # zipfile and NumPy raise many kinds
             raise CheckpointError(f"{self.file} is damaged ({error}): remove it to train from the start.") from error
-        return Kept(progress, arrays)
+        return Snapshot(progress, arrays)
 
     def remove(self) -> None:
         """The run is over."""

@@ -1,6 +1,6 @@
 """Training on several GPUs: each takes its part of every batch, and together they take the step of the whole batch.
 
-strategy = strategy_for(recipe)        # of tf.distribute: all GPUs there are, or the one device, where nothing changes
+strategy = strategy_for(recipe)        # of tf.distribute: all GPUs, or the one device, where nothing changes
 with strategy.scope():
     decoder, optimizer = ...           # what is built here has its variables on every device
 
@@ -28,13 +28,13 @@ def strategy_for(recipe: Recipe, devices: Sequence[str] | None = None) -> tf.dis
     """How the steps of a run are shared.
 
     Args:
-      recipe: no more devices are used than its smallest step has examples.
+      recipe: at most as many devices are used as its smallest step has examples.
       devices: TensorFlow's names, ``GPU:0``; all GPUs that it sees if left out, which CUDA_VISIBLE_DEVICES decides.
 
     Returns:
       ``MirroredStrategy`` for two devices and more; TensorFlow's default for one, under which all is as without.
     """
-    if recipe.fine_tune_encoder:  # the encoder was built before anybody knew of several devices
+    if recipe.fine_tune_encoder:  # the encoder was built outside the strategy
         return tf.distribute.get_strategy()
     if devices is None:
         devices = [f"GPU:{number}" for number in range(len(gpus()))]
@@ -61,20 +61,9 @@ def part(*batch: tf.Tensor) -> tuple[tf.Tensor, ...]:
 
 
 def summed(gradients: list[Any]) -> list[Any]:
-    """The gradients of all devices together, the same on each. ``Adam`` must be given them."""
+    """The gradients of all devices together, the same on each. ``train.fitting.optimizer`` expects them."""
     context = tf.distribute.get_replica_context()
     return gradients if context.num_replicas_in_sync == 1 else context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-
-
-class Adam(keras.optimizers.Adam):
-    """Keras's Adam, which takes gradients that are ``summed`` already.
-
-    Keras sums them itself, but too late: each device would first clip those of its own part, and with a loss scale
-    only the first device's would be looked at for overflow.
-    """
-
-    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
-        return grads_and_vars
 
 
 def vary_dropout(variables: Sequence[keras.Variable]) -> None:

@@ -1,9 +1,9 @@
-"""Teacher forcing: the decoder sees the words of a caption so far and learns the next one.
+"""Teacher forcing: given the words of a caption so far, the decoder learns to predict the next one.
 
     history = fit(decoder, recipe, batches, pad_id=vocabulary.pad_id, report=print_progress)
 
-The encoder has done its part already: ``batches`` holds its features. Where its last stages are fine-tuned they are
-part of the decoder, and ``batches`` holds what comes before them.
+``batches`` holds the encoder's features. If the encoder's last stages are fine-tuned, they are part of the decoder, and
+``batches`` holds the features before them.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,8 @@ import tensorflow as tf
 from train.data.batches import Batch, Batches
 from train.fitting.checkpoint import Checkpoint
 from train.fitting.loop import History, Report, loop
-from train.fitting.precision import Precision, Rate, adam, mixed
+from train.fitting.optimizer import Rate, adam
+from train.fitting.precision import Precision, mixed
 from train.fitting.replicas import part, summed, vary_dropout
 from train.models.decoder import Decoder
 from train.recipe import Recipe
@@ -29,24 +30,24 @@ def fit(
     pad_id: int,
     precision: Precision = "float32",
     strategy: tf.distribute.Strategy | None = None,
-    taught: bool = False,
-    dev: Callable[[], float] | None = None,
+    pretrained: bool = False,
+    validate: Callable[[], float] | None = None,
     checkpoint: Checkpoint | None = None,
     report: Report = lambda step, measured: None,
 ) -> History:
-    """Trains the decoder in place for the recipe's epochs, or until dev CIDEr no longer rises.
+    """Trains the decoder in place for the recipe's epochs, or until the dev CIDEr stops rising.
 
     Args:
       decoder: the models to train.
       recipe: epochs, patience, learning rate, schedule, label smoothing.
       batches: of features and captions.
-      pad_id: id that stands for no word; the loss leaves it out.
+      pad_id: id of padding; the loss ignores it.
       precision: of the products; see ``train.fitting.precision``.
       strategy: under which the decoder was built; see ``train.fitting.replicas``.
-      taught, dev, checkpoint, report: see ``train.fitting.loop``.
+      pretrained, dev, checkpoint, report: see ``train.fitting.loop``.
 
     Returns:
-      The mean loss of each epoch, in nats a word, and what ``dev`` measured.
+      The mean loss of each epoch, in nats a word, and the results of ``validate``.
     """
     steps = recipe.epochs * batches.steps_per_epoch
     strategy = strategy or tf.distribute.get_strategy()
@@ -72,7 +73,7 @@ def fit(
             with tf.GradientTape() as tape:
                 features, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=True)
                 features, state = tf.repeat(features, together, axis=0), tf.repeat(state, together, axis=0)
-                logits, _, _ = decoder.words([tokens[:, :-1], state, features], training=True)
+                logits, _, _ = decoder.network([tokens[:, :-1], state, features], training=True)
                 loss = caption_loss(logits, tokens[:, 1:], pad_id, recipe.label_smoothing, real=real)
                 scaled = optimizer.scale_loss(loss)
             variables = decoder.trainable_variables
@@ -97,8 +98,8 @@ def fit(
             epochs=recipe.epochs,
             steps_per_epoch=batches.steps_per_epoch,
             patience=recipe.patience,
-            taught=taught,
-            dev=dev,
+            pretrained=pretrained,
+            validate=validate,
             checkpoint=checkpoint,
             report=report,
         )
@@ -112,9 +113,9 @@ def caption_loss(
     Args:
       logits: float32 [batch, length, vocabulary].
       targets: int32 [batch, length].
-      pad_id: id whose places are left out.
+      pad_id: id whose positions are ignored.
       smoothing: share of each target's probability that is spread evenly over the vocabulary.
-      real: how many real tokens the whole batch has, where this is a part of it.
+      real: number of real tokens in the whole batch, if this is a part of one.
     """
     chosen = tf.gather(logits, targets, batch_dims=2)
     losses = tf.reduce_logsumexp(logits, axis=-1) - (1 - smoothing) * chosen

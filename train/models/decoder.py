@@ -3,10 +3,10 @@
 A decoder is two Keras models, and both training and the exported functions call the same two:
 
     bridge:  feature map [batch, positions, channels] -> features [batch, positions, width], state [batch, units]
-    decoder: tokens int32 [batch, length], state, features
+    network: tokens int32 [batch, length], state, features
              -> logits [batch, length, vocabulary], state after the last token, attention [batch, length, positions]
 
-Given a whole caption the decoder is the teacher-forced pass; given one token and the carried state it is a step.
+Given a whole caption the decoder is the teacher-forced pass; given one token and the state before it, one step.
 """
 
 from typing import NamedTuple
@@ -22,22 +22,22 @@ class Decoder(NamedTuple):
     """The two models; see the module's docstring.
 
     Attributes:
-      slow: those of the trainable variables that came from the encoder, see ``train.models.fine_tuning``; they learn
-        slower.
+      slow: trainable variables of the encoder, see ``train.models.fine_tuning``; they learn
+        at a lower rate.
     """
 
     bridge: keras.Model
-    words: keras.Model
+    network: keras.Model
     slow: tuple[keras.Variable, ...] = ()
 
     @property
     def variables(self) -> list[keras.Variable]:
         """All state, the random number generators of dropout included."""
-        return [*self.bridge.variables, *self.words.variables]
+        return [*self.bridge.variables, *self.network.variables]
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
-        return [*self.bridge.trainable_variables, *self.words.trainable_variables]
+        return [*self.bridge.trainable_variables, *self.network.trainable_variables]
 
 
 def build_decoder(recipe: Recipe, channels: int, vocabulary_size: int) -> Decoder:
@@ -53,7 +53,7 @@ def build_decoder(recipe: Recipe, channels: int, vocabulary_size: int) -> Decode
 
 
 def _reference(recipe: Recipe, channels: int, vocabulary_size: int) -> Decoder:
-    """The published decoder, layer by layer: the state starts from zeros and depends on the words alone."""
+    """The published decoder, layer by layer: the state starts at zero and depends on the words alone."""
     feature_map = keras.Input((None, channels))
     features = layers.Dense(recipe.hidden_size, activation="relu", name="projection")(feature_map)
     state = keras.ops.zeros_like(features[:, 0])
@@ -70,10 +70,10 @@ def _reference(recipe: Recipe, channels: int, vocabulary_size: int) -> Decoder:
 
 
 def _guided(recipe: Recipe, channels: int, vocabulary_size: int) -> Decoder:
-    """The image is in the state from the start, and a second GRU hears what attention saw at every word.
+    """The image sets the initial state, and a second GRU receives the attended features at every word.
 
-    The first GRU's output asks where to look, as in Up-Down (Anderson et al. 2018). It does not depend on what was
-    seen, so that in training attention runs over all words at once.
+    The first GRU's output is the attention query, as in Up-Down (Anderson et al. 2018). It does not depend on the
+    attended features, so in training attention runs over all words at once.
     """
     feature_map = keras.Input((None, channels))
     x = layers.Dropout(recipe.dropout)(feature_map)
@@ -87,13 +87,13 @@ def _guided(recipe: Recipe, channels: int, vocabulary_size: int) -> Decoder:
         vocabulary_size, recipe.hidden_size, tie_weights=recipe.tie_embeddings, name="embedding"
     )
     x = layers.Dropout(recipe.dropout)(embedding(tokens))
-    x, asking = _gru(recipe, "asking_gru")(x, initial_state=state[:, : recipe.hidden_size])
+    x, attention_state = _gru(recipe, "attention_gru")(x, initial_state=state[:, : recipe.hidden_size])
     context, attention = layers.Attention(use_scale=True, name="attention")([x, features], return_attention_scores=True)
     x = layers.Dropout(recipe.dropout)(layers.Concatenate()([x, context]))
-    x, telling = _gru(recipe, "telling_gru")(x, initial_state=state[:, recipe.hidden_size :])
+    x, language_state = _gru(recipe, "language_gru")(x, initial_state=state[:, recipe.hidden_size :])
     x = layers.Dropout(recipe.dropout)(x)
     logits = embedding(x, reverse=True)
-    new_state = layers.Concatenate(name="new_state")([asking, telling])
+    new_state = layers.Concatenate(name="new_state")([attention_state, language_state])
     return Decoder(bridge, keras.Model([tokens, state, features], [logits, new_state, attention], name="decoder"))
 
 

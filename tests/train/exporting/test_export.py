@@ -32,7 +32,7 @@ def exported_functions_are_the_keras_models(recipe: Recipe, tmp_path: Path) -> N
     tokens = tf.constant([2, 5])
 
     features, state = decoder.bridge(encoder.model(tf.cast(images, tf.float32)))
-    logits, new_state, attention = decoder.words([tokens[:, None], state, features])
+    logits, new_state, attention = decoder.network([tokens[:, None], state, features])
     encoded = loaded.encode(images)
     stepped = loaded.decode_step(tokens, encoded["state"], encoded["features"])
     # Weights are stored in half precision.

@@ -20,7 +20,7 @@ def test_the_shipped_model_is_read_back() -> None:
     load_decoder(model, decoder)
     images = np.random.default_rng(0).integers(256, size=(1, encoder.size, encoder.size, 3), dtype=np.uint8)
     features, state = decoder.bridge(encoder.model(tf.cast(images, tf.float32)))
-    logits, _, _ = decoder.words([tf.constant([[model.vocabulary.start_id]]), state, features])
+    logits, _, _ = decoder.network([tf.constant([[model.vocabulary.start_id]]), state, features])
     loaded = tf.saved_model.load(str(DEFAULT_MODEL / "saved_model"))
     encoded = loaded.encode(images)
     stepped = loaded.decode_step(tf.constant([model.vocabulary.start_id]), encoded["state"], encoded["features"])

@@ -16,11 +16,11 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     assert checkpoint.restore() is None
     assert not checkpoint.due
     checkpoint.save({"losses": [0.1]}, ARRAYS)
-    kept = Checkpoint(checkpoint.file, every_seconds=0).restore()
-    assert kept is not None
-    assert kept.progress == {"losses": [0.1]}
-    np.testing.assert_array_equal(kept.arrays["variables"][0], np.arange(3))
-    assert kept.arrays["variables"][1].dtype == np.float32
+    snapshot = Checkpoint(checkpoint.file, every_seconds=0).restore()
+    assert snapshot is not None
+    assert snapshot.progress == {"losses": [0.1]}
+    np.testing.assert_array_equal(snapshot.arrays["variables"][0], np.arange(3))
+    assert snapshot.arrays["variables"][1].dtype == np.float32
     assert Checkpoint(checkpoint.file, every_seconds=0).due
     checkpoint.remove()
     assert checkpoint.restore() is None
@@ -36,9 +36,9 @@ def test_a_full_disk_keeps_the_one_before(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(CheckpointError, match=r"No space left on device.*free some space"):
         checkpoint.save({"step": 2}, ARRAYS)
-    kept = checkpoint.restore()
-    assert kept is not None
-    assert kept.progress == {"step": 1}
+    snapshot = checkpoint.restore()
+    assert snapshot is not None
+    assert snapshot.progress == {"step": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["one.npz"]
 
 

@@ -30,10 +30,10 @@ class GrowingWeight:
         self.weight.assign_add([[1.0]])
         return float(number)
 
-    def dev(self) -> float:
+    def validate(self) -> float:
         return self.CIDER[int(self.weight.numpy()[0, 0]) // 2 - 1]
 
-    def run(self, checkpoint: Checkpoint | None = None, *, dev: bool = True, taught: bool = False) -> History:
+    def run(self, checkpoint: Checkpoint | None = None, *, validated: bool = True, pretrained: bool = False) -> History:
         return loop(
             self.step,
             self.decoder,
@@ -41,8 +41,8 @@ class GrowingWeight:
             epochs=6,
             steps_per_epoch=2,
             patience=3,
-            taught=taught,
-            dev=self.dev if dev else None,
+            pretrained=pretrained,
+            validate=self.validate if validated else None,
             checkpoint=checkpoint,
         )
 
@@ -55,7 +55,7 @@ def test_stops_where_cider_no_longer_rises_and_takes_the_best() -> None:
 
 def test_without_dev_every_epoch_is_trained() -> None:
     growing = GrowingWeight()
-    assert len(growing.run(dev=False).losses) == 6
+    assert len(growing.run(validated=False).losses) == 6
     assert growing.weight.numpy() == 12.0
 
 
@@ -66,10 +66,10 @@ def test_what_it_begins_with_may_stay_the_best(interrupted: bool, tmp_path: Path
     if interrupted:
         step, growing.step = growing.step, lambda number: step(number) if number < 3 else pytest.fail("enough")  # type: ignore[method-assign]
         with pytest.raises(pytest.fail.Exception):
-            growing.run(checkpoint, taught=True)
+            growing.run(checkpoint, pretrained=True)
         growing = GrowingWeight()
         growing.CIDER = (10.0, 20.0, 20.0, 10.0, 5.0, 0.0)
-    assert growing.run(checkpoint, taught=True) == History([0.5, 2.5, 4.5], [10.0, 20.0, 20.0], 50.0)
+    assert growing.run(checkpoint, pretrained=True) == History([0.5, 2.5, 4.5], [10.0, 20.0, 20.0], 50.0)
     assert growing.weight.numpy() == 0.0
 
 
@@ -102,9 +102,9 @@ def test_a_loss_that_is_no_number_stops_at_once(loss: float, tmp_path: Path) -> 
     with pytest.raises(StoppedError, match=rf"step 5: the loss is {loss}.*learning_rate"):
         growing.run(checkpoint)
     assert growing.steps == [0, 1, 2, 3]
-    kept = checkpoint.restore()
-    assert kept is not None
-    assert len(kept.progress["losses"]) == 4
+    snapshot = checkpoint.restore()
+    assert snapshot is not None
+    assert len(snapshot.progress["losses"]) == 4
 
 
 def test_weights_that_the_last_step_spoiled_are_not_exported() -> None:
@@ -119,7 +119,7 @@ def test_weights_that_the_last_step_spoiled_are_not_exported() -> None:
 
     growing.step = last  # type: ignore[method-assign]
     with pytest.raises(StoppedError, match="step 12: a weight is not a number"):
-        growing.run(dev=False)
+        growing.run(validated=False)
 
 
 @pytest.mark.parametrize(

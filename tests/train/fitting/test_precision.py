@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from train.fitting import precision
-from train.fitting.precision import Precision, adam, best_precision, mixed
+from train.fitting.optimizer import adam
+from train.fitting.precision import Precision, best_precision, mixed
 
 
 @pytest.mark.parametrize(

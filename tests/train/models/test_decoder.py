@@ -20,7 +20,7 @@ def test_reference_parameter_counts() -> None:
     assert encoder.model.count_params() == 54_336_736
     assert encoder.model.output_shape == (None, 64, 1536)
     assert decoder.bridge.count_params() == 786_944
-    assert decoder.words.count_params() == 22_076_960
+    assert decoder.network.count_params() == 22_076_960
 
 
 @pytest.mark.parametrize(
@@ -39,10 +39,10 @@ def test_stepping_equals_the_teacher_forced_pass(recipe: Recipe) -> None:
     features, start = decoder.bridge(tf.constant(random.normal(size=(3, 9, 24)), tf.float32))
     tokens = tf.constant(random.integers(50, size=(3, 12)), tf.int32)
 
-    logits, last, attention = decoder.words([tokens, start, features])
+    logits, last, attention = decoder.network([tokens, start, features])
     state, stepped = start, []
     for position in range(tokens.shape[1]):
-        step_logits, state, step_attention = decoder.words([tokens[:, position : position + 1], state, features])
+        step_logits, state, step_attention = decoder.network([tokens[:, position : position + 1], state, features])
         np.testing.assert_allclose(step_attention[:, 0], attention[:, position], atol=1e-5)
         stepped.append(step_logits[:, 0])
     np.testing.assert_allclose(np.stack(stepped, 1), logits, atol=1e-5)

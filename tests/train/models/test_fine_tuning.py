@@ -10,7 +10,7 @@ import tensorflow as tf
 from beam_job.model.directory import OpenModel, open_model
 from tests.train.colours import QUICK, add_tiny_encoder, run_and_kill, write_colours
 from train.cli import main
-from train.fitting.precision import adam
+from train.fitting.optimizer import adam
 from train.models.decoder import Decoder, build_decoder
 from train.models.encoders import ENCODERS, Encoder, build_encoder
 from train.models.fine_tuning import split, with_tail
@@ -49,7 +49,7 @@ def tuned() -> tuple[Encoder, Decoder]:
     """MobileNetV3Small and a decoder, ready for fine-tuning."""
     encoder = build_encoder("MobileNetV3Small", weights=None, size=64)
     decoder = build_decoder(replace(DEFAULT, hidden_size=8), encoder.model.output_shape[-1], 10)
-    return encoder, with_tail(decoder, split(encoder).tail)
+    return encoder, with_tail(decoder, split(encoder)[1])
 
 
 def test_the_statistics_of_batches_are_left_alone() -> None:
