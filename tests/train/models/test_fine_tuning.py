@@ -150,7 +150,7 @@ def test_killed_and_resumed_equals_undisturbed(
     run_and_kill(command, when=lambda: bool(list(runs.glob("*-fit.npz"))))
     capsys.readouterr()
     assert main(command) == 0
-    assert "it goes on from its checkpoint" in capsys.readouterr().err
+    assert "it resumes from its checkpoint" in capsys.readouterr().err
     resumed = open_model(tmp_path / "model")
     assert resumed.manifest.training["loss_by_epoch"] == model.manifest.training["loss_by_epoch"]
     for found, undisturbed in zip(encoder_weights(resumed), encoder_weights(model), strict=True):
