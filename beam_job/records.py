@@ -100,8 +100,8 @@ class CaptionRecord:
     carried: Mapping[str, Any] | None = None
 
     @property
-    def tally(self) -> tuple[str, ...]:
-        """The keys under which the run's books count it."""
+    def summary_keys(self) -> tuple[str, ...]:
+        """The keys under which the manifest counts it."""
         return (self.device,)
 
     def to_json(self, run: str | None = None) -> str:
@@ -146,8 +146,8 @@ class Failure:
         return self.earlier == (self.stage, self.error, self.sha256)
 
     @property
-    def tally(self) -> tuple[str, ...]:
-        """The keys under which the run's books count it."""
+    def summary_keys(self) -> tuple[str, ...]:
+        """The keys under which the manifest counts it."""
         code = f"{self.stage}/{self.error}"
         return (code, KNOWN) if self.known else (code,)
 

@@ -20,7 +20,7 @@ from google.auth.exceptions import DefaultCredentialsError
 from google.auth.transport.requests import AuthorizedSession
 
 from beam_job.images.bounded_calls import BoundedCalls, HangError
-from beam_job.images.http import Downloader, Effort, FetchError, anonymous_session, check_web_uri, settled
+from beam_job.images.http import Downloader, FetchError, FetchStats, anonymous_session, check_web_uri, settled
 from beam_job.images.local_path import local_path
 
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
@@ -87,16 +87,16 @@ class Fetcher:
         self._calls = BoundedCalls(threads + _MOST_HANGING)
         self._web = Downloader(anonymous_session(), threads, redirects=True)
 
-    def fetch(self, uri: str, effort: Effort | None = None) -> bytes:
-        """Returns the whole content of ``uri``; adds to ``effort`` what it took; raises ``FetchError``."""
-        effort = Effort() if effort is None else effort
+    def fetch(self, uri: str, stats: FetchStats | None = None) -> bytes:
+        """Returns the whole content of ``uri``; adds to ``stats`` what it took; raises ``FetchError``."""
+        stats = FetchStats() if stats is None else stats
         try:
-            return self._calls.call(lambda: self._fetch(uri, effort), self._limits.seconds + _PATIENCE)
+            return self._calls.call(lambda: self._fetch(uri, stats), self._limits.seconds + _PATIENCE)
         except HangError as error:
             message = f"Given up {_PATIENCE:g} s after its deadline of {self._limits.seconds:g} s: {error}."
             raise FetchError("deadline_exceeded", message) from error
 
-    def _fetch(self, uri: str, effort: Effort) -> bytes:
+    def _fetch(self, uri: str, stats: FetchStats) -> bytes:
         scheme, separator, rest = uri.partition("://")
         if not uri or "\0" in uri:
             raise FetchError("bad_uri", "The URI is empty, or holds a zero byte.")
@@ -104,12 +104,12 @@ class Fetcher:
             return self._read(uri)
         if scheme == "gs":
             bucket, _, name = rest.partition("/")
-            return self._get(f"/download/storage/v1/b/{_quoted(bucket)}/o/{_quoted(name)}?alt=media", effort)
+            return self._get(f"/download/storage/v1/b/{_quoted(bucket)}/o/{_quoted(name)}?alt=media", stats)
         if scheme == "file":
             return self._read(_path(uri))
         if scheme == "https" and self._limits.allow_https:
             check_web_uri(uri)
-            return self._web.get(uri, max_bytes=self._limits.max_bytes, seconds=self._limits.seconds, effort=effort)
+            return self._web.get(uri, max_bytes=self._limits.max_bytes, seconds=self._limits.seconds, stats=stats)
         hint = " without --allow_https" if scheme == "https" else "; images come from gs://, file:// or a path"
         raise FetchError("scheme_not_allowed", f"{ascii(scheme[:20])[1:-1]}:// is not fetched{hint}.")
 
@@ -118,13 +118,13 @@ class Fetcher:
         query = {"prefix": prefix, "fields": "items(name,size),nextPageToken", "maxResults": "5000"}
         while True:
             path = f"/storage/v1/b/{_quoted(bucket)}/o?{urlencode(query)}"
-            page = json.loads(self._get(path, Effort(), max_bytes=_LISTING_BYTES))
+            page = json.loads(self._get(path, FetchStats(), max_bytes=_LISTING_BYTES))
             yield from ((item["name"], int(item["size"])) for item in page.get("items", []))
             if not page.get("nextPageToken"):
                 return
             query["pageToken"] = page["nextPageToken"]
 
-    def _get(self, path: str, effort: Effort, max_bytes: int | None = None) -> bytes:
+    def _get(self, path: str, stats: FetchStats, max_bytes: int | None = None) -> bytes:
         with self._lock:
             if self._storage is None:
                 self._storage = Downloader(settled(self._session(), _host()), self._threads)
@@ -133,7 +133,7 @@ class Fetcher:
                 _host() + path,
                 max_bytes=max_bytes or self._limits.max_bytes,
                 seconds=self._limits.seconds,
-                effort=effort,
+                stats=stats,
             )
         except FetchError as error:
             if error.code == "permission_denied" and self._anonymous:

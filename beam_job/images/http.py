@@ -56,7 +56,7 @@ class FetchError(Exception):
 
 
 @dataclass
-class Effort:
+class FetchStats:
     """What getting one image took: tries after the first, and the seconds spent waiting between tries."""
 
     retries: int = 0
@@ -90,13 +90,13 @@ class Downloader:
         self._session = session
         self._redirects = redirects
 
-    def get(self, url: str, *, max_bytes: int, seconds: float, effort: Effort) -> bytes:
+    def get(self, url: str, *, max_bytes: int, seconds: float, stats: FetchStats) -> bytes:
         """Returns the body of ``url``, complete and undamaged as far as the server lets us know.
 
         Args:
           max_bytes: a longer body is refused, before it is read where the server announces its length.
           seconds: for all tries together, waits included.
-          effort: is added to.
+          stats: is added to.
 
         Raises:
           FetchError: there is no such body, or it could not be had in time.
@@ -111,8 +111,8 @@ class Downloader:
                     spent = time.monotonic() - started
                     message = f"Given up after {tries} {'try' if tries == 1 else 'tries'} in {spent:.1f} s: {error}."
                     raise FetchError(error.code, message) from error
-                effort.retries += 1
-                effort.waited += wait
+                stats.retries += 1
+                stats.waited += wait
                 time.sleep(wait)
         raise AssertionError("unreachable")
 

@@ -17,7 +17,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_job.images.decoders import DecodersError, UnforeseenError, shared_decoders
 from beam_job.images.fetch import CredentialsError, FetchLimits, shared_fetcher
-from beam_job.images.http import Effort, FetchError
+from beam_job.images.http import FetchError, FetchStats
 from beam_job.images.pixels import MAX_PIXELS, ImageError
 from beam_job.messages import unforeseen
 from beam_job.metrics import METRICS, count_failure
@@ -55,7 +55,7 @@ class _Loaded(NamedTuple):
 
     outcome: DecodedImage | Failure
     place: WindowedValue
-    effort: Effort
+    stats: FetchStats
     size: int | None  # bytes, where it was fetched
     fetch_seconds: float
     decode_seconds: float
@@ -119,14 +119,14 @@ class FetchAndDecode(beam.DoFn):
             yield self._next()
 
     def _load(self, uri: str, carried: Mapping[str, Any] | None, place: WindowedValue) -> _Loaded:
-        effort = Effort()
+        stats = FetchStats()
         started = time.perf_counter()
 
         def failed(failure: Failure) -> _Loaded:
-            return _Loaded(failure, place, effort, None, time.perf_counter() - started, 0.0)
+            return _Loaded(failure, place, stats, None, time.perf_counter() - started, 0.0)
 
         try:
-            data = self._fetcher.fetch(uri, effort)
+            data = self._fetcher.fetch(uri, stats)
         except FetchError as error:
             return failed(Failure(uri, "fetch", error.code, error.message, carried))
         except MemoryError:
@@ -137,7 +137,7 @@ class FetchAndDecode(beam.DoFn):
             return failed(_unforeseen(uri, "fetch", error, carried))
         fetched = time.perf_counter() - started
         outcome, seconds = self._decode(uri, carried, data)
-        return _Loaded(outcome, place, effort, len(data), fetched, seconds)
+        return _Loaded(outcome, place, stats, len(data), fetched, seconds)
 
     def _decode(self, uri: str, carried: Mapping[str, Any] | None, data: bytes) -> tuple[DecodedImage | Failure, float]:
         """The outcome, and the seconds that it took."""
@@ -170,8 +170,8 @@ class FetchAndDecode(beam.DoFn):
         loaded = self._ready.get().result()
         self._in_hand -= 1
         self._fetch_time.update(round(1000 * loaded.fetch_seconds))
-        self._retries.inc(loaded.effort.retries)
-        self._waited.inc(round(1000 * loaded.effort.waited))
+        self._retries.inc(loaded.stats.retries)
+        self._waited.inc(round(1000 * loaded.stats.waited))
         if loaded.size is not None:
             self._fetched.inc()
             self._bytes.update(loaded.size)

@@ -93,7 +93,7 @@ class ReadUris(beam.PTransform):
 
 
 class _Read(beam.DoFn):
-    """Reads the rows of its sources; counts them as it reads, so that the books show whatever gets lost behind it."""
+    """Reads the rows of its sources and counts them here, so that the final check finds any that are lost later."""
 
     def __init__(self, rows_of: Callable[[Any, Fields], Iterator[_RowRead]], fields: Fields) -> None:
         self._rows_of = rows_of

@@ -18,7 +18,7 @@ from beam_job import devices
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel
 from beam_job.model.freezing import freeze
-from beam_job.model.logits import ban_tokens, drawn, likeliest
+from beam_job.model.logits import likeliest, mask_tokens, sampled
 from beam_job.model.manifest import SAVED_MODEL, ModelError
 from beam_job.model.search import Hypotheses, Propose, search
 from beam_job.records import Caption, NoCaption
@@ -60,7 +60,7 @@ class Captioner:
         self._encoded_shapes = [[self._rows, *encoded[name].shape[1:]] for name in ("features", "state")]
         encode, decode_step = map(freeze, signatures)
         model.check_unchanged()
-        ban = ban_tokens(
+        mask = mask_tokens(
             len(vocabulary),
             [vocabulary.pad_id, vocabulary.unknown_id, vocabulary.start_id],
             vocabulary.end_id,
@@ -82,7 +82,7 @@ class Captioner:
             return search(
                 step,
                 propose,
-                ban,
+                mask,
                 *encoded,
                 width=width,
                 max_length=self._max_length,
@@ -103,7 +103,7 @@ class Captioner:
 
         @tf.function(autograph=False)
         def draw(features: tf.Tensor, state: tf.Tensor, in_use: tf.Tensor, uniforms: tf.Tensor) -> Hypotheses:
-            propose = drawn(uniforms, temperature=decoding.temperature, top_k=decoding.top_k, top_p=decoding.top_p)
+            propose = sampled(uniforms, temperature=decoding.temperature, top_k=decoding.top_k, top_p=decoding.top_p)
             rows = [tf.repeat(tensor, decoding.num_captions, axis=0) for tensor in (features, state, in_use)]
             return loop(propose, rows, width=1, length_penalty=1.0)
 

@@ -1,4 +1,4 @@
-"""What a hypothesis may say next: tokens that are banned, and the ways to propose one of the others."""
+"""Logits processing: masks for tokens that must not come next, and proposals among the others."""
 
 import math
 from collections.abc import Sequence
@@ -6,23 +6,23 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from beam_job.model.search import Ban, Propose
+from beam_job.model.search import Mask, Propose
 
 
-def ban_tokens(
+def mask_tokens(
     vocabulary_size: int, never: Sequence[int], end_id: int, *, min_length: int = 1, no_repeat_ngram: int = 0
-) -> Ban:
-    """Bans the ids ``never``, ``<end>`` before ``min_length`` words, and the repetition of an n-gram."""
+) -> Mask:
+    """Masks the ids ``never``, ``<end>`` before ``min_length`` words, and the repetition of an n-gram."""
     always = np.zeros(vocabulary_size, np.float32)
     always[list(never)] = -math.inf
     early = always.copy()
     early[end_id] = -math.inf
 
-    def ban(logits: tf.Tensor, tokens: tf.Tensor, now: tf.Tensor) -> tf.Tensor:
+    def mask(logits: tf.Tensor, tokens: tf.Tensor, now: tf.Tensor) -> tf.Tensor:
         logits += tf.where(now < min_length, early, always)
-        return _ban_repeats(logits, tokens, now, no_repeat_ngram) if no_repeat_ngram else logits
+        return _mask_repeats(logits, tokens, now, no_repeat_ngram) if no_repeat_ngram else logits
 
-    return ban
+    return mask
 
 
 def likeliest(count: int) -> Propose:
@@ -34,11 +34,11 @@ def likeliest(count: int) -> Propose:
     return propose
 
 
-def drawn(uniforms: tf.Tensor, *, temperature: float, top_k: int, top_p: float) -> Propose:
-    """Proposes one token, drawn by the inverse of the cumulative distribution.
+def sampled(uniforms: tf.Tensor, *, temperature: float, top_k: int, top_p: float) -> Propose:
+    """Proposes one sampled token, by the inverse of the cumulative distribution.
 
     Args:
-      uniforms: float32 [n, max_length] in [0, 1): the number that decides hypothesis n's draw at each step.
+      uniforms: float32 [n, max_length] in [0, 1): the random number of hypothesis n at each step.
       temperature, top_k, top_p: as in ``Decoding``; they apply in this order, top_p to the renormalised top k.
     """
 
@@ -49,7 +49,7 @@ def drawn(uniforms: tf.Tensor, *, temperature: float, top_k: int, top_p: float) 
         probabilities = tf.where(before < top_p, probabilities, 0.0)
         cumulative = tf.cumsum(probabilities, axis=-1)
         threshold = uniforms[:, now, None] * cumulative[:, -1:]
-        # The last place with any probability catches what rounding lets through.
+        # The last place with any probability is the limit, in case rounding exceeds it.
         last = tf.math.count_nonzero(probabilities, axis=-1, keepdims=True, dtype=tf.int32) - 1
         place = tf.minimum(tf.reduce_sum(tf.cast(cumulative <= threshold, tf.int32), axis=-1, keepdims=True), last)
         return tf.gather(values, place, batch_dims=1), tf.gather(ids, place, batch_dims=1)
@@ -57,8 +57,8 @@ def drawn(uniforms: tf.Tensor, *, temperature: float, top_k: int, top_p: float) 
     return propose
 
 
-def _ban_repeats(logits: tf.Tensor, tokens: tf.Tensor, now: tf.Tensor, n: int) -> tf.Tensor:
-    """Bans the tokens that would complete an n-gram of ``tokens[:, :now]`` again."""
+def _mask_repeats(logits: tf.Tensor, tokens: tf.Tensor, now: tf.Tensor, n: int) -> tf.Tensor:
+    """Masks the tokens that would repeat an n-gram of ``tokens[:, :now]``."""
     max_length = tokens.shape[1]
     if n > max_length:
         return logits

@@ -1,6 +1,6 @@
 """The stateful decoder loop in one TensorFlow graph: beam search, with greedy decoding and sampling as its width 1.
 
-At each step every hypothesis proposes tokens (the likeliest ones, or one that was drawn), and the likeliest extended
+At each step every hypothesis proposes tokens (the likeliest ones, or a sampled one), and the likeliest extended
 hypotheses live on. A hypothesis that proposes ``<end>`` from within the first ``width`` places is finished and leaves
 the beam; a row is done when ``width`` hypotheses have finished. With width 1 that is greedy decoding, to the letter.
 """
@@ -13,10 +13,10 @@ import tensorflow as tf
 
 # (tokens int32 [n], state [n, units], features [n, positions, width]) -> (logits [n, vocabulary], state, attention)
 Step: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
-# (logits [n, vocabulary] with banned tokens at -inf, step) -> (the proposed tokens' logits [n, c], their ids [n, c])
+# (logits [n, vocabulary] with masked tokens at -inf, step) -> (the proposed tokens' logits [n, c], their ids [n, c])
 Propose: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
-# (logits [n, vocabulary], tokens so far int32 [n, max_length], step) -> logits with banned tokens at -inf
-Ban: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+# (logits [n, vocabulary], tokens so far int32 [n, max_length], step) -> logits with masked tokens at -inf
+Mask: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 class Hypotheses(NamedTuple):
@@ -38,7 +38,7 @@ class Hypotheses(NamedTuple):
 def search(
     step: Step,
     propose: Propose,
-    ban: Ban,
+    mask: Mask,
     features: tf.Tensor,
     state: tf.Tensor,
     rows_in_use: tf.Tensor,
@@ -83,7 +83,7 @@ def search(
         now: tf.Tensor, done: tf.Tensor, last: tf.Tensor, state: tf.Tensor, alive: Hypotheses, finished: Hypotheses
     ) -> tuple[tf.Tensor | Hypotheses, ...]:
         logits, state, attention = step(tf.reshape(last, [-1]), state, features)
-        values, ids = propose(ban(logits, tf.reshape(alive.tokens, [-1, max_length]), now), now)
+        values, ids = propose(mask(logits, tf.reshape(alive.tokens, [-1, max_length]), now), now)
         log_probs = values - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
         proposals = ids.shape[-1]
         log_probs = tf.reshape(log_probs, [rows, width * proposals])

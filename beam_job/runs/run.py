@@ -1,4 +1,4 @@
-"""One run of the job: its folder, what was asked for, and the books that are closed at its end."""
+"""One run of the job: its folder, its options, and the final check of its counts."""
 
 import json
 import platform
@@ -17,7 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 from beam_job import __version__
 from beam_job.messages.quantity import quantity
 from beam_job.records import KNOWN
-from beam_job.runs.shards import Shard, delete_strays, has_folders, write_whole
+from beam_job.runs.shards import Shard, delete_orphans, has_folders, write_whole
 
 STARTED = "run.json"
 MANIFEST = "manifest.json"
@@ -129,7 +129,7 @@ class Run:
         passed_over: Iterable[int] = (),
         left_out: Iterable[int] = (),
     ) -> dict[str, Any]:
-        """Closes the books: checks that the counts add up, writes the manifest, and deletes what it does not name.
+        """Checks that the counts add up, writes the manifest, and deletes files that it does not name.
 
         Args:
           read: numbers of rows read, duplicates included.
@@ -152,10 +152,10 @@ class Run:
         }
         if counts["input"] != sum(counts.values()) - counts["input"]:
             raise UnbalancedError(
-                f"The books of run {self.id} do not balance: {counts}. What it captioned is safe in {self.directory}; "
-                "run the job again."
+                f"The counts of run {self.id} are inconsistent: input is not captioned + failed + skipped + "
+                f"duplicates: {counts}. Its captions are safe in {self.directory}; run the job again."
             )
-        by_code: Counter[str] = sum((Counter(shard.tally) for shard in failures), Counter())
+        by_code: Counter[str] = sum((Counter(shard.counts) for shard in failures), Counter())
         known = by_code.pop(KNOWN, 0)
         seconds = Moment.now().seconds_since(self.began)
         manifest = {
@@ -167,18 +167,18 @@ class Run:
             "failures_by_code": dict(sorted(by_code.items())),
             "known_failures": known,
             "passed_over": sum(passed_over),
-            "devices": sorted({device for shard in captions for device in shard.tally}),
+            "devices": sorted({device for shard in captions for device in shard.counts}),
             "versions": {
                 "python": platform.python_version(),
                 "beam_job": __version__,
                 **{name: version(name) for name in ("apache-beam", "tensorflow", "pillow")},
             },
             "captions": [_entry(shard) for shard in captions],
-            "failures": [{**_entry(shard), "known": shard.tally.get(KNOWN, 0)} for shard in failures],
+            "failures": [{**_entry(shard), "known": shard.counts.get(KNOWN, 0)} for shard in failures],
         }
         write_whole(FileSystems.join(self.directory, MANIFEST), _json(manifest))
         for prefix, shards in (("captions", captions), ("failures", failures)):
-            delete_strays(self.directory, prefix, {shard.name for shard in shards})
+            delete_orphans(self.directory, prefix, {shard.name for shard in shards})
         return manifest
 
     def _asked(self) -> dict[str, Any]:

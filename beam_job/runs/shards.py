@@ -46,13 +46,13 @@ class ShardLimits:
 class Shard:
     """A finished file: its name within the run, the records in it, and its SHA-256.
 
-    ``tally`` counts the records by the keys that they have for the run's books (their ``tally``).
+    ``counts`` has the number of records by their ``summary_keys``.
     """
 
     name: str
     records: int
     sha256: str
-    tally: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 def run_id(directory: str) -> str:
@@ -85,7 +85,7 @@ class OpenShard:
             if not self._lines:
                 self._opened = time.monotonic()
             self._lines.append(record.to_json(self._run))
-            self._tally.update(record.tally)
+            self._counts.update(record.summary_keys)
             count(self._prefix)
             if len(self._lines) >= limits.records or time.monotonic() - self._opened >= limits.seconds:
                 return self._write()
@@ -108,14 +108,14 @@ class OpenShard:
     def _write(self) -> Shard:
         name = f"{self._prefix}-{uuid.uuid4().hex}.jsonl"
         data = "".join(f"{line}\n" for line in self._lines).encode("utf-8", "backslashreplace")
-        shard = Shard(name, len(self._lines), hashlib.sha256(data).hexdigest(), dict(self._tally))
+        shard = Shard(name, len(self._lines), hashlib.sha256(data).hexdigest(), dict(self._counts))
         write_whole(FileSystems.join(self._directory, name), data)
         self._empty()
         return shard
 
     def _empty(self) -> None:
         self._lines: list[str] = []
-        self._tally: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
         self._opened = 0.0
 
 
@@ -137,7 +137,7 @@ def write_open_shards() -> None:
 
 
 class WriteShards(beam.DoFn):
-    """Writes records, which have ``to_json`` and ``tally``, to ``<directory>/<prefix>-<unique>.jsonl``.
+    """Writes records, which have ``to_json`` and ``summary_keys``, to ``<directory>/<prefix>-<unique>.jsonl``.
 
     ``directory`` is the run's own folder; each record says the run's id.
 
@@ -165,19 +165,19 @@ class WriteShards(beam.DoFn):
             yield WindowedValue(written, MIN_TIMESTAMP, (GlobalWindow(),))
 
 
-def delete_strays(directory: str, prefix: str, named: set[str]) -> None:
+def delete_orphans(directory: str, prefix: str, named: set[str]) -> None:
     """Deletes the files of bundles that were tried again: those of a run that ``named`` does not hold.
 
     An account may be allowed to create files alone, and a bucket may keep them for a time: what is left is a warning.
     """
     try:
-        strays = [path for path in files_in(directory, f"{prefix}-*") if FileSystems.split(path)[1] not in named]
+        orphans = [path for path in files_in(directory, f"{prefix}-*") if FileSystems.split(path)[1] not in named]
     except Exception as error:  # file systems raise what they like
         logging.warning(
             "%s cannot be listed (%s): files of bundles that were tried again may be left.", directory, error
         )
         return
-    left = _deleted(strays)
+    left = _deleted(orphans)
     if left:
         path, reason = next(iter(left.items()))
         logging.warning(

@@ -1,4 +1,4 @@
-"""The same job on every engine: identical records, identical books."""
+"""The same job on every engine: identical records, identical counts."""
 
 import json
 import shutil

@@ -8,7 +8,7 @@ from google.auth.exceptions import RefreshError, TransportError
 from urllib3 import HTTPResponse
 
 from beam_job.images.fetch import CredentialsError, Fetcher, FetchLimits
-from beam_job.images.http import Downloader, Effort, FetchError
+from beam_job.images.http import Downloader, FetchError, FetchStats
 
 DATA = b"a photo"
 
@@ -77,12 +77,12 @@ def refreshed(cause=None, retryable=False):
 
 @pytest.mark.parametrize("error", [refreshed(TransportError("no metadata")), refreshed(retryable=True)])
 def test_a_token_that_is_not_to_be_had_just_now_is_asked_for_again(error):
-    effort = Effort()
-    found = Downloader(Answers(error, error, 200), 1).get("https://x", max_bytes=10**6, seconds=9, effort=effort)
-    assert (found, effort.retries) == (DATA, 2)
+    stats = FetchStats()
+    found = Downloader(Answers(error, error, 200), 1).get("https://x", max_bytes=10**6, seconds=9, stats=stats)
+    assert (found, stats.retries) == (DATA, 2)
 
 
 def test_a_token_that_is_refused_is_not_asked_for_again():
     with pytest.raises(FetchError, match="credentials do not work") as raised:
-        Downloader(Answers(refreshed(), 200), 1).get("https://x", max_bytes=10**6, seconds=9, effort=Effort())
+        Downloader(Answers(refreshed(), 200), 1).get("https://x", max_bytes=10**6, seconds=9, stats=FetchStats())
     assert raised.value.code == "permission_denied"

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_job.images.fetch import Fetcher, FetchLimits, shared_fetcher
-from beam_job.images.http import ERRORS, Effort, FetchError, anonymous_session, settled
+from beam_job.images.http import ERRORS, FetchError, FetchStats, anonymous_session, settled
 from beam_job.images.load import _shared_pool
 from tests.https_server import https_server
 from tests.memory import traced
@@ -49,10 +49,10 @@ def code(fetcher, uri):
 
 def test_an_object_is_one_request(storage):
     storage.put("photos", "one.jpg", DATA)
-    effort = Effort()
-    assert Fetcher(FetchLimits()).fetch("gs://photos/one.jpg", effort) == DATA
+    stats = FetchStats()
+    assert Fetcher(FetchLimits()).fetch("gs://photos/one.jpg", stats) == DATA
     assert storage.requests["one.jpg"] == 1
-    assert effort == Effort(0, 0.0)
+    assert stats == FetchStats(0, 0.0)
 
 
 @pytest.mark.parametrize("fault", [408, 429, 500, 502, 503, 504, "reset", "short", "damaged", "cut"])
@@ -60,11 +60,11 @@ def test_what_falters_is_tried_again(storage, fault):
     name = f"{fault}.jpg"
     storage.put("photos", name, DATA)
     storage.faults[name] = [fault, fault]
-    effort = Effort()
-    assert Fetcher(FetchLimits()).fetch(f"gs://photos/{name}", effort) == DATA
+    stats = FetchStats()
+    assert Fetcher(FetchLimits()).fetch(f"gs://photos/{name}", stats) == DATA
     assert storage.requests[name] == 3
-    assert effort.retries == 2
-    assert effort.waited > 0
+    assert stats.retries == 2
+    assert stats.waited > 0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_job.images.fetch import Fetcher, FetchLimits
-from beam_job.images.http import ERRORS, Downloader, Effort, FetchError, _seconds, anonymous_session, settled
+from beam_job.images.http import ERRORS, Downloader, FetchError, FetchStats, _seconds, anonymous_session, settled
 from tests.memory import traced
 from tests.raw_server import RawServer
 
@@ -45,9 +45,9 @@ def dripping(start, drip):
     return server
 
 
-def get(server, max_bytes=10**6, seconds=30.0, effort=None):
+def get(server, max_bytes=10**6, seconds=30.0, stats=None):
     downloader = Downloader(anonymous_session(), 1, redirects=True)
-    return downloader.get(f"{server.url}/a.jpg", max_bytes=max_bytes, seconds=seconds, effort=effort or Effort())
+    return downloader.get(f"{server.url}/a.jpg", max_bytes=max_bytes, seconds=seconds, stats=stats or FetchStats())
 
 
 def code(*answers, **limits):
@@ -95,7 +95,7 @@ def test_an_answer_without_end_of_a_proxy_ends_at_the_deadline(monkeypatch):
         monkeypatch.setenv("http_proxy", server.url)
         downloader = Downloader(settled(anonymous_session(), "http://storage.example"), 1)
         with pytest.raises(FetchError) as raised:
-            downloader.get("http://storage.example/a.jpg", max_bytes=10**6, seconds=0.3, effort=Effort())
+            downloader.get("http://storage.example/a.jpg", max_bytes=10**6, seconds=0.3, stats=FetchStats())
     assert raised.value.code == "deadline_exceeded"
     assert b"http://storage.example/a.jpg" in server.requests[0]
 
@@ -110,10 +110,10 @@ def test_a_server_that_falls_silent_is_asked_again(monkeypatch):
             server.stopped.wait(60)
         connection.sendall(answer().partition(b"\r\n")[2])
 
-    effort = Effort()
+    stats = FetchStats()
     with RawServer(silent_once) as server:
-        assert get(server, effort=effort) == DATA
-    assert effort.retries >= 1
+        assert get(server, stats=stats) == DATA
+    assert stats.retries >= 1
 
 
 def test_a_body_that_came_whole_before_the_deadline_is_whole(monkeypatch):
@@ -236,7 +236,7 @@ def test_odd_headers_are_not_logged_with_the_signature_of_a_url(caplog):
     headers = ["Content-Type: multipart/mixed", "Content-Length: 5000"]
     with caplog.at_level(logging.INFO), sent(answer(*headers)) as server:
         downloader = Downloader(anonymous_session(), 1)
-        assert downloader.get(f"{server.url}/a?sig=secret", max_bytes=10**6, seconds=30, effort=Effort()) == DATA
+        assert downloader.get(f"{server.url}/a?sig=secret", max_bytes=10**6, seconds=30, stats=FetchStats()) == DATA
     assert not caplog.text
 
 
@@ -321,11 +321,11 @@ def test_a_date_to_retry_after_is_waited_for(monkeypatch):
 
     monkeypatch.setattr("beam_job.images.http.time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
     date = (datetime.now(UTC) + timedelta(days=1)).strftime("%a, %d %b %Y %H:%M:%S GMT")
-    effort = Effort()
+    stats = FetchStats()
     with sent(answer(f"Retry-After: {date}", status="503 Busy"), answer()) as server:
-        assert get(server, seconds=600, effort=effort) == DATA
+        assert get(server, seconds=600, stats=stats) == DATA
     assert slept == [60]
-    assert effort == Effort(1, 60)
+    assert stats == FetchStats(1, 60)
 
 
 # gzip
@@ -498,7 +498,7 @@ def test_any_headers_give_the_body_or_a_documented_failure(caplog):
     def check(broken):
         server.answer = lambda connection, _: connection.sendall(broken)
         try:
-            data = downloader.get(f"{server.url}/a.jpg", max_bytes=10**6, seconds=30, effort=Effort())
+            data = downloader.get(f"{server.url}/a.jpg", max_bytes=10**6, seconds=30, stats=FetchStats())
         except FetchError as error:
             found.add(error.code)
         else:

@@ -142,10 +142,10 @@ def test_the_deadline_reaches_the_decoder(stand_in, tmp_path):
 def test_what_nobody_foresaw_in_fetching_costs_one_image(caplog, monkeypatch, stand_in, tmp_path):
     fetch = Fetcher.fetch
 
-    def faulty(self, uri, effort=None):
+    def faulty(self, uri, stats=None):
         if "bad" in uri:
             raise RuntimeError("over\x00 " + "and over " * 1000)
-        return fetch(self, uri, effort)
+        return fetch(self, uri, stats)
 
     monkeypatch.setattr(Fetcher, "fetch", faulty)
     (tmp_path / "good").write_bytes(FINE)

@@ -1,4 +1,4 @@
-"""Runs over globs: what they leave out stands in the books; runs into folders whose names hold a glob's characters."""
+"""Runs over globs: the manifest counts the files left out; folders with a glob's characters in their names."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from beam_job.listing.lists import list_pieces
 from beam_job.report.run_records import open_source
 from beam_job.runs.previous import earlier_runs
 from beam_job.runs.run import Run
-from beam_job.runs.shards import delete_strays, files_in, write_whole
+from beam_job.runs.shards import delete_orphans, files_in, write_whole
 from tests.photos import photos
 from tests.storage import Storage
 from tests.tiny_model import write_tiny_model
@@ -84,5 +84,5 @@ def test_folders_with_the_characters_of_globs(tmp_path, monkeypatch, storage, na
     for kind in "ab":
         write_whole(f"{runs[0].directory}/captions-{kind}.jsonl", b"")
     assert files_in(runs[0].directory, "captions-*") == [f"{runs[0].directory}/captions-{kind}.jsonl" for kind in "ab"]
-    delete_strays(runs[0].directory, "captions", {"captions-b.jsonl"})
+    delete_orphans(runs[0].directory, "captions", {"captions-b.jsonl"})
     assert files_in(runs[0].directory, "captions-*") == [f"{runs[0].directory}/captions-b.jsonl"]

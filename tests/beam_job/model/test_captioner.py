@@ -12,7 +12,7 @@ from beam_job.model.directory import open_model
 from beam_job.model.manifest import SAVED_MODEL
 from tests.tiny_model import write_tiny_model
 
-# Nothing but what the model says: without the default's ban on repeating a pair of words.
+# Nothing but what the model says: without the default's mask on repeating a pair of words.
 GREEDY = Decoding("greedy", no_repeat_ngram=0)
 STRATEGIES = [
     GREEDY,

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_job.model.logits import ban_tokens, drawn, likeliest
+from beam_job.model.logits import likeliest, mask_tokens, sampled
 from beam_job.model.search import Hypotheses, search
 
 END, PAD, UNKNOWN, START = 2, 0, 4, 1
@@ -90,11 +90,11 @@ def traced_search(
 ):
     propose = likeliest(2 * width)
     if uniforms is not None:
-        propose = drawn(uniforms, temperature=sampling[0], top_k=sampling[1], top_p=sampling[2])
+        propose = sampled(uniforms, temperature=sampling[0], top_k=sampling[1], top_p=sampling[2])
     return search(
         step_with(embedding, recurrent, out),
         propose,
-        ban_tokens(VOCABULARY, [PAD, UNKNOWN, START], END, **bans),
+        mask_tokens(VOCABULARY, [PAD, UNKNOWN, START], END, **bans),
         features,
         state,
         in_use,

@@ -217,5 +217,5 @@ def test_failures_of_listing_are_known_by_list_and_fault(tmp_path):
 def test_a_failure_is_known_by_stage_code_and_file(earlier, sha256, known):
     failure = Failure("a", "decode", "corrupt", "", sha256=sha256, earlier=earlier)
     assert failure.known is known
-    assert failure.tally == (("decode/corrupt", "known") if known else ("decode/corrupt",))
+    assert failure.summary_keys == (("decode/corrupt", "known") if known else ("decode/corrupt",))
     assert json.loads(failure.to_json())["known"] is known

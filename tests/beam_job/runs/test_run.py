@@ -1,4 +1,4 @@
-"""The books of a run, its files, and what its options make of them."""
+"""The counts of a run, its files, and what its options make of them."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from gcp_storage_emulator.handlers import objects
 from beam_job.cli import main
 from beam_job.records import Failure
 from beam_job.runs.run import MaxFailures, Moment, Run, TooManyFailuresError, UnbalancedError
-from beam_job.runs.shards import Shard, ShardLimits, WriteShards, delete_strays, files_in, write_whole
+from beam_job.runs.shards import Shard, ShardLimits, WriteShards, delete_orphans, files_in, write_whole
 from tests.cloud import storage_emulator
 from tests.photos import photos
 from tests.tiny_model import write_tiny_model
@@ -29,7 +29,7 @@ CAPTIONS = [Shard("captions-b.jsonl", 3, "2", {"CPU": 3}), Shard("captions-a.jso
 FAILURES = [Shard("failures-a.jsonl", 2, "3", {"fetch/not_found": 1, "decode/empty": 1})]
 
 
-def test_the_books_balance(run, tmp_path):
+def test_the_counts_add_up(run, tmp_path):
     manifest = run.finish([10, 6], [(2, 0), (1, 4)], CAPTIONS, FAILURES)
     assert manifest["counts"] == {"input": 16, "captioned": 7, "failed": 2, "skipped": 4, "duplicates": 3}
     assert manifest["failures_by_code"] == {"decode/empty": 1, "fetch/not_found": 1}
@@ -42,7 +42,7 @@ def test_the_books_balance(run, tmp_path):
 
 @pytest.mark.parametrize("read", [15, 17])
 def test_what_does_not_add_up_leaves_no_manifest(run, tmp_path, read):
-    with pytest.raises(UnbalancedError, match="do not balance"):
+    with pytest.raises(UnbalancedError, match="are inconsistent"):
         run.finish([read], [(3, 4)], CAPTIONS, FAILURES)
     assert not (tmp_path / f"run={run.id}" / "manifest.json").exists()
 
@@ -102,7 +102,7 @@ def test_a_run_is_good_whose_bucket_keeps_its_objects(caplog, monkeypatch):
 
 def test_a_run_is_good_whose_account_may_not_list(caplog):
     with storage_emulator():
-        delete_strays("gs://missing/out/run=1", "captions", set())
+        delete_orphans("gs://missing/out/run=1", "captions", set())
     assert "gs://missing/out/run=1 cannot be listed" in caplog.text
 
 
@@ -184,7 +184,7 @@ def test_files_are_closed_by_number_and_by_time(tmp_path, monkeypatch):
     assert list(writer.process(failure)) == []
     now = 10.0
     (shard,) = writer.process(failure)
-    assert (shard.records, shard.tally) == (3, {"fetch/not_found": 3})
+    assert (shard.records, shard.counts) == (3, {"fetch/not_found": 3})
     assert list(writer.finish_bundle()) == []
     assert len(list(tmp_path.iterdir())) == 3
 

@@ -23,7 +23,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path):
 
 def test_records_stay_until_they_are_written(tmp_path):
     class Record:
-        tally = ("x",)
+        summary_keys = ("x",)
 
         def to_json(self, run):
             return "{}"
