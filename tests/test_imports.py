@@ -24,7 +24,7 @@ ORDER = {
         ["cloud"],
         ["pipeline"],
         ["outcome", "inspect", "plan", "template"],
-        ["cli"],
+        ["cli", "export"],
         ["__main__"],
     ],
     "train": [

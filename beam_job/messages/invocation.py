@@ -9,6 +9,7 @@ SCRIPTS = {
     "beam_job.report": "caption-report",
     "beam_job.review": "caption-review",
     "beam_job.trust": "caption-trust",
+    "beam_job.export": "caption-export",
     "beam_job.inspect": "caption-inspect",
     "train": "train-captioner",
 }

@@ -1,0 +1,94 @@
+"""One export: its folder in the output folder of the job, and the books that are closed at its end."""
+
+import json
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+
+from beam_job.export.outcomes import FAILED, KEPT, LEFT_OUT, UNCHANGED, WRITTEN
+from beam_job.runs.run import MANIFEST, Moment, UnbalancedError
+from beam_job.runs.shards import Shard, delete_strays, write_whole
+
+EXPORTS = "exports"
+"""The folder in the job's output folder that collects exports."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export was asked to do.
+
+    Attributes:
+      output: the job's output folder.
+      options: the export's options.
+      began: when.
+      id: names the export; sorts by time.
+    """
+
+    output: str
+    options: Mapping[str, Any]
+    began: Moment = field(default_factory=Moment.now)
+    id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
+
+    @property
+    def directory(self) -> str:
+        return FileSystems.join(self.output, EXPORTS, self.id)
+
+    def start(self) -> None:
+        """Makes the export's folder; raises ``ValueError`` where that can't be done."""
+        try:
+            if "://" not in self.output:
+                FileSystems.mkdirs(self.directory)
+        except Exception as error:  # file systems raise what they like
+            raise ValueError(f"{self.output}: the export's books cannot be written there ({error}).") from error
+
+    def finish(
+        self,
+        read: Iterable[int],
+        tally: Iterable[tuple[tuple[str, str | None], int]],
+        failures: Iterable[Shard],
+        examples: Iterable[list[Any]] = (),
+    ) -> dict[str, Any]:
+        """Closes the books, and writes the manifest.
+
+        Args:
+          read: numbers of captions read.
+          tally: what became of them, with the code of failures and of those left out; how many.
+          failures: the shards of records that were written.
+          examples: files and captions that a dry run would write.
+
+        Raises:
+          UnbalancedError: read is not written + unchanged + kept + left out + failed; no manifest is written.
+        """
+        found: dict[str, Counter[str]] = {what: Counter() for what in (WRITTEN, UNCHANGED, KEPT, LEFT_OUT, FAILED)}
+        for (what, code), number in tally:
+            found[what][code or ""] += number
+        counts = {"read": sum(read), **{what: codes.total() for what, codes in found.items()}}
+        shards = sorted(failures, key=lambda shard: shard.name)
+        recorded = sum(shard.records for shard in shards)
+        if counts["read"] != sum(counts.values()) - counts["read"] or recorded != counts[FAILED]:
+            raise UnbalancedError(
+                f"The books of export {self.id} do not balance: {counts}, {recorded} failures recorded. What it wrote "
+                "is whole; export again."
+            )
+        seconds = Moment.now().seconds_since(self.began)
+        manifest = {
+            "id": self.id,
+            "options": dict(self.options),
+            "started": self.began.wall.isoformat(timespec="seconds"),
+            "finished": (self.began.wall + timedelta(seconds=seconds)).isoformat(timespec="seconds"),
+            "seconds": round(seconds, 1),
+            "counts": counts,
+            "left_out_by_reason": dict(sorted(found[LEFT_OUT].items())),
+            "failures_by_code": dict(sorted(found[FAILED].items())),
+            "failures": [{"name": shard.name, "records": shard.records, "sha256": shard.sha256} for shard in shards],
+            "examples": [list(example) for listed in examples for example in listed],
+        }
+        data = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+        write_whole(FileSystems.join(self.directory, MANIFEST), data.encode("utf-8", "backslashreplace"))
+        delete_strays(self.directory, "failures", {shard.name for shard in shards})
+        return manifest

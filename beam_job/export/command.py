@@ -1,0 +1,178 @@
+"""The command line of exports: checks everything, runs the pipeline, says how it went."""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions, TypeOptions
+
+from beam_job import outcome
+from beam_job.export.books import EXPORTS, Export
+from beam_job.export.options import XMP, OptionError, help_text, parse
+from beam_job.export.pipeline import take_back_sidecars, write_sidecars, write_table
+from beam_job.export.selection import Selection
+from beam_job.export.tables.published import check_ours
+from beam_job.export.tables.write import WriteTable
+from beam_job.export.xmp.write import Sidecars
+from beam_job.messages import unforeseen
+from beam_job.messages.quantity import quantity
+from beam_job.messages.quoting import shown
+from beam_job.records import FIELDS
+from beam_job.runs.current import ReadCaptions, current_runs
+from beam_job.runs.folder import RunFolder
+from beam_job.runs.run import MANIFEST, MaxFailures
+from beam_job.terminal import signals
+from beam_job.terminal.console import console
+from beam_job.terminal.streams import escaped, say, show
+
+EXIT_FAILED = 1
+EXIT_REFUSED = 2
+EXIT_TOO_MANY_FAILURES = 3
+
+_MOST_COLUMNS = 200
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs an export and returns its exit status, which is as the job's. On Dataflow 0 says that it was submitted."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if {"-h", "--help"} & set(argv):
+        show(help_text())
+        return 0
+    with console(verbose="--verbose" in argv):
+        return _export(argv)
+
+
+def _export(argv: list[str]) -> int:
+    try:
+        options, beams = parse(argv)
+        put = _check(options)
+        export = Export(options.directory, vars(options))
+        _prepare(beams, options)
+        export.start()
+    except ValueError as error:
+        return _say(error, EXIT_REFUSED)
+    try:
+        pipeline = beam.Pipeline(options=beams)
+        put(pipeline, export)
+        result = pipeline.run()
+        if _is_dataflow(beams):
+            show(result.job_id())
+            say(f"Submitted. Its books go to {escaped(export.directory)}.")
+            return 0
+        result.wait_until_finish()
+    except Exception as error:  # the runner raises what it likes
+        logging.info("The pipeline failed", exc_info=True)  # with --verbose
+        return _say(f"the export {export.directory} failed: {outcome.reason(error)}", EXIT_FAILED)
+    signals.wait_if_stopping()
+    with FileSystems.open(FileSystems.join(export.directory, MANIFEST)) as file:
+        manifest = json.load(file)
+    return _report(options, export, manifest)
+
+
+def _check(options: argparse.Namespace) -> Callable[[beam.Pipeline, Export], Any]:
+    """Checks what the options name; returns what puts the export into a pipeline. Raises ``ValueError``."""
+    runs = _runs(options)
+    sidecars = Sidecars(options.sidecar, options.keywords, options.overwrite, options.dry_run)
+    if options.undo:
+        return lambda pipeline, export: take_back_sidecars(pipeline, export, sidecars)
+    captions = ReadCaptions(options.directory, options.model, options.run)
+    selection = Selection(options.min_score, options.at_least, _trust(options))
+    if options.to == XMP:
+        return lambda pipeline, export: write_sidecars(pipeline, export, captions, selection, sidecars)
+    if not options.overwrite:
+        check_ours(options.output, FileSystems.join(options.directory, EXPORTS))
+    carried = _carried(runs)
+    return lambda pipeline, export: write_table(
+        pipeline, export, captions, selection, WriteTable(options.to, options.output, export.directory, carried)
+    )
+
+
+def _runs(options: argparse.Namespace) -> list[RunFolder]:
+    try:
+        return current_runs(options.directory, options.model, options.run)
+    except ValueError:
+        raise
+    except Exception as error:  # file systems raise what they like
+        raise OptionError(f"{options.directory}: cannot be listed ({error}).") from error
+
+
+def _carried(runs: Sequence[RunFolder]) -> list[str]:
+    """The fields that the runs have carried from their lists, in their order."""
+    named = (run.about["options"].get("carry") for run in runs)
+    names = dict.fromkeys(name for carry in named if isinstance(carry, str) for name in carry.split(","))
+    own = {*FIELDS, "", "chance", "source"}
+    return [name for name in names if name not in own][:_MOST_COLUMNS]
+
+
+def _trust(options: argparse.Namespace) -> tuple[tuple[float, float], ...]:
+    if options.at_least is not None:
+        raise OptionError("--at_least: there is no trust file yet; choose by --min_score.")
+    return ()
+
+
+def _prepare(beams: PipelineOptions, options: argparse.Namespace) -> None:
+    """Everything that workers need is in importable packages; DirectRunner stays in this process."""
+    beams.view_as(SetupOptions).save_main_session = False
+    if beams.view_as(StandardOptions).runner in (None, "DirectRunner"):
+        beams.view_as(TypeOptions).allow_unsafe_triggers = True  # else it looks for Prism first, which is downloaded
+    if not _is_dataflow(beams):
+        return
+    from beam_job.cloud import dataflow  # with the job's options, which an export elsewhere does not need
+    from beam_job.options import CaptionOptions
+
+    for path in filter(None, (options.directory, options.output)):
+        if not path.startswith("gs://"):
+            raise OptionError(f"{path}: Dataflow's workers see no local files; put it into gs://.")
+    captioning = beams.view_as(CaptionOptions)
+    captioning.output = options.directory
+    dataflow.prepare(captioning)
+
+
+def _is_dataflow(beams: PipelineOptions) -> bool:
+    return "dataflow" in (beams.view_as(StandardOptions).runner or "").lower()
+
+
+def _report(options: argparse.Namespace, export: Export, manifest: dict[str, Any]) -> int:
+    counts = manifest["counts"]
+    if options.dry_run:
+        for path, caption in manifest["examples"]:
+            show(f"{shown(path, 300)}\t{shown(caption, 300)}")
+    for line in _summary(options, export, manifest):
+        say(line)
+    if options.max_failures is not None and counts["failed"] > MaxFailures.parse(options.max_failures).of(
+        counts["read"]
+    ):
+        return _say(
+            f"{counts['failed']} of {counts['read']} failed, more than --max_failures {options.max_failures} allows.",
+            EXIT_TOO_MANY_FAILURES,
+        )
+    return 0
+
+
+def _summary(options: argparse.Namespace, export: Export, manifest: dict[str, Any]) -> Iterator[str]:
+    counts = dict(manifest["counts"])
+    read = quantity(counts.pop("read"), "sidecar" if options.undo else "caption")
+    names = {"written": "taken back" if options.undo else "written", "left_out": "left out"}
+    found = ", ".join(f"{number:,} {names.get(name, name)}" for name, number in counts.items())
+    note = ""
+    if options.dry_run:
+        note = " Nothing was written: this is a dry run."
+    elif not counts["written"]:
+        note = " Nothing changed."
+    where = export.directory if options.to == XMP else options.output
+    yield f"{read}: {found} in {manifest['seconds']} s.{note} See {escaped(where)}."
+    for reason, number in manifest["left_out_by_reason"].items():
+        yield f"  {number:,} left out: {escaped(reason)}"
+    for code, number in manifest["failures_by_code"].items():
+        fault = ", a fault of ours: please report what was logged" if code == unforeseen.CODE else ""
+        yield f"  {number:,} failed: {escaped(code)}{fault}"
+
+
+def _say(message: object, code: int) -> int:
+    say(f"beam_job.export: {escaped(str(message))}")
+    return code

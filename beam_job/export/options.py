@@ -1,0 +1,137 @@
+"""The options of an export, and everything that is checked before work starts."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_job.export.tables.write import CSV, PARQUET
+from beam_job.export.xmp.places import ADOBE, FULL
+from beam_job.images.local_path import local_path
+from beam_job.messages.invocation import program
+from beam_job.runs.run import MaxFailures
+
+XMP = "xmp"
+
+_EXAMPLES = """examples:
+  python -m beam_job.export captions --to xmp --dry_run
+  python -m beam_job.export captions --to xmp --sidecar adobe --min_score -0.8
+  python -m beam_job.export captions --to xmp --undo
+  python -m beam_job.export captions --to csv --output captions.csv
+  python -m beam_job.export gs://bucket/captions --to parquet --runner DataflowRunner \\
+      --project my-project --region europe-west4 --temp_location gs://bucket/tmp
+
+Beam's own options (--runner, --project, --temp_location, ...) are passed on to it.
+Exit status: 0 done, 1 failed, 2 refused before any work, 3 done with more failures than --max_failures, 130 stopped by
+Ctrl-C, 143 by SIGTERM.
+"""
+
+
+class OptionError(ValueError):
+    """A wrong option; the message is one sentence that says what to do."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise OptionError(f"{message}. See --help.")
+
+
+def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, PipelineOptions]:
+    """The export's options and Beam's; raises ``OptionError``."""
+    options, rest = _parser().parse_known_args(argv)
+    beams = _Parser(allow_abbrev=False, conflict_handler="resolve", add_help=False)
+    for beam_options in _subclasses(PipelineOptions):
+        beam_options._add_argparse_args(beams)  # noqa: SLF001
+    unknown = beams.parse_known_args(rest)[1]
+    if unknown:
+        raise OptionError(f"{' '.join(unknown)[:200]}: there is no such option. See --help.")
+    _check(options)
+    return options, PipelineOptions(rest)
+
+
+def help_text() -> str:
+    """What ``--help`` prints."""
+    return _parser().format_help()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=program("beam_job.export"),
+        usage=f"{program('beam_job.export')} DIR --to xmp|csv|parquet [options] [Beam's own options]",
+        description="Exports captions: to XMP sidecars beside the photos, to a spreadsheet, to Parquet.",
+        epilog=_EXAMPLES.replace("python -m beam_job.export", program("beam_job.export")),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    parser.add_argument("directory", metavar="DIR", help="The --output of the job.")
+    parser.add_argument("--to", choices=(XMP, CSV, PARQUET), required=True, help="The format.")
+    parser.add_argument(
+        "--output", metavar="PATH", help="The file of csv or parquet (default: captions.csv, captions.parquet in DIR)."
+    )
+    which = parser.add_argument_group("which captions")
+    which.add_argument("--model", metavar="FINGERPRINT", help="Captions of this model (default: the newest run's).")
+    which.add_argument("--run", metavar="ID", help="Captions of this run alone.")
+    which.add_argument("--min_score", type=float, metavar="SCORE", help="Leave out captions with lower scores.")
+    which.add_argument(
+        "--at_least", metavar="90%", help="Leave out captions with a lower chance of being right, by DIR/trust.json."
+    )
+    sidecars = parser.add_argument_group("sidecars")
+    sidecars.add_argument(
+        "--sidecar",
+        choices=(ADOBE, FULL),
+        help="Their names: photo.xmp (adobe) or photo.jpg.xmp (full; the default).",
+    )
+    sidecars.add_argument("--keywords", metavar="FIELD", help="Write a carried field as keywords, too (dc:subject).")
+    sidecars.add_argument(
+        "--overwrite", action="store_true", help="Replace descriptions, or a table, that others have written."
+    )
+    sidecars.add_argument("--undo", action="store_true", help="Take back what exports have written to sidecars.")
+    sidecars.add_argument("--dry_run", action="store_true", help="Write nothing; count, and show ten sidecars.")
+    parser.add_argument(
+        "--max_failures", metavar="N", help="Exit with status 3 when more fail: a number (100), or a share (5%%)."
+    )
+    parser.add_argument("--verbose", action="store_true", help="Show what Beam logs.")
+    return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.max_failures is not None:
+        MaxFailures.parse(options.max_failures)
+    for name in ("directory", "output"):
+        path = getattr(options, name)
+        try:
+            setattr(options, name, path and local_path(path))
+        except ValueError as error:
+            raise OptionError(f"{path}: {error}") from error
+    if options.to == XMP:
+        if options.output:
+            raise OptionError("--output: sidecars are written beside their photos; drop it.")
+    else:
+        for name in ("sidecar", "keywords", "undo", "dry_run"):
+            if getattr(options, name):
+                raise OptionError(f"--{name} is for --to {XMP}.")
+        options.output = options.output or FileSystems.join(options.directory, f"captions.{options.to}")
+    if options.undo:
+        for name in ("model", "run", "min_score", "at_least", "keywords", "overwrite", "sidecar"):
+            if getattr(options, name) not in (None, False):
+                raise OptionError(f"--{name}: --undo takes back all that was written to sidecars; drop it.")
+    options.sidecar = options.sidecar or FULL
+    if options.at_least is not None:
+        options.at_least = _share(options.at_least)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        if 0 <= share <= 1:
+            return share
+    except ValueError:
+        pass
+    raise OptionError(f"--at_least {text[:40]}: choose a share, such as 90% or 0.9.")
+
+
+def _subclasses(options: Any) -> list[Any]:
+    return [found for child in options.__subclasses__() for found in (child, *_subclasses(child))]

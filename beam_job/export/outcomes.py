@@ -1,0 +1,35 @@
+"""What became of each caption in an export."""
+
+import json
+from dataclasses import dataclass
+
+WRITTEN, UNCHANGED, KEPT, LEFT_OUT, FAILED = "written", "unchanged", "kept", "left_out", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One caption's end: WRITTEN, UNCHANGED, KEPT, LEFT_OUT or FAILED.
+
+    Attributes:
+      sidecar: the file, where there is one.
+      code: why it failed, stable; why it was left out.
+      message: of a failure, a sentence.
+      caption: that was written or would be.
+    """
+
+    what: str
+    uri: str
+    sidecar: str | None = None
+    code: str | None = None
+    message: str = ""
+    caption: str = ""
+
+    @property
+    def tally(self) -> tuple[str, ...]:
+        """The keys under which the books count a failure."""
+        return (f"export/{self.code}",)
+
+    def to_json(self) -> str:
+        """A failure's record."""
+        found = {"uri": self.uri, "stage": "export", "error": self.code, "message": self.message}
+        return json.dumps({**found, "sidecar": self.sidecar}, ensure_ascii=False)

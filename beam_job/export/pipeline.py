@@ -1,0 +1,128 @@
+"""The exports on one screen: captions in; sidecars or a table, failures and a manifest out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.pvalue import AsIter
+
+from beam_job.export.books import Export
+from beam_job.export.outcomes import FAILED, WRITTEN, Outcome
+from beam_job.export.selection import LEFT_OUT, Select, Selection
+from beam_job.export.tables.write import WriteTable
+from beam_job.export.xmp.write import Sidecars, TakeBackSidecars, WriteSidecars
+from beam_job.runs.current import ReadCaptions
+from beam_job.runs.folder import (
+    CAPTIONS,
+    RecordFile,
+    UnreadableError,
+    is_caption,
+    is_text,
+    open_run_folder,
+    run_folders,
+)
+from beam_job.runs.shards import WriteShards
+
+_EXAMPLES = 10
+
+
+def write_sidecars(
+    pipeline: beam.Pipeline, export: Export, captions: ReadCaptions, selection: Selection, sidecars: Sidecars
+) -> beam.PCollection[dict[str, Any]]:
+    """Puts an export to sidecars into ``pipeline``; returns its manifest."""
+    records = pipeline | "ReadCaptions" >> captions
+    selected = records | "Select" >> beam.ParDo(Select(selection)).with_outputs(LEFT_OUT, main="chosen")
+    outcomes = selected.chosen | "WriteSidecars" >> WriteSidecars(sidecars)
+    tally = (_tally(outcomes), _left_out(selected[LEFT_OUT])) | "Tally" >> beam.Flatten()
+    return _close(pipeline, export, _number(records), tally, outcomes)
+
+
+def take_back_sidecars(pipeline: beam.Pipeline, export: Export, sidecars: Sidecars) -> beam.PCollection[dict[str, Any]]:
+    """Puts the undoing of all exports to sidecars into ``pipeline``; returns its manifest.
+
+    Every image that any run has captioned is looked at: it may be of another model than today's captions.
+    """
+    outcomes = (
+        pipeline
+        | "Output" >> beam.Create([export.output])
+        | "Runs" >> beam.FlatMap(run_folders)
+        | "Files" >> beam.FlatMap(_caption_files)
+        | "ReshuffleFiles" >> beam.Reshuffle()
+        | "Uris" >> beam.FlatMap(_uris)
+        | "TakeBackSidecars" >> TakeBackSidecars(sidecars)
+    )
+    return _close(pipeline, export, _number(outcomes), _tally(outcomes), outcomes)
+
+
+def write_table(
+    pipeline: beam.Pipeline, export: Export, captions: ReadCaptions, selection: Selection, table: WriteTable
+) -> beam.PCollection[dict[str, Any]]:
+    """Puts an export to a table into ``pipeline``; returns its manifest."""
+    records = pipeline | "ReadCaptions" >> captions
+    selected = records | "Select" >> beam.ParDo(Select(selection)).with_outputs(LEFT_OUT, main="chosen")
+    rows = selected.chosen | "Rows" >> beam.combiners.Count.Globally()
+    written = selected.chosen | "WriteTable" >> table
+    whole = rows | "Whole" >> beam.Map(lambda number, what: ((what, None), number), beam.pvalue.AsSingleton(written))
+    tally = (whole, _left_out(selected[LEFT_OUT])) | "Tally" >> beam.Flatten()
+    return _close(pipeline, export, _number(records), tally, pipeline | "NoFailures" >> beam.Create([]))
+
+
+def _number(found: beam.PCollection) -> beam.PCollection[int]:
+    return found | "Read" >> beam.combiners.Count.Globally()
+
+
+def _tally(outcomes: beam.PCollection[Outcome]) -> beam.PCollection:
+    return (
+        outcomes
+        | "WhatAndCode" >> beam.Map(lambda outcome: (outcome.what, outcome.code)).with_output_types(tuple[str, Any])
+        | "CountOutcomes" >> beam.combiners.Count.PerElement()
+    )
+
+
+def _left_out(reasons: beam.PCollection[str]) -> beam.PCollection:
+    return (
+        reasons
+        | "Reason" >> beam.Map(lambda reason: (LEFT_OUT, reason))
+        | "CountLeftOut" >> beam.combiners.Count.PerElement()
+    )
+
+
+def _close(
+    pipeline: beam.Pipeline, export: Export, read: beam.PCollection, tally: beam.PCollection, outcomes: beam.PCollection
+) -> beam.PCollection[dict[str, Any]]:
+    failures = (
+        outcomes
+        | "Failed" >> beam.Filter(lambda outcome: outcome.what == FAILED)
+        | "WriteFailures" >> beam.ParDo(WriteShards(export.directory, "failures"))
+    )
+    examples = (
+        outcomes
+        | "Changed" >> beam.Filter(lambda outcome: outcome.what == WRITTEN)
+        | "Example" >> beam.Map(lambda outcome: (outcome.sidecar, outcome.caption))
+        | "Examples" >> beam.combiners.Top.Smallest(_EXAMPLES)
+    )
+    return (
+        pipeline
+        | "Export" >> beam.Create([export])
+        | "WriteManifest"
+        >> beam.Map(
+            Export.finish,
+            read=AsIter(read),
+            tally=AsIter(tally),
+            failures=AsIter(failures),
+            examples=AsIter(examples),
+        )
+    )
+
+
+def _caption_files(directory: str) -> Iterator[str]:
+    try:
+        yield from open_run_folder(directory).files(CAPTIONS)
+    except UnreadableError:
+        return  # no run
+
+
+def _uris(path: str) -> Iterator[str]:
+    if FileSystems.exists(path):
+        yield from (record["uri"] for record in RecordFile(path, is_caption) if is_text(record["uri"]))

@@ -1,0 +1,1 @@
+"""Tables: CSV for spreadsheets, Parquet for data tools."""

@@ -1,0 +1,72 @@
+"""A caption as the row of a table: its columns, each of one type."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from beam_job.runs.folder import is_number
+
+COLUMNS = {
+    "uri": pa.string(),
+    "caption": pa.string(),
+    "source": pa.string(),
+    "score": pa.float64(),
+    "chance": pa.float64(),
+    "model": pa.string(),
+    "run": pa.string(),
+    "width": pa.int64(),
+    "height": pa.int64(),
+}
+"""The columns of every table; carried fields, which are text, stand behind them."""
+
+_CAPTION = {
+    "text": pa.string(),
+    "score": pa.float64(),
+    "min_log_prob": pa.float64(),
+    "ended": pa.bool_(),
+    "tokens": pa.list_(pa.string()),
+}
+_FILE = {"bytes": pa.int64(), "sha256": pa.string(), "dhash": pa.string(), "version": pa.string()}
+
+
+def schema(carried: Sequence[str]) -> pa.Schema:
+    """The schema of Parquet files: the columns, the file's own fields, all captions nested, and carried fields."""
+    captions = pa.list_(pa.struct(list(_CAPTION.items())))
+    fields = {**COLUMNS, **_FILE, "captions": captions, **{name: pa.string() for name in carried}}
+    return pa.schema(list(fields.items()))
+
+
+def row(record: Mapping[str, Any], carried: Sequence[str]) -> dict[str, Any]:
+    """A record's row for ``schema``. A value that is not of its column's type is left out."""
+    captions = record.get("captions")
+    nested = [
+        {name: _typed(caption.get(name), kind) for name, kind in _CAPTION.items()}
+        for caption in (captions if isinstance(captions, list) else [])
+        if isinstance(caption, dict)
+    ]
+    fields = {name: _typed(record.get(name), kind) for name, kind in {**COLUMNS, **_FILE}.items()}
+    return {**fields, "captions": nested, **{name: as_text(record.get(name)) for name in carried}}
+
+
+def as_text(value: Any) -> str | None:
+    """A carried field as text: strings as they are, all else as JSON."""
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _typed(value: Any, kind: pa.DataType) -> Any:
+    if pa.types.is_string(kind):
+        return _unicode(value) if isinstance(value, str) else None
+    if pa.types.is_boolean(kind):
+        return value if isinstance(value, bool) else None
+    if pa.types.is_list(kind):
+        return [_unicode(item) for item in value if isinstance(item, str)] if isinstance(value, list) else None
+    if not is_number(value):
+        return None
+    return float(value) if pa.types.is_floating(kind) else int(value)
+
+
+def _unicode(text: str) -> str:
+    """Text that UTF-8 can hold: JSON can name half a character."""
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,120 @@
+"""Captions into one table, sorted by URI, in bounded memory; a file that would stay the same is not touched."""
+
+import heapq
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.coders import BytesCoder
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_job.export.tables.csv_cells import header, line
+from beam_job.export.tables.published import publish
+from beam_job.export.tables.rows import row, schema
+from beam_job.runs.shards import write_whole
+
+CSV, PARQUET = "csv", "parquet"
+
+_PART_RECORDS, _PART_BYTES = 50_000, 64 << 20  # of a part, which is sorted in memory
+
+
+class WriteTable(beam.PTransform):
+    """Writes records to one file, sorted by URI: records to what became of the file, ``published.WRITTEN`` or not.
+
+    Each bundle leaves sorted parts, which one worker merges: a table is one file, in one order, so that the same
+    captions give the same bytes, whatever the runner. In memory there is one part at a time.
+
+    Args:
+      kind: CSV or PARQUET.
+      path: the file.
+      folder: the export's own, for parts.
+      carried: names of carried fields.
+    """
+
+    def __init__(self, kind: str, path: str, folder: str, carried: Sequence[str]) -> None:
+        super().__init__()
+        self._kind = kind
+        self._path = path
+        self._folder = folder
+        self._carried = tuple(carried)
+
+    def expand(self, records: beam.PCollection) -> beam.PCollection:
+        parts = records | "SortParts" >> beam.ParDo(_SortParts(self._folder))
+        merged = (
+            records.pipeline
+            | "One" >> beam.Create([None])
+            | "MergeParts" >> beam.FlatMap(lambda _, parts: merge(parts), parts=beam.pvalue.AsIter(parts))
+        )
+        prefix = FileSystems.join(self._folder, f"table.{self._kind}")
+        if self._kind == PARQUET:
+            files = (
+                merged
+                | "Rows" >> beam.Map(row, self._carried)
+                | "WriteParquet" >> beam.io.WriteToParquet(prefix, schema(self._carried), shard_name_template="")
+            )
+        else:
+            files = (
+                merged
+                | "Lines" >> beam.Map(line, self._carried)
+                | "WriteCsv"
+                >> beam.io.WriteToText(
+                    prefix,
+                    append_trailing_newlines=False,
+                    coder=BytesCoder(),
+                    compression_type=CompressionTypes.UNCOMPRESSED,
+                    header=header(self._carried),
+                    shard_name_template="",
+                )
+            )
+        return (
+            records.pipeline
+            | "Table" >> beam.Create([prefix])
+            | "Publish"
+            >> beam.Map(publish, self._path, files=beam.pvalue.AsList(files), parts=beam.pvalue.AsIter(parts))
+        )
+
+
+class _SortParts(beam.DoFn):
+    """Records to files of them, each sorted by URI."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def start_bundle(self) -> None:
+        self._lines: list[tuple[str, str]] = []
+        self._size = 0
+
+    def process(self, record: dict[str, Any]) -> Iterator[str]:
+        text = json.dumps(record)
+        self._lines.append((record["uri"], text))
+        self._size += len(text)
+        if len(self._lines) >= _PART_RECORDS or self._size >= _PART_BYTES:
+            yield self._write()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._lines:
+            yield WindowedValue(self._write(), MIN_TIMESTAMP, (GlobalWindow(),))
+
+    def _write(self) -> str:
+        self._lines.sort()
+        path = FileSystems.join(self._folder, f"part-{uuid.uuid4().hex}.jsonl")
+        write_whole(path, "".join(f"{text}\n" for _, text in self._lines).encode())
+        self.start_bundle()
+        return path
+
+
+def merge(parts: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The records of sorted files, in order."""
+    with ExitStack() as opened:
+        files = [
+            opened.enter_context(FileSystems.open(part, compression_type=CompressionTypes.UNCOMPRESSED))
+            for part in sorted(parts)
+        ]
+        yield from heapq.merge(*(map(json.loads, file) for file in files), key=lambda record: record["uri"])

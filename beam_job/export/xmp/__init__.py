@@ -1,0 +1,1 @@
+"""XMP sidecars: the files beside photos in which photo managers keep descriptions."""

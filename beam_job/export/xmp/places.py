@@ -1,0 +1,213 @@
+"""Where sidecars are: on disks and on Cloud Storage. Files there are read, replaced whole, and deleted.
+
+A file is replaced or deleted only where it is still what was read: on Cloud Storage the service makes sure of it, on a
+disk it is read again first.
+"""
+
+import functools
+import os
+import shutil
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple, Protocol
+
+from google.api_core import exceptions
+from google.cloud import storage
+
+from beam_job.export.xmp.packet import MAX_BYTES
+from beam_job.images.local_path import local_path
+
+ADOBE, FULL = "adobe", "full"
+_XMP = "application/rdf+xml"
+_making = Lock()
+
+
+class PlaceError(Exception):
+    """A sidecar that cannot be read or written; ``code`` is stable, the message is a sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Found(NamedTuple):
+    """A file's bytes, and what its place needs to know whether it is still the same."""
+
+    data: bytes
+    version: Any
+
+
+class Place(Protocol):
+    """Files by their paths. Methods raise ``PlaceError``; ``write`` and ``delete`` also where a file has changed."""
+
+    def exists(self, path: str) -> bool: ...
+    def read(self, path: str) -> Found | None: ...
+    def write(self, path: str, data: bytes, before: Found | None) -> None: ...
+    def delete(self, path: str, before: Found) -> None: ...
+
+
+def photo_path(uri: str) -> str | None:
+    """The path of a photo beside which a sidecar can be put; ``None`` for https and the like. Raises ``PlaceError``."""
+    if "\0" in uri or not uri:
+        raise PlaceError("bad_uri", "The URI is empty, or holds a zero byte.")
+    try:
+        path = local_path(uri)
+    except ValueError as error:
+        raise PlaceError("bad_uri", str(error)) from error
+    if "://" not in path:
+        return os.path.normpath(path)
+    return path if path.startswith("gs://") else None
+
+
+def sidecar_path(photo: str, kind: str) -> str:
+    """``photo.xmp`` (ADOBE) or ``photo.jpg.xmp`` (FULL)."""
+    if kind == FULL:
+        return f"{photo}.xmp"
+    folder, slash, name = photo.rpartition("/")
+    stem, dot, _ = name.rpartition(".")
+    return f"{folder}{slash}{stem if dot and stem else name}.xmp"
+
+
+def place_of(path: str) -> Place:
+    """The place of a path that ``photo_path`` gave."""
+    with _making:
+        return _bucket() if path.startswith("gs://") else _DISK
+
+
+@functools.cache
+def _bucket() -> "CloudStorage":
+    return CloudStorage(storage.Client(project="unused"))
+
+
+class Disk:
+    """Local files. A link is followed: what it leads to is replaced, with the permissions that it has."""
+
+    def exists(self, path: str) -> bool:
+        return os.path.isfile(path)
+
+    def read(self, path: str) -> Found | None:
+        try:
+            if not os.path.lexists(path):
+                return None
+            if not os.path.isfile(path):
+                raise PlaceError("not_a_file", "What is in the sidecar's place is no file.")
+            with open(path, "rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise _failed(error) from error
+        return Found(data, None)
+
+    def write(self, path: str, data: bytes, before: Found | None) -> None:
+        target = Path(os.path.realpath(path))
+        beside = target.with_name(
+            f".{uuid.uuid4().hex}.tmp"
+        )  # short: the sidecar's name may be as long as names can be
+        try:
+            with beside.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if before is None:
+                _move_to_free_name(beside, target)
+            else:
+                self._check(path, before)
+                _copy_owner(target, beside)
+                beside.replace(target)
+        except FileExistsError as error:
+            raise _changed() from error
+        except OSError as error:
+            raise _failed(error) from error
+        finally:
+            with suppress(OSError):
+                beside.unlink()
+
+    def delete(self, path: str, before: Found) -> None:
+        try:
+            self._check(path, before)
+            os.unlink(path)
+        except OSError as error:
+            raise _failed(error) from error
+
+    def _check(self, path: str, before: Found) -> None:
+        if self.read(path) != before:
+            raise _changed()
+
+
+class CloudStorage:
+    """Objects on gs://."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def exists(self, path: str) -> bool:
+        return self._call(lambda: self._blob(path).exists())
+
+    def read(self, path: str) -> Found | None:
+        def read() -> Found | None:
+            blob = self._blob(path)
+            found = blob.bucket.get_blob(blob.name)
+            if found is None:
+                return None
+            data = found.download_as_bytes(raw_download=True) if found.size <= MAX_BYTES else bytes(MAX_BYTES + 1)
+            return Found(data, found.generation)
+
+        return self._call(read)
+
+    def write(self, path: str, data: bytes, before: Found | None) -> None:
+        generation = before.version if before else 0
+        self._call(lambda: self._blob(path).upload_from_string(data, _XMP, if_generation_match=generation))
+
+    def delete(self, path: str, before: Found) -> None:
+        self._call(lambda: self._blob(path).delete(if_generation_match=before.version))
+
+    def _blob(self, path: str) -> Any:
+        bucket, _, name = path.removeprefix("gs://").partition("/")
+        return self._client.bucket(bucket).blob(name)
+
+    def _call(self, function: Any) -> Any:
+        try:
+            return function()
+        except exceptions.PreconditionFailed as error:
+            raise _changed() from error
+        except (exceptions.Forbidden, exceptions.Unauthorized) as error:
+            raise PlaceError("permission_denied", "This account may not read or write it.") from error
+        except (exceptions.NotFound, exceptions.BadRequest, ValueError) as error:
+            raise PlaceError("cannot_access", f"Cloud Storage refuses it: {str(error)[:200]}.") from error
+        except (exceptions.GoogleAPIError, OSError) as error:
+            raise PlaceError("unavailable", f"Cloud Storage cannot be reached: {str(error)[:200]}.") from error
+
+
+def _move_to_free_name(file: Path, target: Path) -> None:
+    """Moves a file; raises ``FileExistsError`` where there is one by that name."""
+    try:
+        os.link(file, target)
+    except FileExistsError:
+        raise
+    except OSError:  # memory cards and some network drives have no hard links
+        if os.path.lexists(target):
+            raise FileExistsError(target) from None
+        file.replace(target)
+
+
+def _copy_owner(source: Path, target: Path) -> None:
+    """Gives a file the permissions and, where that is allowed, the owner of another."""
+    about = source.stat()
+    with suppress(OSError):
+        os.chown(target, about.st_uid, about.st_gid)
+    with suppress(OSError):  # memory cards have no permissions
+        shutil.copymode(source, target)
+
+
+def _changed() -> PlaceError:
+    return PlaceError("changed_meanwhile", "Somebody changed the sidecar while it was being read; export again.")
+
+
+def _failed(error: OSError) -> PlaceError:
+    if isinstance(error, PermissionError) or error.strerror == "Read-only file system":
+        return PlaceError("permission_denied", f"This account may not read or write it ({error.strerror}).")
+    return PlaceError("cannot_access", f"It cannot be read or written: {error.strerror}.")
+
+
+_DISK = Disk()

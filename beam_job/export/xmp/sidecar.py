@@ -1,0 +1,266 @@
+"""A caption into a sidecar, and out of it again: what other programs and people wrote stays byte for byte.
+
+All that is written stands in one ``rdf:Description``, which declares its own namespaces and is put behind the others.
+Its ``captioner:wrote`` says which properties were written, with a digest of each: where a digest no longer fits,
+somebody has edited the text, and it is theirs. A property that gives way (an empty description, or any with
+``overwrite``) leaves ``captioner:was_...`` in its place, which holds its bytes. So each sidecar says how it was before.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from xml.sax.saxutils import escape, quoteattr
+
+from beam_job.export.xmp.packet import RDF, Node, Packet, PacketError, Property, Values, parse
+
+OURS = "urn:beam-captioner:sidecar#"
+DESCRIPTION, ALT_TEXT, KEYWORDS, WRITER = "description", "alt_text", "keywords", "writer"
+NAMES = {
+    DESCRIPTION: "http://purl.org/dc/elements/1.1/ description",
+    ALT_TEXT: "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/ AltTextAccessibility",
+    KEYWORDS: "http://purl.org/dc/elements/1.1/ subject",
+    WRITER: "http://ns.adobe.com/photoshop/1.0/ CaptionWriter",
+}
+WRITTEN, UNCHANGED, KEPT = "written", "unchanged", "kept"
+
+_WROTE, _WAS = f"{OURS} wrote", f"{OURS} was_"
+_CREATED, _CLOSED = "created", "closed"  # the file was made here; its rdf:RDF was one tag
+_TAGS = {
+    DESCRIPTION: ("dc:description", "rdf:Alt"),
+    ALT_TEXT: ("Iptc4xmpCore:AltTextAccessibility", "rdf:Alt"),
+    KEYWORDS: ("dc:subject", "rdf:Bag"),
+    WRITER: ("photoshop:CaptionWriter", ""),
+}
+_NAMESPACES = {
+    "rdf": RDF,
+    "captioner": OURS,
+    **{tag.partition(":")[0]: NAMES[name].partition(" ")[0] for name, (tag, _) in _TAGS.items()},
+}
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_HEAD = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n<x:xmpmeta xmlns:x="adobe:ns:meta/">\n'
+    f' <rdf:RDF xmlns:rdf="{RDF}">\n  '
+)
+_TAIL = '\n </rdf:RDF>\n</x:xmpmeta>\n<?xpacket end="w"?>\n'
+
+
+@dataclass(frozen=True)
+class Description:
+    """The texts for one photo: its caption, who or what wrote it, and its keywords."""
+
+    caption: str
+    writer: str
+    keywords: tuple[str, ...] = ()
+
+    def values(self) -> dict[str, Values]:
+        """The properties' values, by name; characters that XML cannot hold are replaced."""
+        texts = (self.caption, self.writer, *self.keywords)
+        caption, writer, *keywords = (_NO_XML.sub("\ufffd", text) for text in texts)
+        found: dict[str, Values] = dict.fromkeys((DESCRIPTION, ALT_TEXT), (("x-default", caption),))
+        if keywords:
+            found[KEYWORDS] = tuple(("", keyword) for keyword in keywords)
+        if writer:
+            found[WRITER] = (("", writer),)
+        return found
+
+
+def put(data: bytes | None, description: Description, *, overwrite: bool = False) -> tuple[str, bytes]:
+    """What becomes of a sidecar, ``None`` where there is none: WRITTEN, UNCHANGED or KEPT, and its bytes from now on.
+
+    It is kept where somebody else's description is in it, unless ``overwrite``; one that was deleted after it was
+    written here is somebody else's decision, too. Somebody else's keywords always stay.
+
+    Raises:
+      PacketError: the sidecar is no XMP that can be read and changed safely.
+    """
+    wanted = description.values()
+    if data is None:
+        return WRITTEN, _HEAD.encode() + _node("", wanted, (_CREATED,)) + _TAIL.encode()
+    packet = parse(data)
+    wrote = _wrote(packet)
+    # What gave way before gives way to a newer text, too.
+    yielding = NAMES.keys() - {KEYWORDS} if overwrite else _stood_in(packet) - _theirs(packet, wrote)
+    if _holds(packet, wanted, yielding):
+        return UNCHANGED, data
+    is_ours = any(_is_ours(found, wrote) for found in packet.properties(NAMES[DESCRIPTION]))
+    if DESCRIPTION in wrote and not is_ours and not overwrite:
+        return KEPT, data
+    before = take_back(data)
+    if before is None:
+        return put(None, description)
+    packet = parse(before)
+    if DESCRIPTION not in yielding and _has_text(packet, DESCRIPTION):
+        return KEPT, data
+    after = _inserted(packet, wanted, yielding)
+    if not _holds(parse(after), wanted, yielding) or take_back(after) != before:
+        raise PacketError("cannot_merge", "The sidecar is built in a way that cannot be changed and changed back.")
+    return WRITTEN, after
+
+
+def take_back(data: bytes) -> bytes | None:
+    """A sidecar as it was without what was written here; ``None`` where it was made here and nobody added to it.
+
+    Texts that somebody has edited since are theirs, and stay. Raises ``PacketError``.
+    """
+    packet = parse(data)
+    wrote = _wrote(packet)
+    if not any(found.name.startswith(f"{OURS} ") for found in packet.properties()):
+        return data
+    theirs = _theirs(packet, wrote)
+    edits: list[tuple[int, int, bytes]] = []
+    for node in packet.nodes:
+        changes = list(_changes(packet, node, wrote, theirs))
+        if changes and len(changes) == len(node.properties) and not any(replacement for *_, replacement in changes):
+            edits.append(_without(packet, node, wrote))
+        else:
+            edits += changes
+    after = packet.edited(edits)
+    return None if _CREATED in wrote and not any(parse(after).properties()) else after
+
+
+def _changes(packet: Packet, node: Node, wrote: dict[str, str], theirs: set[str]) -> Iterator[tuple[int, int, bytes]]:
+    for found in node.properties:
+        if found.name.startswith(_WAS):
+            yield _start(packet, found), found.end, b"" if _stands_for(found) in theirs else _fragment(found)
+        elif found.name == _WROTE or _is_ours(found, wrote):
+            yield found.start, found.end, b""
+
+
+def _without(packet: Packet, node: Node, wrote: dict[str, str]) -> tuple[int, int, bytes]:
+    if _CLOSED in wrote and packet.content == (node.start, node.end):
+        return node.start - 1, packet.end, b"/>"
+    return node.start, node.end, b""
+
+
+def _start(packet: Packet, found: Property) -> int:
+    """Where an attribute that stands for another starts: with the declaration of its prefix."""
+    if not found.is_attribute:
+        return found.start
+    prefix = packet.data[found.start : found.end].partition(b":")[0]
+    declaration = b'xmlns:%s="%s" ' % (prefix, OURS.encode())
+    start = found.start - len(declaration)
+    return start if packet.data[max(start, 0) : found.start] == declaration else found.start
+
+
+def _fragment(found: Property) -> bytes:
+    digest, _, kept = "".join(text for _, text in found.values).strip().partition(" ")
+    try:
+        fragment = base64.b64decode(kept, validate=True)
+    except ValueError:
+        fragment = b""
+    if not fragment or _short_digest(fragment) != digest:
+        raise PacketError("cannot_undo", "What the sidecar keeps of its former description is damaged.")
+    return fragment
+
+
+def _inserted(packet: Packet, wanted: dict[str, Values], yielding: set[str]) -> bytes:
+    """The packet with what is wanted, but for properties that others have set and that do not give way."""
+    edits: list[tuple[int, int, bytes]] = []
+    taken: dict[str, Values] = {}
+    for name, values in wanted.items():
+        present = list(packet.properties(NAMES[name]))
+        if name not in yielding and _has_text(packet, name):
+            continue
+        taken[name] = values
+        for number, found in enumerate(present, 1):
+            stand_in = f"was_{name}" if number == 1 else f"was_{name}_{number}"
+            fragment = packet.data[found.start : found.end]
+            kept = f"{_short_digest(fragment)} {base64.b64encode(fragment).decode()}"
+            # The prefix is its own name: two may stand in one tag, each with its declaration.
+            declared = f'xmlns:{stand_in}="{OURS}"'
+            as_element = f"<{stand_in}:{stand_in} {declared}>{kept}</{stand_in}:{stand_in}>"
+            as_attribute = f'{declared} {stand_in}:{stand_in}="{kept}"'
+            edits.append((found.start, found.end, (as_attribute if found.is_attribute else as_element).encode()))
+    about = packet.nodes[0].about if packet.nodes else ""
+    if packet.is_closed:
+        tag = packet.data.rindex(b"<", 0, packet.content[0])  # a value in it has none
+        element = re.split(rb"[\s/>]", packet.data[tag + 1 : packet.content[0]], maxsplit=1)[0]
+        closed = b">" + _node(about, taken, (_CLOSED,)) + b"</" + element + b">"
+        return packet.edited([*edits, (packet.content[0] - 2, packet.content[0], closed)])
+    place = packet.nodes[-1].end if packet.nodes else packet.content[0]
+    return packet.edited([*edits, (place, place, _node(about, taken))])
+
+
+def _node(about: str, values: dict[str, Values], notes: tuple[str, ...] = ()) -> bytes:
+    used = {"rdf", "captioner", *(_TAGS[name][0].partition(":")[0] for name in values)}
+    declared = "".join(
+        f'\n    xmlns:{prefix}="{namespace}"' for prefix, namespace in _NAMESPACES.items() if prefix in used
+    )
+    wrote = " ".join([*notes, *(f"{name}:{_digest(found)}" for name, found in values.items())])
+    lines = [f"   <captioner:wrote>{wrote}</captioner:wrote>"]
+    for name, found in values.items():
+        tag, container = _TAGS[name]
+        if not container:
+            lines.append(f"   <{tag}>{_escaped(found[0][1])}</{tag}>")
+            continue
+        lines += [f"   <{tag}>", f"    <{container}>"]
+        for language, text in found:
+            attribute = f' xml:lang="{language}"' if language else ""
+            lines.append(f"     <rdf:li{attribute}>{_escaped(text)}</rdf:li>")
+        lines += [f"    </{container}>", f"   </{tag}>"]
+    body = "\n".join(lines)
+    return f"<rdf:Description rdf:about={quoteattr(about)}{declared}>\n{body}\n  </rdf:Description>".encode()
+
+
+def _escaped(text: str) -> str:
+    return escape(text, {"\r": "&#13;"})
+
+
+def _wrote(packet: Packet) -> dict[str, str]:
+    """What was written here: properties and their digests; notes stand beside them, with empty ones."""
+    for found in packet.properties(_WROTE):
+        parts = (part.partition(":") for part in found.values[0][1].split()) if found.values else ()
+        return {name: digest for name, _, digest in parts}
+    return {}
+
+
+def _is_ours(found: Property, wrote: dict[str, str]) -> bool:
+    return any(full == found.name and wrote.get(name) == _digest(found.values) for name, full in NAMES.items())
+
+
+def _has_text(packet: Packet, name: str) -> bool:
+    return any(found.has_text for found in packet.properties(NAMES[name]))
+
+
+def _theirs(packet: Packet, wrote: dict[str, str]) -> set[str]:
+    """The properties that others have set."""
+    return {
+        name
+        for name, full in NAMES.items()
+        if any(found.has_text and not _is_ours(found, wrote) for found in packet.properties(full))
+    }
+
+
+def _stood_in(packet: Packet) -> set[str]:
+    """The properties that gave way to ours."""
+    return {_stands_for(found) for found in packet.properties() if found.name.startswith(_WAS)}
+
+
+def _stands_for(found: Property) -> str:
+    return re.sub(r"_\d+$", "", found.name.removeprefix(_WAS))
+
+
+def _holds(packet: Packet, wanted: dict[str, Values], yielding: set[str]) -> bool:
+    """Whether the packet has what is wanted already, in whatever way another program has written it down since."""
+    wrote = _wrote(packet)
+    if DESCRIPTION not in wrote or not wrote.keys() & NAMES.keys() <= wanted.keys():
+        return False
+    for name, values in wanted.items():
+        present = list(packet.properties(NAMES[name]))
+        if name not in wrote:
+            if name in yielding or not _has_text(packet, name):
+                return False
+        elif [found.values for found in present] != [values] or wrote[name] != _digest(values):
+            return False
+    return True
+
+
+def _digest(values: Values) -> str:
+    return _short_digest(json.dumps(values).encode())
+
+
+def _short_digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

@@ -1,0 +1,214 @@
+"""Sidecars written, or taken back, by many threads at once: captions in, outcomes out."""
+
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+
+from beam_job.export.outcomes import FAILED, LEFT_OUT, Outcome
+from beam_job.export.selection import REVIEW
+from beam_job.export.xmp.packet import PacketError
+from beam_job.export.xmp.places import ADOBE, FULL, PlaceError, photo_path, place_of, sidecar_path
+from beam_job.export.xmp.sidecar import OURS, UNCHANGED, WRITTEN, Description, put, take_back
+from beam_job.messages import unforeseen
+
+ERRORS = {
+    "bad_uri": "The image's URI is no path, or the sidecar would be the image itself.",
+    "conflict": "Two images would share one sidecar.",
+    "not_found": "The image is gone: no sidecar is made for it.",
+    "not_a_file": "There is a folder, or something else that is no file, in the sidecar's place.",
+    "permission_denied": "This account may not read the sidecar, or not write it.",
+    "cannot_access": "The disk or the bucket refuses to read or write the sidecar.",
+    "unavailable": "Cloud Storage cannot be reached.",
+    "changed_meanwhile": "Another program changed the sidecar at the same moment. It was left as it is.",
+    "too_large": "The sidecar has more than 16 MiB.",
+    "encoding": "The sidecar is not text in the encoding that it names.",
+    "broken": "The sidecar is not well-formed XML.",
+    "doctype": "The sidecar declares a document type, and so entities, which are not read.",
+    "not_xmp": "The sidecar is XML but no XMP.",
+    "cannot_merge": "The sidecar is built in a way that cannot be changed and changed back safely.",
+    "cannot_undo": "The sidecar's note on what was there before is damaged.",
+}
+"""The codes of sidecars that cannot be written, and what they mean. None of these sidecars is touched."""
+
+_THREADS = 16  # they wait for disks and for Cloud Storage
+_BATCH = 64
+_NO_PLACE = "no place for a sidecar"
+
+
+@dataclass(frozen=True)
+class Sidecars:
+    """How sidecars are written.
+
+    Attributes:
+      kind: ADOBE or FULL.
+      keywords: the carried field that holds keywords: an array, or text with commas.
+      overwrite: replace other people's descriptions, too.
+      dry_run: write nothing.
+    """
+
+    kind: str = FULL
+    keywords: str | None = None
+    overwrite: bool = False
+    dry_run: bool = False
+
+
+class _Wanted(NamedTuple):
+    uri: str
+    photo: str
+    description: Description
+
+
+class WriteSidecars(beam.PTransform):
+    """Writes each record's sidecar: records to ``Outcome``.
+
+    URIs that share a sidecar are brought together first, as each needs one of its own: all that is shuffled are URIs
+    and captions.
+    """
+
+    def __init__(self, sidecars: Sidecars) -> None:
+        super().__init__()
+        self._sidecars = sidecars
+
+    def expand(self, records: beam.PCollection) -> beam.PCollection:
+        placed = records | "Place" >> beam.Map(_placed, self._sidecars).with_output_types(tuple[str, Any])
+        return (
+            placed
+            | "BySidecar" >> beam.GroupByKey()
+            | "Batch" >> beam.BatchElements(min_batch_size=_BATCH, max_batch_size=_BATCH)
+            | "Write" >> beam.ParDo(_InThreads(_write, self._sidecars))
+        )
+
+
+class TakeBackSidecars(beam.PTransform):
+    """Takes back what was written for images: URIs to ``Outcome``; sidecars of both kinds are looked at."""
+
+    def __init__(self, sidecars: Sidecars) -> None:
+        super().__init__()
+        self._sidecars = sidecars
+
+    def expand(self, uris: beam.PCollection) -> beam.PCollection:
+        return (
+            uris
+            | "BothKinds" >> beam.FlatMap(_both_kinds)
+            | "Once" >> beam.CombinePerKey(min)
+            | "Batch" >> beam.BatchElements(min_batch_size=_BATCH, max_batch_size=_BATCH)
+            | "TakeBack" >> beam.ParDo(_InThreads(_take_back, self._sidecars))
+        )
+
+
+class _InThreads(beam.DoFn):
+    """Calls a function for each element of a batch, in threads; it gives an element's outcomes."""
+
+    def __init__(self, function: Callable[..., list[Outcome]], sidecars: Sidecars) -> None:
+        self._function = function
+        self._sidecars = sidecars
+
+    def setup(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, "sidecars")
+
+    def process(self, batch: list[Any]) -> Iterator[Outcome]:
+        for outcomes in self._threads.map(lambda element: self._function(element, self._sidecars), batch):
+            yield from outcomes
+
+    def teardown(self) -> None:
+        self._threads.shutdown(wait=False)
+
+
+def _placed(record: dict[str, Any], sidecars: Sidecars) -> tuple[str, Any]:
+    """A sidecar's path and what is to be in it; for images without one an outcome, under a key of its own."""
+    uri = record["uri"]
+    try:
+        photo = photo_path(uri)
+    except PlaceError as error:
+        return f"\0{uri}", Outcome(FAILED, uri, code=error.code, message=str(error))
+    if photo is None:
+        return f"\0{uri}", Outcome(LEFT_OUT, uri, code=_NO_PLACE)
+    sidecar = sidecar_path(photo, sidecars.kind)
+    if sidecar == photo:
+        message = "The image itself is called as its sidecar would be, which would overwrite it."
+        return f"\0{uri}", Outcome(FAILED, uri, code="bad_uri", message=message)
+    return sidecar, _Wanted(uri, photo, _description(record, sidecars))
+
+
+def _description(record: dict[str, Any], sidecars: Sidecars) -> Description:
+    by_a_person = record["source"] == REVIEW
+    writer = record.get("reviewer") if by_a_person else f"beam-captioner, model {record.get('model')}"
+    keywords = record.get(sidecars.keywords) if sidecars.keywords else None
+    words = keywords.split(",") if isinstance(keywords, str) else keywords if isinstance(keywords, list) else []
+    texts = dict.fromkeys(word.strip() for word in words if isinstance(word, str) and word.strip())
+    return Description(record["caption"], writer if isinstance(writer, str) else "", tuple(texts))
+
+
+def _write(grouped: tuple[str, Iterable[Any]], sidecars: Sidecars) -> list[Outcome]:
+    sidecar, found = grouped[0], list(grouped[1])
+    if isinstance(found[0], Outcome):
+        return found
+    if len(found) > 1:
+        uris = sorted(wanted.uri for wanted in found)
+        message = f"{len(uris)} images share the sidecar {sidecar}; export with --sidecar {FULL} gives each its own."
+        return [Outcome(FAILED, uri, sidecar, "conflict", message) for uri in uris]
+    wanted = found[0]
+    outcome = _guarded(wanted.uri, sidecar, lambda: _put(wanted, sidecar, sidecars))
+    return [outcome] if outcome else []
+
+
+def _put(wanted: _Wanted, sidecar: str, sidecars: Sidecars) -> Outcome:
+    place = place_of(sidecar)
+    before = place.read(sidecar)
+    if before is None and not place.exists(wanted.photo):
+        raise PlaceError("not_found", "The image is gone.")
+    what, data = put(before and before.data, wanted.description, overwrite=sidecars.overwrite)
+    if what == WRITTEN and not sidecars.dry_run:
+        place.write(sidecar, data, before)
+    return Outcome(what, wanted.uri, sidecar, caption=wanted.description.caption)
+
+
+def _both_kinds(uri: str) -> Iterator[tuple[str, str]]:
+    try:
+        photo = photo_path(uri)
+    except PlaceError:
+        return  # nothing was ever written for it
+    if photo is not None:
+        yield from ((sidecar, uri) for sidecar in {sidecar_path(photo, kind) for kind in (ADOBE, FULL)})
+
+
+def _take_back(element: tuple[str, str], sidecars: Sidecars) -> list[Outcome]:
+    sidecar, uri = element
+    outcome = _guarded(uri, sidecar, lambda: _restore(uri, sidecar, sidecars))
+    return [outcome] if outcome else []
+
+
+def _restore(uri: str, sidecar: str, sidecars: Sidecars) -> Outcome | None:
+    place = place_of(sidecar)
+    before = place.read(sidecar)
+    if before is None:
+        return None
+    try:
+        after = take_back(before.data)
+    except PacketError:
+        if OURS.encode() in before.data:
+            raise
+        after = before.data  # another program's file, whatever it is
+    if after == before.data:
+        return Outcome(UNCHANGED, uri, sidecar)
+    if not sidecars.dry_run:
+        if after is None:
+            place.delete(sidecar, before)
+        else:
+            place.write(sidecar, after, before)
+    return Outcome(WRITTEN, uri, sidecar)
+
+
+def _guarded(uri: str, sidecar: str, function: Callable[[], Outcome | None]) -> Outcome | None:
+    try:
+        return function()
+    except (PacketError, PlaceError) as error:
+        return Outcome(FAILED, uri, sidecar, error.code, str(error))
+    except Exception as error:  # a fault of ours costs this image alone
+        trace = "".join(traceback.format_tb(error.__traceback__))
+        message = unforeseen.logged(uri, "export", type(error).__name__, str(error), trace)
+        return Outcome(FAILED, uri, sidecar, unforeseen.CODE, message)
