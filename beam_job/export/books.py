@@ -10,7 +10,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job.export.outcomes import FAILED, KEPT, LEFT_OUT, UNCHANGED, WRITTEN
+from beam_job.export.outcomes import FAILED, KEPT, LEFT_OUT, STAGE, UNCHANGED, WRITTEN
 from beam_job.runs.run import MANIFEST, Moment, UnbalancedError
 from beam_job.runs.shards import Shard, delete_strays, write_whole
 
@@ -66,7 +66,7 @@ class Export:
         """
         found: dict[str, Counter[str]] = {what: Counter() for what in (WRITTEN, UNCHANGED, KEPT, LEFT_OUT, FAILED)}
         for (what, code), number in tally:
-            found[what][code or ""] += number
+            found[what][f"{STAGE}/{code}" if what == FAILED else code or ""] += number
         counts = {"read": sum(read), **{what: codes.total() for what, codes in found.items()}}
         shards = sorted(failures, key=lambda shard: shard.name)
         recorded = sum(shard.records for shard in shards)

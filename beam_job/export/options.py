@@ -116,7 +116,7 @@ def _check(options: argparse.Namespace) -> None:
         options.output = options.output or FileSystems.join(options.directory, f"captions.{options.to}")
     if options.undo:
         for name in ("model", "run", "min_score", "at_least", "keywords", "overwrite", "sidecar"):
-            if getattr(options, name) not in (None, False):
+            if getattr(options, name) is not None and getattr(options, name) is not False:
                 raise OptionError(f"--{name}: --undo takes back all that was written to sidecars; drop it.")
     options.sidecar = options.sidecar or FULL
     if options.at_least is not None:

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 
 WRITTEN, UNCHANGED, KEPT, LEFT_OUT, FAILED = "written", "unchanged", "kept", "left_out", "failed"
+STAGE = "export"
+"""The stage of failures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,9 @@ class Outcome:
     @property
     def tally(self) -> tuple[str, ...]:
         """The keys under which the books count a failure."""
-        return (f"export/{self.code}",)
+        return (f"{STAGE}/{self.code}",)
 
     def to_json(self) -> str:
         """A failure's record."""
-        found = {"uri": self.uri, "stage": "export", "error": self.code, "message": self.message}
+        found = {"uri": self.uri, "stage": STAGE, "error": self.code, "message": self.message}
         return json.dumps({**found, "sidecar": self.sidecar}, ensure_ascii=False)

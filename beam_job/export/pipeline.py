@@ -1,6 +1,7 @@
 """The exports on one screen: captions in; sidecars or a table, failures and a manifest out."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import apache_beam as beam
@@ -117,10 +118,8 @@ def _close(
 
 
 def _caption_files(directory: str) -> Iterator[str]:
-    try:
+    with suppress(UnreadableError):  # no run
         yield from open_run_folder(directory).files(CAPTIONS)
-    except UnreadableError:
-        return  # no run
 
 
 def _uris(path: str) -> Iterator[str]:

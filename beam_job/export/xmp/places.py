@@ -150,7 +150,9 @@ class CloudStorage:
             found = blob.bucket.get_blob(blob.name)
             if found is None:
                 return None
-            data = found.download_as_bytes(raw_download=True) if found.size <= MAX_BYTES else bytes(MAX_BYTES + 1)
+            if found.size > MAX_BYTES:
+                return Found(bytes(MAX_BYTES + 1), found.generation)
+            data = self._blob(path).download_as_bytes(raw_download=True, if_generation_match=found.generation)
             return Found(data, found.generation)
 
         return self._call(read)

@@ -1,14 +1,14 @@
 """Sidecars written, or taken back, by many threads at once: captions in, outcomes out."""
 
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from beam_job.export.outcomes import FAILED, LEFT_OUT, Outcome
+from beam_job.export.outcomes import FAILED, LEFT_OUT, STAGE, Outcome
 from beam_job.export.selection import REVIEW
 from beam_job.export.xmp.packet import PacketError
 from beam_job.export.xmp.places import ADOBE, FULL, PlaceError, photo_path, place_of, sidecar_path
@@ -168,10 +168,9 @@ def _put(wanted: _Wanted, sidecar: str, sidecars: Sidecars) -> Outcome:
 
 
 def _both_kinds(uri: str) -> Iterator[tuple[str, str]]:
-    try:
+    photo = None
+    with suppress(PlaceError):  # nothing was ever written for it
         photo = photo_path(uri)
-    except PlaceError:
-        return  # nothing was ever written for it
     if photo is not None:
         yield from ((sidecar, uri) for sidecar in {sidecar_path(photo, kind) for kind in (ADOBE, FULL)})
 
@@ -209,6 +208,5 @@ def _guarded(uri: str, sidecar: str, function: Callable[[], Outcome | None]) -> 
     except (PacketError, PlaceError) as error:
         return Outcome(FAILED, uri, sidecar, error.code, str(error))
     except Exception as error:  # a fault of ours costs this image alone
-        trace = "".join(traceback.format_tb(error.__traceback__))
-        message = unforeseen.logged(uri, "export", type(error).__name__, str(error), trace)
+        message = unforeseen.logged(uri, STAGE, type(error).__name__, str(error), unforeseen.trace_of(error))
         return Outcome(FAILED, uri, sidecar, unforeseen.CODE, message)

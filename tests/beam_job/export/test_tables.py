@@ -1,0 +1,178 @@
+"""Tables as spreadsheets, DuckDB and pandas read them."""
+
+import csv
+import json
+
+import duckdb
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from beam_job.export.command import main
+from beam_job.export.tables.csv_cells import BOM, header, line, safe
+from beam_job.export.tables.rows import row, schema
+from tests.beam_job.export.test_xmp_export import counts, run_of
+
+HOSTILE = ['=HYPERLINK("http://x","y")', "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "\uff1d1+1", '"=1', "\n@x"]
+RECORD = {
+    "uri": '/photos/ü, "a".jpg',
+    "caption": "A dog, “Rex”.\nIt runs.",
+    "score": -0.5432,
+    "captions": [
+        {
+            "text": "A dog.",
+            "tokens": ["a", "dog"],
+            "num_tokens": 2,
+            "score": -0.5,
+            "min_log_prob": -1,
+            "ended": True,
+            "attention": [[0.5]],
+        },
+        {"text": "A cat.", "tokens": ["a", "cat"], "score": -0.9, "min_log_prob": -2.0, "ended": False},
+    ],
+    "width": 640,
+    "height": 480,
+    "model": "m",
+    "album": "=cmd|'/c calc'!A1",
+    "id": "-5",
+    "taken": {"year": 1962},
+}
+
+
+def archive(folder, records):
+    """A finished run whose list carried three fields."""
+    run_of(folder, records)
+    for name in ("run.json", "manifest.json"):
+        path = folder / "run=20260102T030405Z-a1b2c3" / name
+        about = json.loads(path.read_text())
+        about["options"]["carry"] = "album,id,taken"
+        path.write_text(json.dumps(about))
+    return folder
+
+
+def export(folder, kind, *options, status=0):
+    assert main([str(folder), "--to", kind, "--runner", "DirectRunner", *options]) == status
+    if status:
+        return None
+    books = json.loads(max((folder / "exports").iterdir()).joinpath("manifest.json").read_text())
+    return books["counts"]
+
+
+def test_a_csv_is_read_by_spreadsheets_and_stays_where_nothing_changes(tmp_path, capsys):
+    others = [{"uri": f"/photos/{number}.jpg", "caption": text} for number, text in enumerate(HOSTILE)]
+    captions = archive(tmp_path / "captions", [RECORD, *others])
+    path = captions / "captions.csv"
+    assert export(captions, "csv") == counts(written=11)
+    data = path.read_bytes()
+    assert data.startswith(
+        BOM.encode() + b'"uri","caption","source","score","chance","model","run","width","height","album"'
+    )
+    rows = list(csv.DictReader(data.decode("utf-8-sig").splitlines(keepends=True)))
+    assert [row["uri"] for row in rows] == sorted(row["uri"] for row in rows)
+    assert data.count(b"\r\n") == 12
+    found = {row["uri"]: row for row in rows}
+    assert found[RECORD["uri"]] == {
+        "uri": RECORD["uri"],
+        "caption": RECORD["caption"],
+        "source": "model",
+        "score": "-0.5432",
+        "chance": "",
+        "model": "m",
+        "run": "20260102T030405Z-a1b2c3",
+        "width": "640",
+        "height": "480",
+        "album": "'=cmd|'/c calc'!A1",
+        "id": "-5",
+        "taken": '{"year": 1962}',
+    }
+    assert [found[f"/photos/{number}.jpg"]["caption"] for number in range(10)] == [f"'{text}" for text in HOSTILE]
+    frame = pd.read_csv(path)
+    assert frame.shape == (11, 12)
+    assert frame["score"].dtype == float
+    assert duckdb.sql(f"select count(*), min(score) from read_csv('{path}')").fetchall() == [(11, -1.0)]
+
+    before = path.stat().st_mtime_ns
+    capsys.readouterr()
+    assert export(captions, "csv") == counts(unchanged=11)
+    assert "Nothing changed." in capsys.readouterr().err
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == (data, before)
+    assert not [
+        found for found in captions.rglob("*") if found.name.startswith(("part-", "table.csv", "captions.csv."))
+    ]
+
+    run_of(captions, [{"uri": RECORD["uri"], "caption": "Newer."}], "run=20260202T030405Z-000000")
+    assert export(captions, "csv", "--min_score", "-1") == counts(written=11)
+    assert b"Newer." in path.read_bytes()
+
+
+def test_a_persons_table_is_never_replaced(tmp_path, capsys):
+    captions = archive(tmp_path / "captions", [RECORD])
+    path = tmp_path / "mine.csv"
+    path.write_text("mine")
+    assert export(captions, "csv", "--output", str(path), status=2) is None
+    assert "this file was not written by an export, or was changed since" in capsys.readouterr().err
+    assert path.read_text() == "mine"
+    assert export(captions, "csv", "--output", f"file://{path}", "--overwrite") == counts(written=1)
+    path.write_bytes(path.read_bytes() + b"a note")
+    assert export(captions, "csv", "--output", str(path), status=2) is None
+    assert path.read_bytes().endswith(b"a note")
+
+
+def test_parquet_is_typed_and_holds_all_captions(tmp_path):
+    captions = archive(tmp_path / "captions", [RECORD, {"uri": "b", "caption": "B.", "width": "wide", "captions": 5}])
+    path = captions / "captions.parquet"
+    assert export(captions, "parquet") == counts(written=2)
+    table = pq.read_table(path)
+    assert table.schema.equals(schema(["album", "id", "taken"]))
+    first, second = table.to_pylist()
+    assert (first["uri"], first["score"], first["album"]) == (RECORD["uri"], -0.5432, RECORD["album"])
+    assert [caption["text"] for caption in first["captions"]] == ["A dog.", "A cat."]
+    assert first["captions"][1]["tokens"] == ["a", "cat"]
+    assert (second["width"], second["captions"], second["score"]) == (None, [], -1.0)
+    query = f"select c.text from (select unnest(captions) as c from '{path}') order by c.score"
+    assert duckdb.sql(query).fetchall() == [("A cat.",), ("A dog.",)]
+    assert pd.read_parquet(path)["width"].tolist()[0] == 640
+    data = path.read_bytes()
+    assert export(captions, "parquet") == counts(unchanged=2)
+    assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_table_of_no_captions_has_its_columns(kind, tmp_path):
+    captions = archive(tmp_path / "captions", [RECORD])
+    path = tmp_path / f"none.{kind}"
+    assert export(captions, kind, "--output", str(path), "--min_score", "0") == counts(left_out=1)
+    read = {"csv": pd.read_csv, "parquet": pd.read_parquet}[kind]
+    assert len(read(path)) == 0
+    assert "album" in read(path).columns
+    assert export(captions, kind, "--output", str(path), "--min_score", "0") == counts(left_out=1)
+
+
+CELLS = st.text(st.characters()) | st.sampled_from(HOSTILE) | st.integers() | st.none() | st.lists(st.text())
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(["uri", "caption", "score", "model", "album", "width", "captions"]), CELLS))
+def test_any_record_is_a_row_that_computes_nothing(record):
+    record = {"uri": "u", "caption": "c", **record}
+    text = (header(["album"]) + line(record, ["album"])).decode()
+    names, cells = csv.reader(text.removeprefix(BOM).splitlines(keepends=True), strict=True)
+    assert len(names) == len(cells)
+    for name, cell in zip(names, cells, strict=True):
+        number = name in ("score", "width") or cell.lstrip("+-").replace(".", "").replace(",", "").isdecimal()
+        assert (
+            number
+            or cell.lstrip("\x00 \n\r\t\"'\ufeff\u200b")[:1] not in tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+            or cell[0] == "'"
+        )
+    made = row(record, ["album"])
+    assert set(made) == set(schema(["album"]).names)
+
+
+def test_numbers_stay_numbers():
+    for text in ("-5", "+1.5", "-0,5", "1e-5", "-1E9", "a-b", "", "A dog = a friend"):
+        assert safe(text) == text
+    for text in ("-5+cmd", "-a", "+", "--5", "-5 ", "1\x00"):
+        assert safe(text) != text
