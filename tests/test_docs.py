@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from beam_job.cli import main
+from beam_job.export.xmp.write import ERRORS
+from beam_job.messages import unforeseen
 from beam_job.records import FIELDS, Caption, CaptionRecord, Failure
 from beam_job.report.write import MEANINGS
 from beam_job.runs.archive import open_archive
@@ -21,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Commands that are not installed here, or must not do what they do.
 STAND_INS = (
-    "python python3 caption-images caption-report caption-inspect train-captioner make pip gcloud gsutil bq docker "
+    "python python3 caption-images caption-report caption-export caption-inspect train-captioner make pip exiftool gcloud gsutil bq docker "
     "crontab git airflow sudo apt-get"
 )
 _TIME = "2026-01-02T03:04:05Z"
@@ -138,6 +140,12 @@ def test_every_failure_code_is_documented_as_the_report_explains_it():
     text = (ROOT / "docs" / "troubleshooting.md").read_text()
     table = re.findall(r"^\| `(\w+/\w+)` \| (.+?) \| .+ \|$", text, re.MULTILINE)
     assert {code: meaning.replace("`", "") for code, meaning in table} == MEANINGS
+
+
+def test_every_failure_code_of_exports_is_documented():
+    text = (ROOT / "docs" / "export.md").read_text()
+    found = dict(re.findall(r"^\| `export/(\w+)` \| (.*?) \|$", text, re.MULTILINE))
+    assert found == {**ERRORS, unforeseen.CODE: unforeseen.MEANING}
 
 
 @pytest.mark.parametrize("package", ["beam_job", "train"])

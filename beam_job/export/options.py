@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     which = parser.add_argument_group("which captions")
     which.add_argument("--model", metavar="FINGERPRINT", help="Captions of this model (default: the newest run's).")
-    which.add_argument("--run", metavar="ID", help="Captions of this run alone.")
+    which.add_argument("--run", metavar="ID", help="Captions of this run's model and decoding.")
     which.add_argument("--min_score", type=float, metavar="SCORE", help="Leave out captions with lower scores.")
     which.add_argument(
         "--at_least", metavar="90%", help="Leave out captions with a lower chance of being right, by DIR/trust.json."

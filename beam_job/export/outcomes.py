@@ -31,7 +31,7 @@ class Outcome:
         """The keys under which the books count a failure."""
         return (f"{STAGE}/{self.code}",)
 
-    def to_json(self) -> str:
-        """A failure's record."""
+    def to_json(self, export: str) -> str:
+        """A failure's record; ``export`` is the id of its export."""
         found = {"uri": self.uri, "stage": STAGE, "error": self.code, "message": self.message}
-        return json.dumps({**found, "sidecar": self.sidecar}, ensure_ascii=False)
+        return json.dumps({**found, "sidecar": self.sidecar, "export": export}, ensure_ascii=False)

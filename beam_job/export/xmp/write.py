@@ -24,7 +24,7 @@ ERRORS = {
     "cannot_access": "The disk or the bucket refuses to read or write the sidecar.",
     "unavailable": "Cloud Storage cannot be reached.",
     "changed_meanwhile": "Another program changed the sidecar at the same moment. It was left as it is.",
-    "too_large": "The sidecar has more than 16 MiB.",
+    "too_large": "The sidecar has more than 16 MiB, or more than 10,000 properties.",
     "encoding": "The sidecar is not text in the encoding that it names.",
     "broken": "The sidecar is not well-formed XML.",
     "doctype": "The sidecar declares a document type, and so entities, which are not read.",

@@ -51,11 +51,15 @@ def run_of(folder, captions, name="run=20260102T030405Z-a1b2c3", **about):
     return folder
 
 
+def last_counts(folder):
+    manifests = folder.glob("exports/*/manifest.json")
+    return json.loads(max(manifests, key=lambda path: path.stat().st_mtime_ns).read_text())["counts"]
+
+
 def export(folder, *options):
     """Exports to sidecars; returns the counts of the books, which balance."""
     assert main([str(folder), "--to", "xmp", "--runner", "DirectRunner", *options]) == 0
-    manifest = json.loads(max((folder / "exports").iterdir()).joinpath("manifest.json").read_text())
-    counts = manifest["counts"]
+    counts = last_counts(folder)
     assert counts["read"] == sum(counts.values()) - counts["read"]
     return counts
 
@@ -250,12 +254,13 @@ def test_what_a_person_wrote_since_is_kept_and_newer_captions_replace_ours(tmp_p
     edited.write_bytes(edited.read_bytes().replace(b"A photo, ", b"Rex and "))
     theirs = edited.read_bytes()
     newer = [{"uri": str(photo), "caption": "Newer."} for photo in photos[:2]]
-    run_of(captions, newer, "run=20260202T030405Z-000000")
-    assert export(captions) == counts(written=1, unchanged=1, kept=1)
+    run_of(captions, newer, "run=20260202T030405Z-000000", model="n")
+    assert export(captions) == counts(written=1, kept=1)
     assert edited.read_bytes() == theirs
     assert b"Newer." in Path(f"{photos[1]}.xmp").read_bytes()
     assert export(captions, "--run", "20260102T030405Z-a1b2c3") == counts(written=1, unchanged=1, kept=1)
-    assert export(captions, "--overwrite") == counts(written=2, unchanged=1)
+    assert export(captions, "--model", "m") == counts(unchanged=2, kept=1)
+    assert export(captions, "--overwrite") == counts(written=2)
     assert b"Newer." in edited.read_bytes()
     assert export(captions, "--undo") == counts(written=3)
     assert b"Rex and" in edited.read_bytes(), "a person's text is there again"
@@ -301,8 +306,8 @@ def test_a_linked_sidecar_stays_a_link(tmp_path):
         (["captions", "--to", "csv", "--undo"], "--undo is for --to xmp"),
         (["captions", "--to", "xmp", "--undo", "--min_score", "0"], "--min_score: --undo takes back all"),
         (["captions", "--to", "xmp", "--at_least", "most"], "--at_least most: choose a share"),
-        (["captions", "--to", "xmp", "--run", "1"], "--run 1: no finished run here is of it"),
-        (["captions", "--to", "xmp", "--model", "x\ny"], "--model x\\ny: no finished run here is of it"),
+        (["captions", "--to", "xmp", "--run", "1"], "there is no run with the id '1' here"),
+        (["captions", "--to", "xmp", "--model", "x\ny"], "there is no run of model 'x\\ny' here"),
         (["captions", "--to", "xmp", "--max_failures", "some"], "--max_failures some"),
         (["captions", "--to", "xmp", "--recaptoin"], "--recaptoin: there is no such option"),
     ],
