@@ -15,22 +15,14 @@ import sys
 def main(name: str, arguments: list[str]) -> int:
     if name == "make":
         return subprocess.call(["/usr/bin/make", "--dry-run", "--directory", os.environ["DOCS_ROOT"], *arguments])
-    if name in (
-        "python",
-        "python3",
-        "caption-images",
-        "caption-report",
-        "caption-export",
-        "caption-inspect",
-        "train-captioner",
-    ):
+    if name.startswith(("python", "caption-")) or name == "train-captioner":
         return _python(name, arguments)
     return 0
 
 
 def _python(name: str, arguments: list[str]) -> int:
     module = {"caption-images": "beam_job", "caption-report": "beam_job.report", "caption-inspect": "beam_job.inspect"}
-    module["caption-export"] = "beam_job.export"
+    module |= {"caption-export": "beam_job.export", "caption-review": "beam_job.review"}
     if name in module:
         arguments = ["-m", module[name], *arguments]
     if name == "train-captioner":
