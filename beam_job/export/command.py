@@ -20,15 +20,18 @@ from beam_job.export.tables.published import check_ours
 from beam_job.export.tables.write import WriteTable
 from beam_job.export.xmp.write import Sidecars
 from beam_job.messages import unforeseen
+from beam_job.messages.invocation import program
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
 from beam_job.records import FIELDS
 from beam_job.runs.current import ReadCaptions, current_runs
 from beam_job.runs.folder import RunFolder
+from beam_job.runs.reviews import decoding_digest
 from beam_job.runs.run import MANIFEST, MaxFailures
 from beam_job.terminal import signals
 from beam_job.terminal.console import console
 from beam_job.terminal.streams import escaped, say, show
+from beam_job.trust.trust_file import TRUST, Trust, read_trust
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
@@ -80,8 +83,8 @@ def _check(options: argparse.Namespace) -> Callable[[beam.Pipeline, Export], Any
     sidecars = Sidecars(options.sidecar, options.keywords, options.overwrite, options.dry_run)
     if options.undo:
         return lambda pipeline, export: take_back_sidecars(pipeline, export, sidecars)
-    captions = ReadCaptions(options.directory, options.model, options.run)
-    selection = Selection(options.min_score, options.at_least, _trust(options))
+    captions = ReadCaptions(options.directory, options.model, options.run, keep_wrong=True)
+    selection = Selection(options.min_score, options.at_least, _trust(options, runs[0]))
     if options.to == XMP:
         return lambda pipeline, export: write_sidecars(pipeline, export, captions, selection, sidecars)
     if not options.overwrite:
@@ -109,10 +112,19 @@ def _carried(runs: Sequence[RunFolder]) -> list[str]:
     return [name for name in names if name not in own][:_MOST_COLUMNS]
 
 
-def _trust(options: argparse.Namespace) -> tuple[tuple[float, float], ...]:
+def _trust(options: argparse.Namespace, run: RunFolder) -> Trust | None:
+    """The chances of captions with the model and decoding of that run."""
+    trust = read_trust(options.directory)
+    model, decoding = run.settings
+    if trust is not None and (trust.model, trust.decoding) == (model, decoding_digest(decoding)):
+        return trust
     if options.at_least is not None:
-        raise OptionError("--at_least: there is no trust file yet; choose by --min_score.")
-    return ()
+        why = "is of another model or decoding" if trust else "is not there"
+        raise OptionError(
+            f"--at_least: {TRUST} {why}; review some captions, and run `{program('beam_job.trust')} "
+            f"{shown(options.directory)}`, or choose by --min_score."
+        )
+    return None
 
 
 def _prepare(beams: PipelineOptions, options: argparse.Namespace) -> None:

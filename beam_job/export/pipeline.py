@@ -33,7 +33,8 @@ def write_sidecars(
 ) -> beam.PCollection[dict[str, Any]]:
     """Puts an export to sidecars into ``pipeline``; returns its manifest."""
     records = pipeline | "ReadCaptions" >> captions
-    selected = records | "Select" >> beam.ParDo(Select(selection)).with_outputs(LEFT_OUT, main="chosen")
+    select = beam.ParDo(Select(selection, withdraw=True)).with_outputs(LEFT_OUT, main="chosen")
+    selected = records | "Select" >> select
     outcomes = selected.chosen | "WriteSidecars" >> WriteSidecars(sidecars)
     tally = (_tally(outcomes), _left_out(selected[LEFT_OUT])) | "Tally" >> beam.Flatten()
     return _close(pipeline, export, _number(records), tally, outcomes)

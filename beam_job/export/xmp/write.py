@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 
 from beam_job.export.outcomes import FAILED, LEFT_OUT, STAGE, Outcome
-from beam_job.export.selection import REVIEW
+from beam_job.export.selection import CALLED_WRONG
 from beam_job.export.xmp.packet import PacketError
 from beam_job.export.xmp.places import ADOBE, FULL, PlaceError, photo_path, place_of, sidecar_path
 from beam_job.export.xmp.sidecar import OURS, UNCHANGED, WRITTEN, Description, put, take_back
 from beam_job.messages import unforeseen
+from beam_job.runs.reviews import CORRECTED, WRONG
 
 ERRORS = {
     "bad_uri": "The image's URI is no path, or the sidecar would be the image itself.",
@@ -59,7 +60,7 @@ class Sidecars:
 class _Wanted(NamedTuple):
     uri: str
     photo: str
-    description: Description
+    description: Description | None  # None: what was exported is to be taken back
 
 
 class WriteSidecars(beam.PTransform):
@@ -134,13 +135,15 @@ def _placed(record: dict[str, Any], sidecars: Sidecars) -> tuple[str, Any]:
     return sidecar, _Wanted(uri, photo, _description(record, sidecars))
 
 
-def _description(record: dict[str, Any], sidecars: Sidecars) -> Description:
-    by_a_person = record["source"] == REVIEW
-    writer = record.get("reviewer") if by_a_person else f"beam-captioner, model {record.get('model')}"
+def _description(record: dict[str, Any], sidecars: Sidecars) -> Description | None:
+    verdict = record.get("verdict")
+    if verdict == WRONG:
+        return None
+    writer = "" if verdict == CORRECTED else f"beam-captioner, model {record.get('model')}"
     keywords = record.get(sidecars.keywords) if sidecars.keywords else None
     words = keywords.split(",") if isinstance(keywords, str) else keywords if isinstance(keywords, list) else []
     texts = dict.fromkeys(word.strip() for word in words if isinstance(word, str) and word.strip())
-    return Description(record["caption"], writer if isinstance(writer, str) else "", tuple(texts))
+    return Description(record["caption"], writer, tuple(texts))
 
 
 def _write(grouped: tuple[str, Iterable[Any]], sidecars: Sidecars) -> list[Outcome]:
@@ -157,6 +160,11 @@ def _write(grouped: tuple[str, Iterable[Any]], sidecars: Sidecars) -> list[Outco
 
 
 def _put(wanted: _Wanted, sidecar: str, sidecars: Sidecars) -> Outcome:
+    if wanted.description is None:
+        restored = _restore(wanted.uri, sidecar, sidecars)
+        if restored is not None and restored.what == WRITTEN:
+            return restored
+        return Outcome(LEFT_OUT, wanted.uri, sidecar, CALLED_WRONG)
     place = place_of(sidecar)
     before = place.read(sidecar)
     if before is None and not place.exists(wanted.photo):

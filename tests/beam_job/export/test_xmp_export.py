@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from PIL import Image
 
 from beam_job.export.command import main
 from beam_job.export.xmp.sidecar import Description, put
+from beam_job.runs.reviews import decoding_digest
+from beam_job.trust.trust_file import Threshold, Trust, write_trust
 from tests.beam_job.export.sidecars import DARKTABLE, HOSTILE, WITH_DESCRIPTION, WITHOUT_DESCRIPTION
-from tests.earlier_runs import earlier_run
+from tests.earlier_runs import DECODING, earlier_run
 
 needs_readers = pytest.mark.skipif(
     not shutil.which("exiftool") or not shutil.which("exiv2"), reason="needs ExifTool and exiv2"
@@ -267,21 +270,54 @@ def test_what_a_person_wrote_since_is_kept_and_newer_captions_replace_ours(tmp_p
     assert [path.name for path in tmp_path.glob("*.xmp")] == ["a.jpg.xmp"]
 
 
-def test_what_is_chosen_and_what_is_written(tmp_path):
+def review(record, verdict, caption=None):
+    """A row of a reviews file."""
+    own = {"uri": record["uri"], "verdict": verdict, "caption": caption, "shown": record["caption"], "model": "m"}
+    about = {"decoding": decoding_digest(DECODING), "run": "r", "score": -1.0, "probability": None}
+    return json.dumps({**own, **about, "time": "2026-02-02T03:04:05Z", "reviewer": "Jo"}) + "\n"
+
+
+def test_what_is_chosen_and_what_people_said(tmp_path, capsys):
     records = [
         {"uri": str(tmp_path / "a.jpg"), "caption": "Sure.", "score": -0.1, "tags": "dog, park ,dog,"},
         {"uri": str(tmp_path / "b.jpg"), "caption": "Unsure.", "score": -2, "tags": ["cat", 5]},
-        {"uri": str(tmp_path / "c.jpg"), "caption": "Mine.", "score": -9, "source": "review", "reviewer": "Jo"},
+        {"uri": str(tmp_path / "c.jpg"), "caption": "Nearly.", "score": -9},
+        {"uri": str(tmp_path / "d.jpg"), "caption": "Wrong.", "score": -0.1},
+        {"uri": str(tmp_path / "e.jpg"), "caption": "Right.", "score": -9},
     ]
     for record in records:
         Path(record["uri"]).touch()
+    sidecars = [Path(f"{record['uri']}.xmp") for record in records]
     captions = run_of(tmp_path / "captions", records)
-    assert export(captions, "--min_score", "-1", "--keywords", "tags") == counts(written=2, left_out=1)
-    assert (
-        Path(f"{records[0]['uri']}.xmp").read_bytes()
-        == put(None, Description("Sure.", "beam-captioner, model m", ("dog", "park")))[1]
-    )
-    assert Path(f"{records[2]['uri']}.xmp").read_bytes() == put(None, Description("Mine.", "Jo"))[1]
+    assert export(captions, "--min_score", "-1", "--keywords", "tags") == counts(written=2, left_out=3)
+    both = Description("Sure.", "beam-captioner, model m", ("dog", "park"))
+    assert sidecars[0].read_bytes() == put(None, both)[1]
+
+    (captions / "reviews").mkdir()
+    said = [review(records[2], "corrected", "Mine."), review(records[3], "wrong"), review(records[4], "right")]
+    (captions / "reviews" / "1.jsonl").write_text("".join(said))
+    assert export(captions, "--min_score", "-1", "--keywords", "tags") == counts(written=3, unchanged=1, left_out=1)
+    assert sidecars[2].read_bytes() == put(None, Description("Mine.", ""))[1]
+    assert not sidecars[3].exists(), "what was called wrong is taken back"
+    assert export(captions, "--min_score", "-1", "--keywords", "tags") == counts(unchanged=3, left_out=2)
+
+    assert main([str(captions), "--to", "xmp", "--at_least", "90%"]) == 2
+    assert "--at_least: trust.json is not there; review some captions" in capsys.readouterr().err
+    threshold = Threshold(-2.0, 5, 3, 0.5, 0.2, 0.8)
+    trust = Trust("m", decoding_digest(DECODING), 3, "2026-02-02", 5, ((-2.0, 0.4), (-0.1, 0.95)), (threshold,))
+    write_trust(str(captions), trust)
+    assert export(captions, "--at_least", "90%", "--keywords", "tags") == counts(unchanged=3, left_out=2)
+    assert main([str(captions), "--to", "csv", "--runner", "DirectRunner"]) == 0
+    rows = [line.split(",")[1:5] for line in (captions / "captions.csv").read_text("utf-8-sig").splitlines()[1:]]
+    assert rows == [
+        ['"Sure."', '"model"', "-0.1", "0.95"],
+        ['"Unsure."', '"model"', "-2.0", "0.4"],
+        ['"Mine."', '"review"', "-9.0", '""'],
+        ['"Right."', '"model"', "-9.0", '""'],
+    ]
+    write_trust(str(captions), replace(trust, model="n"))
+    assert main([str(captions), "--to", "xmp", "--at_least", "90%"]) == 2
+    assert "trust.json is of another model or decoding" in capsys.readouterr().err
 
 
 def test_a_linked_sidecar_stays_a_link(tmp_path):
