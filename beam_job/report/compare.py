@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_job.report.run_records import Source, read
+from beam_job.report.run_records import Reviewed
 from beam_job.report.sample import Sample
 from beam_job.runs.folder import CAPTIONS
 
@@ -32,8 +32,8 @@ class Comparison:
 
 
 def compare(
-    first: Source,
-    second: Source,
+    first: Reviewed,
+    second: Reviewed,
     sample: Sample,
     seen: tuple[Callable[[dict[str, Any]], None], Callable[[dict[str, Any]], None]],
 ) -> Comparison:
@@ -44,7 +44,7 @@ def compare(
       seen: called with every record of the first, of the second run.
     """
     uris, captions, scores = array("Q"), array("Q"), array("f")
-    for record in read(first, CAPTIONS):
+    for record in first.read(CAPTIONS):
         seen[0](record)
         uris.append(_digest(record["uri"]))
         captions.append(_digest(record["caption"]))
@@ -72,7 +72,7 @@ def compare(
             sample.add(record, 0.0 if equal else -abs(record["score"] - scores[row]) - 1e-6)
         chunk.clear()
 
-    for record in read(second, CAPTIONS):
+    for record in second.read(CAPTIONS):
         seen[1](record)
         chunk.append(record)
         if len(chunk) == _CHUNK:
@@ -80,7 +80,7 @@ def compare(
     join()
     chosen = sample.records()
     wanted = {record["uri"] for record, _ in chosen}
-    before = {record["uri"]: record for record in read(first, CAPTIONS) if record["uri"] in wanted}
+    before = {record["uri"]: record for record in first.read(CAPTIONS) if record["uri"] in wanted}
     pairs = [(before[record["uri"]], record, most) for record, most in chosen if record["uri"] in before]
     return Comparison(both, same, (len(keys) - int(matched.sum()), new), pairs)
 

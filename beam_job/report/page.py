@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-_SCRIPTS = ("elements.js", "summary.js", "gallery.js", "viewer.js")
+_SCRIPTS = ("elements.js", "trust.js", "summary.js", "gallery.js", "viewer.js")
 
 
 def render(data: Mapping[str, Any]) -> str:

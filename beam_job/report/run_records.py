@@ -2,7 +2,10 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from apache_beam.io.filesystems import FileSystems
 
 from beam_job.images.local_path import local_path
 from beam_job.messages.quantity import quantity
@@ -22,6 +25,8 @@ from beam_job.runs.folder import (
     open_run_folder,
 )
 from beam_job.runs.output_folder import OutputFolder
+from beam_job.runs.reviews import Reviews, decoding_digest, read_reviews
+from beam_job.trust.trust_file import Trust, read_trust
 
 Source: TypeAlias = RunFolder | OutputFolder
 """What a report is about."""
@@ -38,6 +43,57 @@ def read(source: Source, kind: str) -> Iterator[dict[str, Any]]:
     problems of ``source``.
     """
     return source.read(kind, _read_run) if isinstance(source, OutputFolder) else _read_run(source, kind)
+
+
+@dataclass
+class Reviewed:
+    """What a report is about, as it stands by what people said of it.
+
+    Attributes:
+      source: the run, or the folder of runs.
+      reviews: those of the folder.
+      trust: what they say of all captions; ``None`` where there is no trust file for this model and decoding.
+      corrected, wrong: captions that people corrected, and those left out because they were called wrong; counted
+        whenever the captions are read.
+    """
+
+    source: Source
+    reviews: Reviews
+    trust: Trust | None
+    corrected: int = 0
+    wrong: int = 0
+
+    def read(self, kind: str) -> Iterator[dict[str, Any]]:
+        """As ``read``; captions as they stand."""
+        if kind != CAPTIONS:
+            yield from read(self.source, kind)
+            return
+        self.corrected = self.wrong = 0
+        for record in read(self.source, kind):
+            standing = self.reviews.apply(record)
+            if standing is None:
+                self.wrong += 1
+            else:
+                self.corrected += standing["source"] == "review"
+                yield standing
+
+
+def open_reviewed(path: str) -> Reviewed:
+    """As ``open_source``, with the reviews and the trust file of the folder."""
+    source = open_source(path)
+    if isinstance(source, OutputFolder):
+        run, output = source.runs[0], source.directory
+    else:
+        run, output = source, FileSystems.split(source.directory)[0]
+    try:
+        reviews, trust = read_reviews(output), read_trust(output)
+    except Exception as error:  # file systems raise what they like
+        raise ReportError(f"{output}: the reviews cannot be read ({error}).") from error
+    model, decoding = run.settings
+    if trust is not None and (trust.model, trust.decoding) != (model, decoding_digest(decoding)):
+        trust = None
+    source.problems.extend(reviews.problems)
+    return Reviewed(source, reviews, trust)
 
 
 def _read_run(run: RunFolder, kind: str) -> Iterator[dict[str, Any]]:

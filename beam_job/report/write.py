@@ -3,6 +3,7 @@
 import base64
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from beam_job.model import handler
 from beam_job.records import FIELDS
 from beam_job.report.compare import compare as compare_runs
 from beam_job.report.page import render
-from beam_job.report.run_records import ReportError, Source, open_source, read
+from beam_job.report.run_records import ReportError, Reviewed, open_reviewed
 from beam_job.report.sample import Sample
 from beam_job.report.summary import Summary, edges
 from beam_job.report.thumbnails import thumbnails
@@ -29,6 +30,7 @@ _FEW = 60  # images whose thumbnails may be larger
 _LONGEST = 2000  # characters of a text on the page
 _MOST_OPTIONS = 200
 _SAID = ("id", "runs", "model", "started", "finished", "seconds", "devices", "versions")
+_ADDED = {"source", "verdict"}  # to records by their reviews
 _SIDES = (512, 256)  # of thumbnails in pixels: for few images, for many; the page stays under a few megabytes
 
 _LISTING = rows.ERRORS | globs.ERRORS
@@ -68,10 +70,10 @@ def write_report(
     """
     if sample < 0:
         raise ReportError(f"--sample {sample}: choose 0 or more images.")
-    first = open_source(run)
-    second = None if compare is None else open_source(compare)
+    first = open_reviewed(run)
+    second = None if compare is None else open_reviewed(compare)
     html = render(_data(first, second, Sample(sample, seed), allow_https))
-    target = to or FileSystems.join((second or first).directory, REPORT)
+    target = to or FileSystems.join((second or first).source.directory, REPORT)
     try:
         target = local_path(target)
         write_whole(target, html.encode())
@@ -80,13 +82,13 @@ def write_report(
     return target
 
 
-def _data(first: Source, second: Source | None, sample: Sample, allow_https: bool) -> dict[str, Any]:
+def _data(first: Reviewed, second: Reviewed | None, sample: Sample, allow_https: bool) -> dict[str, Any]:
     runs = [first] if second is None else [first, second]
     summaries = [Summary() for _ in runs]
     changes: dict[str, Any] | None = None
     shown: list[Shown]
     if second is None:
-        for record in read(first, CAPTIONS):
+        for record in first.read(CAPTIONS):
             summaries[0].add_caption(record)
             sample.add(record, record["score"])
         shown = [([record], least) for record, least in sample.records()]
@@ -97,7 +99,7 @@ def _data(first: Source, second: Source | None, sample: Sample, allow_https: boo
         shown_of = found.both
         changes = {"both": found.both, "same": found.same, "only": found.only}
     for run, summary in zip(runs, summaries, strict=True):
-        for record in read(run, FAILURES):
+        for record in run.read(FAILURES):
             summary.add_failure(record)
     bars = edges(summaries)
     return {
@@ -110,7 +112,8 @@ def _data(first: Source, second: Source | None, sample: Sample, allow_https: boo
     }
 
 
-def _run(run: Source, summary: Summary, bars: list[float]) -> dict[str, Any]:
+def _run(reviewed: Reviewed, summary: Summary, bars: list[float]) -> dict[str, Any]:
+    run = reviewed.source
     about = run.about
     counts = about.get("counts") or {"input": None, "captioned": summary.captioned, "failed": summary.failed}
     return {
@@ -121,6 +124,9 @@ def _run(run: Source, summary: Summary, bars: list[float]) -> dict[str, Any]:
         "options": dict(_flat(about.get("options") or {})),
         **summary.to_json(),
         "histogram": summary.histogram(bars),
+        "trust": None if reviewed.trust is None else asdict(reviewed.trust),
+        "corrected": reviewed.corrected,
+        "wrong": reviewed.wrong,
         "problems": run.problems[:20],
     }
 
@@ -149,8 +155,9 @@ def _items(shown: Sequence[Shown], allow_https: bool) -> list[dict[str, Any]]:
             "image": picture,
             "why": why,
             "chosen": chosen,
-            "carried": {name: _cut(str(value)) for name, value in records[-1].items() if name not in FIELDS},
-            "captions": [[_caption(caption) for caption in record.get("captions", [])] for record in records],
+            "carried": {name: _cut(str(value)) for name, value in records[-1].items() if name not in FIELDS | _ADDED},
+            "captions": [_captions(record) for record in records],
+            "verdicts": [record.get("verdict") for record in records],
         }
         for (uri, width, height), (records, chosen), (picture, why) in zip(images, shown, made, strict=True)
     ]
@@ -162,6 +169,14 @@ def _cut(text: str) -> str:
 
 def _size(record: Mapping[str, Any], name: str) -> int:
     return max(int(record.get(name) or 0), 1)
+
+
+def _captions(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The captions of a record, first the sentence that stands."""
+    made = [_caption(caption) for caption in record.get("captions", [])]
+    if record.get("source") == "review":
+        made.insert(0, {"text": _cut(record["caption"]), "score": record["score"], "person": True})
+    return made
 
 
 def _caption(caption: Mapping[str, Any]) -> dict[str, Any]:

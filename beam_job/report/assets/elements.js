@@ -29,19 +29,26 @@ const fileName = (uri) => uri.replace(/\/+$/, "").split("/").pop() || uri;
 /** A score as people read it: minus sign, two decimals. */
 const score = (value) => (value === null || value === undefined ? "–" : value.toFixed(2).replace("-", "−"));
 
-/** Mean log-probability to the (geometric) mean probability of a word, 0 to 1. */
+/** Mean log-probability to a place on a scale from 0 to 1. It is no chance of being right. */
 const certainty = (value) => Math.exp(Math.min(value, 0));
 
-/** A bar that shows how certain the model is; the colour says it once more, the number beside it says it exactly. */
-function meter(value) {
+/** A bar that shows a share, 0 to 1; the colour says it once more, the number beside it says it exactly. */
+function meter(share) {
   const level = el("span", { class: "fill" });
-  level.style.width = `${(100 * certainty(value)).toFixed(1)}%`;
-  level.style.setProperty("--hue", String(Math.round(20 + 150 * certainty(value))));
+  level.style.width = `${(100 * share).toFixed(1)}%`;
+  level.style.setProperty("--hue", String(Math.round(20 + 150 * share)));
   return el("span", { class: "meter", "aria-hidden": "true" }, level);
 }
 
 /** A name that comes from outside: isolated, so that right-to-left characters in it move nothing around it. */
 const outside = (text, properties = {}) => el("bdi", { title: text, ...properties }, text);
+
+/** As `el`, for elements of a drawing. */
+function svg(name, properties = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(properties)) made.setAttribute(key, value);
+  return fill(made, ...children);
+}
 
 function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";

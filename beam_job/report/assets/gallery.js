@@ -116,8 +116,7 @@ function makeCard(item) {
     picture(item),
     item.captions.map((captions, run) => el("span", { class: "line" },
       el("span", { class: "text", dir: "auto" }, badge(run), COMPARING && " ", COMPARING ? words(item, run) : captions[0].text),
-      el("span", { class: "certainty" }, meter(captions[0].score),
-        el("span", { title: `Score ${score(captions[0].score)}: mean log-probability of the words` }, percent(certainty(captions[0].score)))))),
+      sureness(captions[0], run, item.verdicts[run]))),
     el("span", { class: "foot" }, outside(fileName(item.uri), { class: "name", title: item.uri }), marks)));
 }
 

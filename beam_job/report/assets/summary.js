@@ -32,13 +32,15 @@ function drawOverview() {
   DATA.runs.forEach((run, index) => {
     if (run.warning) notices.push(el("p", { class: "notice warning", role: "note" }, badge(index), " ", run.warning));
     if (!run.complete) notices.push(el("p", { class: "notice warning", role: "note" }, badge(index), ` ${run.runs ? "The newest" : "This"} run has no manifest: it is still going on, or it was stopped.${run.runs ? "" : " An image may stand here twice."}`));
+    if (reviewed(run)) notices.push(el("p", { class: "notice", role: "note" }, badge(index), " ", reviewed(run)));
     for (const problem of run.problems) notices.push(el("p", { class: "notice warning", role: "note" }, badge(index), " ", outside(problem)));
   });
   fill(find("overview"),
     ...notices,
     el("div", { class: "panels" },
       el("div", { class: "panel" }, el("h2", {}, "Every image accounted for"), DATA.runs.map(books)),
-      el("div", { class: "panel" }, el("h2", {}, "How certain the model was"), histogram())),
+      el("div", { class: "panel" }, el("h2", {}, "How certain the model was"), histogram()),
+      DATA.runs.map(curve)),
     COMPARING ? comparison() : tiles(DATA.runs[0]),
     DATA.runs.map(repeatedCaptions));
 }
@@ -66,7 +68,8 @@ function books(run, index) {
 /** The figures of a run: [name, value, explanation]. */
 function figures(run) {
   return [
-    ["Typical certainty", run.median_score === null ? "–" : percent(certainty(run.median_score)), `Median score ${score(run.median_score)}: the mean log-probability of a caption's words. The percentage is the same number as a probability for each word.`],
+    ...(run.trust ? [["Right captions", percent(run.trust.thresholds[0].right), `of all, by ${plural(run.trust.reviews, "review", "reviews")} until ${run.trust.time.slice(0, 10)}`]] : []),
+    ["Median score", score(run.median_score), `The mean log-probability of a caption's words: the closer to 0, the surer.${run.trust ? "" : " Reviews tell how many captions are right."}`],
     ["Different captions", percent(run.captioned ? run.distinct / run.captioned : null), `${run.distinct_exact ? "" : "about "}${number(run.distinct)} different captions for ${number(run.captioned)} images`],
     ["Words in a caption", run.mean_words === null ? "–" : run.mean_words.toFixed(1), run.cut_off ? `${plural(run.cut_off, "caption was", "captions were")} cut off at the longest length` : "every caption ended by itself"],
     ...(run.runs ? [] : [["Speed", rate(run), `${duration(run.seconds)} from start to end, ${(run.devices || []).join(", ") || "device unknown"}`]]),
@@ -89,10 +92,11 @@ function repeatedCaptions(run, index) {
 
 function comparison() {
   const { both, same, only } = DATA.changes;
+  const all = DATA.runs.map((run) => new Map(figures(run)));
   const rows = [
     ["Captioned", ...DATA.runs.map((run) => number(run.captioned))],
     ["Failed", ...DATA.runs.map((run) => number(run.failed))],
-    ...figures(DATA.runs[0]).map(([name, value], i) => [name, value, figures(DATA.runs[1])[i]?.[1] ?? "–"]),
+    ...[...new Set([...all[0].keys(), ...all[1].keys()])].map((name) => [name, ...all.map((figure) => figure.get(name) ?? "–")]),
     ...settings().filter(([, a, b]) => a !== b),
   ];
   return el("div", { class: "comparison" },

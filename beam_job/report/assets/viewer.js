@@ -33,7 +33,7 @@ function drawViewer() {
         : picture(item)),
       el("div", { class: "details" },
         item.captions.map((captions, run) => el("div", {}, COMPARING && el("h3", {}, badge(run), " ", nameOf(DATA.runs[run])),
-          captions.map((caption, rank) => captionBlock(caption, rank, run + rank === 0)))),
+          captions.map((caption, rank) => captionBlock(caption, rank, run, item.verdicts[run])))),
         el("dl", { class: "facts" },
           fact("Name", outside(item.uri, { class: "path" })),
           Object.entries(item.carried).map(([name, value]) => fact(outside(name), outside(value))),
@@ -51,10 +51,11 @@ function frame(item, ...children) {
 
 const fact = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
 
-function captionBlock(caption, rank, first) {
+function captionBlock(caption, rank, run, verdict) {
+  const first = run + rank === 0;
   const text = rank === 0 ? el("p", { class: "caption", dir: "auto" }, caption.text) : el("p", { class: "other", dir: "auto" }, caption.text);
   return el("div", { class: "block" }, text,
-    el("span", { class: "certainty" }, meter(caption.score), el("span", {}, `${percent(certainty(caption.score))} · ${score(caption.score)}`)),
+    sureness(caption, run, rank === 0 && verdict),
     caption.attention && VIEWER.item.image || caption.log_probs ? wordRow(caption, first) : null);
 }
 
