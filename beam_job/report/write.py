@@ -115,7 +115,8 @@ def _data(first: Reviewed, second: Reviewed | None, sample: Sample, allow_https:
 def _run(reviewed: Reviewed, summary: Summary, bars: list[float]) -> dict[str, Any]:
     run = reviewed.source
     about = run.about
-    counts = about.get("counts") or {"input": None, "captioned": summary.captioned, "failed": summary.failed}
+    captioned = summary.captioned + reviewed.wrong  # the page is not about them, and they are accounted for
+    counts = about.get("counts") or {"input": None, "captioned": captioned, "failed": summary.failed}
     return {
         **{name: about.get(name) for name in _SAID},
         "directory": run.directory,

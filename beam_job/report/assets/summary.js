@@ -8,7 +8,7 @@ function drawHeader() {
   const title = COMPARING ? "Two runs compared" : run.runs ? "Captions of a folder" : "Captions of a run";
   document.title = `${title} · ${DATA.runs.map(nameOf).join(" and ")}`;
   const verdict = run.complete
-    ? `${plural(run.captioned, "image", "images")} captioned, ${plural(run.failed, "failure", "failures")}`
+    ? `${plural(run.counts.captioned, "image", "images")} captioned, ${plural(run.failed, "failure", "failures")}`
     : `${run.runs ? "The newest" : "This"} run has not ended: what has been written so far`;
   fill(find("header"),
     el("div", {},
