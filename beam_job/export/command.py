@@ -12,7 +12,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions, TypeOptions
 
 from beam_job import outcome
-from beam_job.export.books import EXPORTS, Export
+from beam_job.export.export import EXPORTS, Export
 from beam_job.export.options import XMP, OptionError, help_text, parse
 from beam_job.export.pipeline import take_back_sidecars, write_sidecars, write_table
 from beam_job.export.selection import Selection

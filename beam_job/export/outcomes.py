@@ -27,8 +27,8 @@ class Outcome:
     caption: str = ""
 
     @property
-    def tally(self) -> tuple[str, ...]:
-        """The keys under which the books count a failure."""
+    def summary_keys(self) -> tuple[str, ...]:
+        """The keys under which the manifest counts a failure."""
         return (f"{STAGE}/{self.code}",)
 
     def to_json(self, export: str) -> str:

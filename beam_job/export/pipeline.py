@@ -8,7 +8,7 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import AsIter
 
-from beam_job.export.books import Export
+from beam_job.export.export import Export
 from beam_job.export.outcomes import FAILED, WRITTEN, Outcome
 from beam_job.export.selection import LEFT_OUT, Select, Selection
 from beam_job.export.tables.write import WriteTable
@@ -36,8 +36,8 @@ def write_sidecars(
     select = beam.ParDo(Select(selection, withdraw=True)).with_outputs(LEFT_OUT, main="chosen")
     selected = records | "Select" >> select
     outcomes = selected.chosen | "WriteSidecars" >> WriteSidecars(sidecars)
-    tally = (_tally(outcomes), _left_out(selected[LEFT_OUT])) | "Tally" >> beam.Flatten()
-    return _close(pipeline, export, _number(records), tally, outcomes)
+    counted = (_counted(outcomes), _left_out(selected[LEFT_OUT])) | "Counted" >> beam.Flatten()
+    return _close(pipeline, export, _number(records), counted, outcomes)
 
 
 def take_back_sidecars(pipeline: beam.Pipeline, export: Export, sidecars: Sidecars) -> beam.PCollection[dict[str, Any]]:
@@ -54,7 +54,7 @@ def take_back_sidecars(pipeline: beam.Pipeline, export: Export, sidecars: Sideca
         | "Uris" >> beam.FlatMap(_uris)
         | "TakeBackSidecars" >> TakeBackSidecars(sidecars)
     )
-    return _close(pipeline, export, _number(outcomes), _tally(outcomes), outcomes)
+    return _close(pipeline, export, _number(outcomes), _counted(outcomes), outcomes)
 
 
 def write_table(
@@ -66,15 +66,15 @@ def write_table(
     rows = selected.chosen | "Rows" >> beam.combiners.Count.Globally()
     written = selected.chosen | "WriteTable" >> table
     whole = rows | "Whole" >> beam.Map(lambda number, what: ((what, None), number), beam.pvalue.AsSingleton(written))
-    tally = (whole, _left_out(selected[LEFT_OUT])) | "Tally" >> beam.Flatten()
-    return _close(pipeline, export, _number(records), tally, pipeline | "NoFailures" >> beam.Create([]))
+    counted = (whole, _left_out(selected[LEFT_OUT])) | "Counted" >> beam.Flatten()
+    return _close(pipeline, export, _number(records), counted, pipeline | "NoFailures" >> beam.Create([]))
 
 
 def _number(found: beam.PCollection) -> beam.PCollection[int]:
     return found | "Read" >> beam.combiners.Count.Globally()
 
 
-def _tally(outcomes: beam.PCollection[Outcome]) -> beam.PCollection:
+def _counted(outcomes: beam.PCollection[Outcome]) -> beam.PCollection:
     return (
         outcomes
         | "WhatAndCode" >> beam.Map(lambda outcome: (outcome.what, outcome.code)).with_output_types(tuple[str, Any])
@@ -91,7 +91,11 @@ def _left_out(reasons: beam.PCollection[str]) -> beam.PCollection:
 
 
 def _close(
-    pipeline: beam.Pipeline, export: Export, read: beam.PCollection, tally: beam.PCollection, outcomes: beam.PCollection
+    pipeline: beam.Pipeline,
+    export: Export,
+    read: beam.PCollection,
+    counted: beam.PCollection,
+    outcomes: beam.PCollection,
 ) -> beam.PCollection[dict[str, Any]]:
     failures = (
         outcomes
@@ -111,7 +115,7 @@ def _close(
         >> beam.Map(
             Export.finish,
             read=AsIter(read),
-            tally=AsIter(tally),
+            counted=AsIter(counted),
             failures=AsIter(failures),
             examples=AsIter(examples),
         )

@@ -12,7 +12,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_job.export.outcomes import FAILED, KEPT, LEFT_OUT, STAGE, UNCHANGED, WRITTEN
 from beam_job.runs.run import MANIFEST, Moment, UnbalancedError
-from beam_job.runs.shards import Shard, delete_strays, write_whole
+from beam_job.runs.shards import Shard, delete_orphans, write_whole
 
 EXPORTS = "exports"
 """The folder in the job's output folder that collects exports."""
@@ -49,7 +49,7 @@ class Export:
     def finish(
         self,
         read: Iterable[int],
-        tally: Iterable[tuple[tuple[str, str | None], int]],
+        counted: Iterable[tuple[tuple[str, str | None], int]],
         failures: Iterable[Shard],
         examples: Iterable[list[Any]] = (),
     ) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class Export:
 
         Args:
           read: numbers of captions read.
-          tally: what became of them, with the code of failures and of those left out; how many.
+          counted: what became of them, with the code of failures and of those left out; how many.
           failures: the shards of records that were written.
           examples: files and captions that a dry run would write.
 
@@ -65,7 +65,7 @@ class Export:
           UnbalancedError: read is not written + unchanged + kept + left out + failed; no manifest is written.
         """
         found: dict[str, Counter[str]] = {what: Counter() for what in (WRITTEN, UNCHANGED, KEPT, LEFT_OUT, FAILED)}
-        for (what, code), number in tally:
+        for (what, code), number in counted:
             found[what][f"{STAGE}/{code}" if what == FAILED else code or ""] += number
         counts = {"read": sum(read), **{what: codes.total() for what, codes in found.items()}}
         shards = sorted(failures, key=lambda shard: shard.name)
@@ -90,5 +90,5 @@ class Export:
         }
         data = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
         write_whole(FileSystems.join(self.directory, MANIFEST), data.encode("utf-8", "backslashreplace"))
-        delete_strays(self.directory, "failures", {shard.name for shard in shards})
+        delete_orphans(self.directory, "failures", {shard.name for shard in shards})
         return manifest
