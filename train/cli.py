@@ -129,8 +129,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="DATA[:WEIGHT]",
-        help='JSONL files of {"image": "path", "captions": ["text", ...]}, paths relative to the file, or splits of a '
-        "TensorFlow data set: tfds:coco_captions:train+restval. A weight of 3 counts the data three times.",
+        help='JSONL files of {"image": "path", "captions": ["text", ...]}, paths relative to the file; reviews:DIR for '
+        "what people said of the captions in a job's output; splits of a TensorFlow data set: "
+        "tfds:coco_captions:train+restval. A weight of 3 counts the data three times.",
     )
     _add_data_dir(parser)
     parser.add_argument(

@@ -166,15 +166,7 @@ class Reviews:
         Args:
           keep_wrong: return records whose sentence was called wrong, too; their ``verdict`` says so.
         """
-        sentence: str | None = None
-        verdicts: dict[str, str] = {}
-        for review in self.of_uri.get(record["uri"], ()):
-            verdicts[review.shown] = RIGHT if review.verdict == RIGHT else WRONG
-            if review.verdict == CORRECTED:
-                sentence = review.caption
-                verdicts.pop(sentence or "", None)
-            elif (review.verdict == RIGHT) != (review.shown == sentence):
-                sentence = None
+        sentence, verdicts = self._standing(record["uri"])
         if sentence is not None:
             return {**record, "caption": sentence, "source": "review", "verdict": CORRECTED}
         verdict = verdicts.get(record["caption"])
@@ -183,6 +175,30 @@ class Reviews:
         if verdict == WRONG and not keep_wrong:
             return None
         return {**record, "source": "model", "verdict": verdict}
+
+    def sentences(self) -> dict[str, str]:
+        """What people hold right of each image: their own sentence, or the newest caption that they called right."""
+        found = {}
+        for uri in self.of_uri:
+            sentence, verdicts = self._standing(uri)
+            right = [shown for shown, verdict in verdicts.items() if verdict == RIGHT]
+            if sentence is not None or right:
+                found[uri] = right[-1] if sentence is None else sentence
+        return found
+
+    def _standing(self, uri: str) -> tuple[str | None, dict[str, str]]:
+        """A person's sentence, if any, and what was said of others, the newest last: ``RIGHT`` or ``WRONG``."""
+        sentence: str | None = None
+        verdicts: dict[str, str] = {}
+        for review in self.of_uri.get(uri, ()):
+            verdicts.pop(review.shown, None)
+            verdicts[review.shown] = RIGHT if review.verdict == RIGHT else WRONG
+            if review.verdict == CORRECTED:
+                sentence = review.caption
+                verdicts.pop(sentence or "", None)
+            elif (review.verdict == RIGHT) != (review.shown == sentence):
+                sentence = None
+        return sentence, verdicts
 
 
 def read_reviews(output: str) -> Reviews:

@@ -4,6 +4,7 @@
 
 Paths are relative to the file. ``DataSet.parse("mine.jsonl:3")`` reads the file and counts it three times in training;
 ``DataSet.parse("tfds:coco_captions:train+restval")`` takes two splits of COCO.
+``DataSet.parse("reviews:captions")`` takes what people said of the job's captions.
 """
 
 import json
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from train.data.reviewed import SCHEME, reviewed_captions
 from train.data.text import words
 from train.data.tfds_images import TfdsImage, TfdsSplit
 from train.errors import TrainError
@@ -35,7 +37,7 @@ class DataSet(NamedTuple):
     """Examples and how often each one counts in an epoch.
 
     Attributes:
-      name: of a file, with the folder that holds it, or of a TensorFlow data set and its split.
+      name: of a file, with the folder that holds it; of a folder with reviews; of a TensorFlow data set and its split.
       examples: each with at least one caption.
       weight: how often each counts in an epoch.
       left_out: a sentence for each caption without a word and each image without a caption.
@@ -48,23 +50,26 @@ class DataSet(NamedTuple):
 
     @classmethod
     def parse(cls, argument: str, data_dir: str | os.PathLike[str] | None = None) -> "DataSet":
-        """Reads ``FILE`` or ``tfds:NAME:SPLIT``, each with ``:WEIGHT`` if wanted, as given on the command line.
+        """Reads ``FILE``, ``reviews:DIR`` or ``tfds:NAME:SPLIT``, each with ``:WEIGHT`` if wanted.
 
         Args:
           argument: see above.
           data_dir: where TensorFlow Datasets keeps its data.
 
         Raises:
-          CaptionsError, TfdsError: the weight, the file or the data set can't be used.
+          CaptionsError, ReviewedError, TfdsError: the weight, the file or the data set can't be used.
         """
         source, colon, weight = argument.rpartition(":")
-        if not (colon and weight.isdigit()):
+        if not (colon and weight.isdigit()) or f"{source}:" == SCHEME:
             source, weight = argument, "1"
         if int(weight) < 1:
             raise CaptionsError(f"{argument}: the weight after the colon is a whole number from 1.")
         left_out: list[str] = []
         if source.startswith("tfds:"):
             examples, name = _read_tfds(source, data_dir, left_out.append), source
+        elif source.startswith(SCHEME):
+            reviewed = reviewed_captions(source.removeprefix(SCHEME), left_out.append)
+            examples, name = _with_words([Example(*found) for found in reviewed], source, left_out.append), source
         else:
             examples = read_captions(Path(source), left_out.append)
             name = "/".join(Path(source).absolute().parts[-2:])
@@ -122,6 +127,11 @@ def _example(line: str, file: Path, number: int) -> Example:
     match record:
         case {"image": str(image), "captions": list(captions)} if image and all(isinstance(c, str) for c in captions):
             return Example(file.parent / image, tuple(captions))
+        case {"uri": str(), "caption": _}:
+            raise CaptionsError(
+                f"{file}, line {number}: this file is the captioning job's. To learn from captions that people "
+                "reviewed, give the folder: reviews:DIR."
+            )
     raise CaptionsError(
         f'{file}, line {number}: expected {{"image": "path", "captions": ["text", ...]}}, got {line[:80]}'
     )

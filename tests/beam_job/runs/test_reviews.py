@@ -119,6 +119,18 @@ def test_another_models_caption_called_wrong_leaves_a_persons_words():
     )
 
 
+def test_the_sentences_that_people_hold_right():
+    def held(*reviews):
+        return Reviews(list(reviews), []).sentences().get("a.jpg")
+
+    corrected, right = review("corrected", caption="A wolf."), review("right", shown="A cat.", minute=1)
+    assert held(corrected) == "A wolf."
+    assert held(corrected, right) == "A cat."
+    assert held(right, review("right", shown="A fox.", minute=2)) == "A fox."
+    assert held(right, review("wrong", shown="A cat.", minute=2)) is None
+    assert held(review("wrong"), review("skipped")) is None
+
+
 def test_a_skipped_photo_is_no_verdict():
     assert stands(review("skipped")) == ("A dog.", "model", None)
     assert stands(review("corrected", caption="A wolf."), review("skipped", minute=1))[0] == "A wolf."
