@@ -5,9 +5,10 @@ photos = patterns.folder(patterns.start, "photos")
 patterns.file(photos, "cat.jpg")                              # True
 patterns.file(patterns.folder(photos, "2019"), "dog.png")     # True
 
-``*`` and ``?`` stand for characters of a name, ``[ab]`` for one of them, ``[!ab]`` for another, ``{a,b}`` for either,
-``**`` for anything, slashes included, ``**/`` for any number of folders, none included. All else stands for itself,
-a backslash too, and so do brackets and braces in the name of something that exists, before the first wildcard.
+``*`` and ``?`` stand for characters of a name, ``[ab]`` for one of them, ``[!ab]`` and ``[^ab]`` for another,
+``{a,b}`` for either, ``**`` for anything, slashes included, ``**/`` for any number of folders, none included. All else
+stands for itself, a backslash too, and so do brackets and braces in the name of something that exists, before the first
+wildcard.
 """
 
 import fnmatch
@@ -114,7 +115,8 @@ def _segment(text: str, *, brackets: bool = True) -> Segment:
         return ANY_FOLDERS
     if not set(text) & set("*?[" if brackets else "*?"):
         return Segment(text)
-    return Segment(text, re.compile(fnmatch.translate(text if brackets else text.replace("[", "[[]"))).match)
+    pattern = text.replace("[^", "[!") if brackets else text.replace("[", "[[]")
+    return Segment(text, re.compile(fnmatch.translate(pattern)).match)
 
 
 def _choices(text: str) -> list[str]:

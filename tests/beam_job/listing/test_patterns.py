@@ -38,6 +38,7 @@ def matched(glob, names):
         ("p**x.jpg", ["p/x.jpg", "p/q/x.jpg"]),
         ("*/*.{jpg,JPG}", ["p/x.jpg", "p/y.JPG"]),
         ("p/[!x].JPG", ["p/y.JPG"]),
+        ("p/[^x].JPG", ["p/y.JPG"]),
         ("p/[x-z].*", ["p/x.jpg", "p/y.JPG"]),
         ("[p", ["[p"]),
         ("a\\b", ["a\\b"]),
