@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 
-from PIL import Jpeg2KImagePlugin
+from PIL import Image, Jpeg2KImagePlugin
 
 from beam_job.images.pixels.image_error import ImageError
 from beam_job.images.pixels.picture import Ending, Picture, ReadOptions, check_size, load, reading
@@ -24,7 +24,7 @@ def read(data: bytes, options: ReadOptions) -> Picture:
     """
     try:
         start, profile = (0, None) if data.startswith(_CODESTREAM) else _boxes(data)
-        width, height, samples = _header(data, start)
+        width, height, samples, bits = _header(data, start)
     except struct.error as error:
         raise ImageError("truncated", "The JPEG 2000 ends before its picture begins.") from error
     check_size(width, height, options, 5 * samples + 5)
@@ -32,11 +32,20 @@ def read(data: bytes, options: ReadOptions) -> Picture:
         image = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data))
     if image.size != (width, height):
         raise ImageError("corrupt", "The JPEG 2000 is damaged: it says two sizes of its picture.")
+    if bits > 8 and image.mode != "I;16":  # Pillow would make white black
+        raise ImageError("unsupported_format", f"JPEG 2000 of {bits} bits in colours is not read: convert it to PNG.")
     if load(image) is not Ending.WHOLE:
         if not data.endswith(b"\xff\xd9"):
             raise ImageError("truncated", "The JPEG 2000 ends before its picture does.")
         raise ImageError("corrupt", "The JPEG 2000's pixels are damaged.")
-    return Picture(image, width, height, profile=profile)
+    return Picture(_scaled(image, bits) if bits < 8 else image, width, height, profile=profile)
+
+
+def _scaled(image: Image.Image, bits: int) -> Image.Image:
+    """Brings samples of few bits, which Pillow has put in the upper ones, to all of 0 to 255; indices are left alone."""
+    samples = [level >> (8 - bits) for level in range(256)]
+    levels = samples if image.mode == "P" else [sample * 255 // ((1 << bits) - 1) for sample in samples]
+    return image.point(levels * len(image.getbands()))
 
 
 def _boxes(data: bytes) -> tuple[int, bytes | None]:
@@ -59,21 +68,22 @@ def _boxes(data: bytes) -> tuple[int, bytes | None]:
     raise ImageError("corrupt", "The JPEG 2000 is damaged: no picture is among its boxes.")
 
 
-def _header(data: bytes, start: int) -> tuple[int, int, int]:
-    """Width, height and samples of a pixel; the markers up to the first tile are walked."""
+def _header(data: bytes, start: int) -> tuple[int, int, int, int]:
+    """Width, height, samples of a pixel and bits of a sample; the markers up to the first tile are walked."""
     if data[start : start + 4] != _CODESTREAM:
         raise ImageError("corrupt", "The JPEG 2000 is damaged: its picture has no header.")
     right, bottom, left, top = struct.unpack_from(">IIII", data, start + 8)
     (samples,) = struct.unpack_from(">H", data, start + 40)
-    depths = data[start + 42 : start + 42 + 3 * samples : 3]
-    if not 1 <= samples <= 4 or any((depth & 0x7F) + 1 > 16 for depth in depths):
+    depths = {(depth & 0x7F) + 1 for depth in data[start + 42 : start + 42 + 3 * samples : 3]}
+    if not 1 <= samples <= 4 or len(depths) != 1 or max(depths) > 16:
         raise ImageError(
-            "unsupported_format", f"JPEG 2000 of {samples} samples a pixel, or of over 16 bits, is not read."
+            "unsupported_format",
+            f"JPEG 2000 of {samples} samples a pixel, of several kinds of them, or of over 16 bits, is not read.",
         )
     position = start + 2
     for _ in range(_MAX_MARKERS):
         marker, length = struct.unpack_from(">xBH", data, position)
         if marker in (_TILE, _END):
-            return right - left, bottom - top, samples
+            return right - left, bottom - top, samples, depths.pop()
         position += 2 + max(2, length)
     raise ImageError("corrupt", f"The JPEG 2000 has over {_MAX_MARKERS:,} markers before its picture.")
