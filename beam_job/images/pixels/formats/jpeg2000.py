@@ -42,7 +42,7 @@ def read(data: bytes, options: ReadOptions) -> Picture:
 
 
 def _scaled(image: Image.Image, bits: int) -> Image.Image:
-    """Brings samples of few bits, which Pillow has put in the upper ones, to all of 0 to 255; indices are left alone."""
+    """Brings samples of few bits, which Pillow has put in the upper ones, to 0 to 255; indices are left alone."""
     samples = [level >> (8 - bits) for level in range(256)]
     levels = samples if image.mode == "P" else [sample * 255 // ((1 << bits) - 1) for sample in samples]
     return image.point(levels * len(image.getbands()))
