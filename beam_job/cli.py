@@ -29,6 +29,7 @@ from beam_job.model.directory import DEFAULT_MODEL, open_model
 from beam_job.options import CaptionOptions, OptionError, help_text, parse
 from beam_job.pipeline import CaptionImages, build
 from beam_job.runs.previous import ReadEarlier
+from beam_job.runs.recheck import Recheck
 from beam_job.runs.run import MaxFailures, Run, TooManyFailuresError
 from beam_job.runs.shards import ShardLimits, write_open_shards
 from beam_job.terminal import signals, worker
@@ -110,6 +111,7 @@ class Job(NamedTuple):
     read_earlier: ReadEarlier
     caption_images: CaptionImages
     limits: ShardLimits
+    recheck: Recheck | None
 
 
 def check_options(options: CaptionOptions) -> None:
@@ -156,7 +158,7 @@ def check(options: CaptionOptions, at_end: ExitStack) -> Job:
     Lists that are pipes are copied to files, which are deleted when ``at_end`` is closed.
     """
     check_options(options)
-    decoding, fields = options.to_decoding(), options.to_fields()
+    decoding, fields, loading = options.to_decoding(), options.to_fields(), options.to_loading()
     if options.require_gpu and _is_local(options):
         devices.require_gpu()
     model = open_model(options.model or DEFAULT_MODEL)
@@ -172,16 +174,17 @@ def check(options: CaptionOptions, at_end: ExitStack) -> Job:
     return Job(
         run,
         ReadUris(options.images, options.uris, fields, copies, leave_out),
-        ReadEarlier(run, options.recaption),
+        ReadEarlier(run, options.recaption, versions=bool(options.images or fields.version or options.recheck)),
         CaptionImages(
             options.model,
             decoding,
             options.batch_size,
-            options.to_loading(),
+            loading,
             require_gpu=bool(options.require_gpu),
             full_precision=options.full_precision,
         ),
         options.to_shard_limits(),
+        Recheck(loading.fetch, loading.threads) if options.recheck else None,
     )
 
 
@@ -196,9 +199,9 @@ def _copies(options: CaptionOptions, at_end: ExitStack) -> dict[str, str]:
 
 def _asked(options: CaptionOptions) -> dict[str, Any]:
     names = (
-        "images exclude include_hidden uris uri_field carry model batch_size fetch_threads recaption max_failures "
-        "max_bytes max_pixels fetch_deadline decode_deadline decode_memory accept_truncated allow_https shard_records "
-        "shard_seconds accelerator flex_start require_gpu full_precision"
+        "images exclude include_hidden uris uri_field version_field carry model batch_size fetch_threads recaption "
+        "recheck max_failures max_bytes max_pixels fetch_deadline decode_deadline decode_memory accept_truncated "
+        "allow_https shard_records shard_seconds accelerator flex_start require_gpu full_precision"
     )
     return {name: getattr(options, name) for name in names.split()}
 

@@ -74,6 +74,12 @@ class CaptionOptions(PipelineOptions):
             "--uri_field", default="uri", metavar="NAME", help="Of a CSV, TSV or JSONL list (default: %(default)s)."
         )
         job.add_argument(
+            "--version_field",
+            metavar="NAME",
+            help="Column or field of the lists that changes with an image's content, such as a generation or a date: "
+            "an image whose version differs from that of its caption is captioned again.",
+        )
+        job.add_argument(
             "--carry", default="", metavar="A,B", help="Columns or fields of the lists that go into each record."
         )
         job.add_argument("--output", metavar="DIR", help="Collects runs: this one writes to DIR/run=<id>/.")
@@ -89,6 +95,11 @@ class CaptionOptions(PipelineOptions):
         )
         job.add_argument(
             "--recaption", action="store_true", help="Also caption what earlier runs in DIR have captioned alike."
+        )
+        job.add_argument(
+            "--recheck",
+            action="store_true",
+            help="Ask storage for the version of each captioned image whose list names none, and caption what changed.",
         )
         job.add_argument(
             "--max_failures",
@@ -173,7 +184,7 @@ class CaptionOptions(PipelineOptions):
         for name in carry:
             if name in FIELDS:
                 raise OptionError(f"--carry {name}: the records have a field of their own by that name; rename yours.")
-        return Fields(self.uri_field, carry)
+        return Fields(self.uri_field, carry, self.version_field)
 
     def to_leave_out(self) -> LeaveOut:
         """What globs pass over; raises ``OptionError``."""

@@ -44,7 +44,8 @@ def say_counts(run: Run, manifest: Mapping[str, Any]) -> None:
     counts = manifest["counts"]
     known = f" ({manifest['known_failures']:,} known)" if manifest["known_failures"] else ""
     captioned, failed, skipped = (f"{counts[name]:,} {name}" for name in ("captioned", "failed", "skipped"))
-    found = f"{captioned}, {failed}{known}, {skipped}, {quantity(counts['duplicates'], 'duplicate')}"
+    changed, touched = (f" ({manifest[name]:,} {name})" if manifest[name] else "" for name in ("changed", "touched"))
+    found = f"{captioned}{changed}, {failed}{known}, {skipped}{touched}, {quantity(counts['duplicates'], 'duplicate')}"
     if manifest["left_out"]:
         found += f", {manifest['left_out']:,} left out"
     say(f"{quantity(counts['input'], 'image')}: {found} in {manifest['seconds']} s. See {escaped(run.directory)}.")

@@ -8,30 +8,34 @@ from apache_beam.pvalue import AsIter
 
 from beam_job.batching import ReshuffleInGroups
 from beam_job.devices import BATCH_SIZE
-from beam_job.images.load import FAILURES, FetchAndDecode, Loading
+from beam_job.images.load import FAILURES, UNCHANGED, FetchAndDecode, Loading
 from beam_job.listing.uris import ReadUris
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import DEFAULT_MODEL
 from beam_job.model.handler import CaptionHandler
 from beam_job.model.manifest import read_manifest
-from beam_job.records import CaptionRecord, Failure
+from beam_job.records import CaptionRecord, CopiedCaption, Failure
+from beam_job.runs.copies import copy_caption
 from beam_job.runs.previous import ReadEarlier, TakeNew
+from beam_job.runs.recheck import Recheck
 from beam_job.runs.run import Run
 from beam_job.runs.shards import ShardLimits, WriteShards
 
 
 class Captioned(NamedTuple):
-    """What becomes of image URIs: each is in one of the two."""
+    """What becomes of image URIs: each is in one of them; ``copies`` is empty where no earlier captions are known."""
 
     captions: beam.PCollection[CaptionRecord]
     failures: beam.PCollection[Failure]
+    copies: beam.PCollection[CopiedCaption]
 
 
 class CaptionImages(beam.PTransform):
     """Captions images: URIs to ``Captioned``.
 
     Takes a ``PCollection[str]``, or pairs of a URI and the fields (a dictionary or ``None``) that its record carries; a
-    third part may say how the image failed before (``EarlierFailure`` or ``None``).
+    third part may say how the image failed before (``EarlierFailure`` or ``None``), a fourth and a fifth its version
+    and its earlier captions (``EarlierCaption``). Where its bytes are those of one of them, that record is copied.
 
     Args:
       model: an exported model directory; ``None`` takes the one in this package.
@@ -68,14 +72,15 @@ class CaptionImages(beam.PTransform):
         loaded = (
             uris
             | "ReshuffleUris" >> ReshuffleInGroups(self._batch_size)
-            | "FetchAndDecode" >> beam.ParDo(self._load).with_outputs(FAILURES, main="images")
+            | "FetchAndDecode" >> beam.ParDo(self._load).with_outputs(FAILURES, UNCHANGED, main="images")
         )
         inferred = (
             loaded.images
             | "RunInference" >> RunInference(self._handler)
             | "SplitFailures" >> beam.Partition(lambda record, _: int(isinstance(record, Failure)), 2)
         )
-        return Captioned(inferred[0], (loaded[FAILURES], inferred[1]) | "AllFailures" >> beam.Flatten())
+        copied = loaded[UNCHANGED] | "CopyCaptions" >> beam.Map(copy_caption)
+        return Captioned(inferred[0], (loaded[FAILURES], inferred[1]) | "AllFailures" >> beam.Flatten(), copied)
 
 
 def build(
@@ -85,14 +90,17 @@ def build(
     read_earlier: ReadEarlier,
     caption_images: CaptionImages,
     limits: ShardLimits = ShardLimits(),
+    recheck: Recheck | None = None,
 ) -> beam.PCollection[dict[str, Any]]:
     """Puts a whole run into ``pipeline``; returns its manifest, which is written when all else is."""
     listed = pipeline | "ReadUris" >> read_uris
     earlier = pipeline | "ReadEarlier" >> read_earlier
-    new = (listed.uris, listed.bad, earlier.known) | "TakeNew" >> TakeNew()
-    captions, failures = new.uris | "CaptionImages" >> caption_images
+    new = (listed.uris, listed.bad, earlier.known) | "TakeNew" >> TakeNew(recheck)
+    captions, failures, copies = new.uris | "CaptionImages" >> caption_images
     failures = (failures, new.failures) | "FailuresAndBadRows" >> beam.Flatten()
+    # Each is written where it is made: runners hold back what they flatten, and a kill would cost all of it.
     caption_files = captions | "WriteCaptions" >> beam.ParDo(WriteShards(run.directory, "captions", limits))
+    copy_files = copies | "WriteCopies" >> beam.ParDo(WriteShards(run.directory, "captions", limits))
     failure_files = failures | "WriteFailures" >> beam.ParDo(WriteShards(run.directory, "failures", limits))
     return (
         pipeline
@@ -103,7 +111,7 @@ def build(
             read=AsIter(listed.read),
             compared=AsIter(new.counts),
             passed_over=AsIter(earlier.passed_over),
-            captions=AsIter(caption_files),
+            captions=AsIter((caption_files, copy_files) | "CaptionFiles" >> beam.Flatten()),
             failures=AsIter(failure_files),
             left_out=AsIter(listed.left_out),
         )

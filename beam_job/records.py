@@ -3,13 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 FIELDS = {
-    *("uri", "caption", "score", "captions", "width", "height", "model"),
-    *("run", "stage", "error", "message", "sha256", "known"),
+    *("uri", "caption", "score", "captions", "width", "height", "model", "version", "sha256", "bytes", "dhash"),
+    *("run", "stage", "error", "message", "known"),
 }
 """The names of the records' own fields; none of them can be carried from a list."""
 
@@ -19,15 +19,44 @@ EarlierFailure: TypeAlias = tuple[str, str, str | None]
 KNOWN = "known"
 """The key under which failures that are known already are counted."""
 
+CHANGED, TOUCHED = "changed", "touched"
+"""The keys under which images are counted that changed since they were captioned, and those that only seemed to."""
+
 _DECIMALS = 4  # of scores in JSON: more than they mean, few enough to read
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an image's file holds.
+
+    Attributes:
+      size: in bytes.
+      sha256: of the file, in hex.
+      dhash: difference hash of the upright picture, 16 hex digits.
+      version: which content of its URI it is, as listing or storage name it; ``None`` where nobody does.
+    """
+
+    size: int
+    sha256: str
+    dhash: str
+    version: str | None = None
+
+
+class EarlierCaption(NamedTuple):
+    """An image's record in an earlier run: the SHA-256 of the file, and where the record stands, in bytes."""
+
+    sha256: str
+    path: str
+    offset: int
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
     """An image at model size: ``pixels`` uint8 [height, width, 3]; ``width`` and ``height`` are the source's own.
 
-    ``carried`` holds fields of the list that are to stand on its record, by name; ``sha256`` is the file's, in hex;
-    ``earlier``, how it failed before.
+    ``carried`` holds fields of the list that are to stand on its record, by name; ``content`` is what its file holds;
+    ``earlier``, how it failed before; ``changed``, whether another content of it was captioned before.
     """
 
     uri: str
@@ -35,8 +64,19 @@ class DecodedImage:
     height: int
     pixels: np.ndarray
     carried: Mapping[str, Any] | None = None
-    sha256: str | None = None
+    content: Content | None = None
     earlier: EarlierFailure | None = None
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """An image of another version than before whose bytes are those of an earlier caption."""
+
+    uri: str
+    carried: Mapping[str, Any] | None
+    version: str | None
+    caption: EarlierCaption
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,29 +138,53 @@ class CaptionRecord:
     device: str
     captions: Sequence[Caption]
     carried: Mapping[str, Any] | None = None
+    content: Content | None = None
+    changed: bool = False
 
     @property
     def summary_keys(self) -> tuple[str, ...]:
         """The keys under which the manifest counts it."""
-        return (self.device,)
+        return (self.device, CHANGED) if self.changed else (self.device,)
 
     def to_json(self, run: str | None = None) -> str:
         """The record as a line of the run with that id."""
         captions = [caption.fields() for caption in self.captions]
+        content = self.content
+        # Later runs read the beginning alone, up to the digest; what may be long stands last.
         return json.dumps(
             {
                 "uri": self.uri,
                 "caption": captions[0]["text"],
                 "score": captions[0]["score"],
-                "captions": captions,
+                "version": content and content.version,
+                "sha256": content and content.sha256,
+                "bytes": content and content.size,
+                "dhash": content and content.dhash,
                 "width": self.width,
                 "height": self.height,
                 "model": self.model,
                 "run": run,
                 **(self.carried or {}),
+                "captions": captions,
             },
             ensure_ascii=False,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedCaption:
+    """A record of an earlier run that holds for the present version of its image, too."""
+
+    fields: Mapping[str, Any]
+
+    @property
+    def summary_keys(self) -> tuple[str, ...]:
+        """The keys under which the manifest counts it."""
+        return (TOUCHED,)
+
+    def to_json(self, run: str | None = None) -> str:
+        """The record as a line of the run with that id."""
+        return json.dumps({**self.fields, "run": run}, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     known, beam_options = parser.parse_known_args(argv)
     # Beam's and TensorFlow's chatter is left out, as the job leaves it out; errors are not.
     with console(verbose=False), beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
-        captions, failures = (
+        captions, failures, _ = (
             pipeline
             | "YourImages" >> beam.Create(known.uris)
             | "Caption" >> CaptionImages(decoding=Decoding("beam", beam_width=3, num_captions=2))

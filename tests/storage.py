@@ -38,6 +38,7 @@ class Storage:
         self.faults = {}
         self.page_size = None  # objects in a page of a bucket's listing
         self.requests = Counter()
+        self.looked_at = Counter()  # requests for the generation of an object alone
 
     def __enter__(self):
         self._emulator = create_server(HOST, 0, in_memory=True)
@@ -110,6 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
             asked = self.storage.requests[name]
             self.storage.requests[name] += 1
             fault = faults[asked] if asked < len(faults) else None
+        if self.command == "GET" and "fields=generation" in self.path:
+            self.storage.looked_at[unquote(urlsplit(self.path).path.rpartition("/o/")[2])] += 1
         if isinstance(fault, int):
             self._answer(fault, [("Retry-After", "0")], b"no")
             return
@@ -123,6 +126,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET" and status == 200 and urlsplit(self.path).path.endswith("/o"):
             data = self._page(json.loads(data))
         found = [(name, value) for name, value in found if name.lower() in ("x-goog-hash", "content-type", "location")]
+        if self.command == "GET" and status == 200 and "alt=media" in self.path:
+            found.append(("X-Goog-Generation", self._generation(headers)))
         half = len(data) // 2
         if fault == "damaged":
             data = data[:half] + bytes([data[half] ^ 1]) + data[half + 1 :]
@@ -133,6 +138,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._break_off(fault, data, half)
             return
         self._answer(status, found, data)
+
+    def _generation(self, headers):
+        path = urlsplit(self.path).path.removeprefix("/download")
+        return json.loads(self.storage.forward("GET", path, b"", headers)[2])["generation"]
 
     def _answer_oddly(self, start, drip):
         self.close_connection = True

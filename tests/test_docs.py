@@ -13,7 +13,7 @@ import pytest
 from beam_job.cli import main
 from beam_job.export.xmp.write import ERRORS
 from beam_job.messages import unforeseen
-from beam_job.records import FIELDS, Caption, CaptionRecord, Failure
+from beam_job.records import FIELDS, Caption, CaptionRecord, Content, Failure
 from beam_job.report.write import MEANINGS
 from beam_job.runs.archive import open_archive
 from beam_job.runs.reviews import Review
@@ -117,7 +117,7 @@ def fields_of(text, heading):
 def test_every_field_of_a_record_is_documented_and_in_the_schema():
     text = (ROOT / "docs" / "records.md").read_text()
     caption = Caption("A dog.", ["a", "dog"], -1.0, -2.0, True, [-1.0], [[1.0]])
-    record = json.loads(CaptionRecord("a.jpg", 1, 1, "f", "CPU", [caption]).to_json("1"))
+    record = json.loads(CaptionRecord("a.jpg", 1, 1, "f", "CPU", [caption], content=Content(1, "0", "0")).to_json("1"))
     named = set(record) | {f"captions[].{name}" for name in record["captions"][0]}
     assert fields_of(text, "Captions") == named
     failure = json.loads(Failure("a.jpg", "decode", "empty", "No bytes.", sha256="0").to_json("1"))

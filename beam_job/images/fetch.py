@@ -25,6 +25,7 @@ from beam_job.images.local_path import local_path
 
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 _LISTING_BYTES = 64 << 20
+_METADATA_BYTES = 1 << 20
 _NOTHING_FOUND = "default credentials were not found"  # the same exception says that a file of credentials is broken
 _NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO}
 
@@ -101,25 +102,47 @@ class Fetcher:
         if not uri or "\0" in uri:
             raise FetchError("bad_uri", "The URI is empty, or holds a zero byte.")
         if not separator:
-            return self._read(uri)
+            return self._read(uri, stats)
         if scheme == "gs":
             bucket, _, name = rest.partition("/")
             return self._get(f"/download/storage/v1/b/{_quoted(bucket)}/o/{_quoted(name)}?alt=media", stats)
         if scheme == "file":
-            return self._read(_path(uri))
+            return self._read(_path(uri), stats)
         if scheme == "https" and self._limits.allow_https:
             check_web_uri(uri)
             return self._web.get(uri, max_bytes=self._limits.max_bytes, seconds=self._limits.seconds, stats=stats)
         hint = " without --allow_https" if scheme == "https" else "; images come from gs://, file:// or a path"
         raise FetchError("scheme_not_allowed", f"{ascii(scheme[:20])[1:-1]}:// is not fetched{hint}.")
 
-    def objects(self, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
-        """Names, in their order, and sizes of the objects whose names start with ``prefix``; raises ``FetchError``."""
-        query = {"prefix": prefix, "fields": "items(name,size),nextPageToken", "maxResults": "5000"}
+    def version(self, uri: str) -> str | None:
+        """Which content ``uri`` has now: a stat on disks, one request for metadata on Cloud Storage.
+
+        ``None`` where nobody knows, as behind https. Raises ``FetchError``.
+        """
+        scheme, separator, rest = uri.partition("://")
+        if scheme == "gs" and separator:
+            bucket, _, name = rest.partition("/")
+            path = f"/storage/v1/b/{_quoted(bucket)}/o/{_quoted(name)}?fields=generation"
+            found = json.loads(self._get(path, FetchStats(), max_bytes=_METADATA_BYTES)).get("generation")
+            return found if isinstance(found, str) else None
+        if separator and scheme != "file":
+            return None
+        try:
+            status = self._calls.call(lambda: os.stat(_path(uri)), self._limits.seconds + _PATIENCE)
+        except (HangError, OSError, ValueError) as error:
+            raise FetchError("not_found", f"The file cannot be looked at ({type(error).__name__}).") from error
+        return version_of_file(status)
+
+    def objects(self, bucket: str, prefix: str) -> Iterator[tuple[str, int, str | None]]:
+        """Names, in their order, sizes and versions of the objects whose names start with ``prefix``.
+
+        Raises ``FetchError``.
+        """
+        query = {"prefix": prefix, "fields": "items(name,size,generation),nextPageToken", "maxResults": "5000"}
         while True:
             path = f"/storage/v1/b/{_quoted(bucket)}/o?{urlencode(query)}"
             page = json.loads(self._get(path, FetchStats(), max_bytes=_LISTING_BYTES))
-            yield from ((item["name"], int(item["size"])) for item in page.get("items", []))
+            yield from ((item["name"], int(item["size"]), item.get("generation")) for item in page.get("items", []))
             if not page.get("nextPageToken"):
                 return
             query["pageToken"] = page["nextPageToken"]
@@ -158,7 +181,7 @@ class Fetcher:
         self._anonymous = True
         return anonymous_session()
 
-    def _read(self, path: str) -> bytes:
+    def _read(self, path: str, stats: FetchStats) -> bytes:
         deadline = time.monotonic() + self._limits.seconds
         body = io.BytesIO()  # its value is no second copy
         try:
@@ -167,6 +190,7 @@ class Fetcher:
                 status = os.fstat(file.fileno())
                 _check_regular(status)
                 self._check_size(status.st_size)
+                stats.version = version_of_file(status)
                 # The size that is told may be 0, as in /proc, or of an hour ago; a body of just that size is whole.
                 while piece := file.read(_PIECE):
                     self._check_size(body.tell() + len(piece))
@@ -188,6 +212,11 @@ class Fetcher:
     def _check_size(self, size: int) -> None:
         if size > self._limits.max_bytes:
             raise FetchError("too_large", f"It has {size:,} bytes, over the limit of {self._limits.max_bytes:,}.")
+
+
+def version_of_file(status: os.stat_result) -> str:
+    """Which content a local file has, as far as its size and the time of its last change tell."""
+    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def _check_regular(status: os.stat_result) -> None:

@@ -57,10 +57,14 @@ class FetchError(Exception):
 
 @dataclass
 class FetchStats:
-    """What getting one image took: tries after the first, and the seconds spent waiting between tries."""
+    """What getting one image took: tries after the first, and the seconds spent waiting between tries.
+
+    ``version`` says which content of its URI was had, where the place knows.
+    """
 
     retries: int = 0
     waited: float = 0.0
+    version: str | None = None
 
 
 class _FalteredError(Exception):
@@ -104,7 +108,7 @@ class Downloader:
         started = time.monotonic()
         for tries in itertools.count(1):
             try:
-                return self._try(url, max_bytes, started + seconds)
+                return self._try(url, max_bytes, started + seconds, stats)
             except _FalteredError as error:
                 wait = max(error.wait, random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**tries)))
                 if time.monotonic() + wait >= started + seconds:
@@ -116,7 +120,7 @@ class Downloader:
                 time.sleep(wait)
         raise AssertionError("unreachable")
 
-    def _try(self, url: str, max_bytes: int, deadline: float) -> bytes:
+    def _try(self, url: str, max_bytes: int, deadline: float, stats: FetchStats) -> bytes:
         # Messages name the kind of an exception only: its text may repeat the URL with a signature, or a token.
         try:
             for _ in range(1 + _MOST_REDIRECTS):
@@ -132,7 +136,9 @@ class Downloader:
                 )
                 with closing(response):
                     if response.status_code not in _REDIRECTS or not self._redirects:
-                        return _body(response, max_bytes)
+                        body = _body(response, max_bytes)
+                        stats.version = _generation(response.headers)
+                        return body
                     url = _redirection(url, response.headers.get("Location"))
             raise FetchError("refused", f"The server redirects more than {_MOST_REDIRECTS} times.")
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
@@ -259,6 +265,12 @@ def _is_gzip(headers: Mapping[str, str]) -> bool:
     if not _CODINGS.isdisjoint(codings):
         raise FetchError("refused", f"The server packed the body in a way that was not asked for ({found[:40]!a}).")
     return False
+
+
+def _generation(headers: Mapping[str, str]) -> str | None:
+    """Cloud Storage says which generation of an object it sends; a new one for each content."""
+    found = headers.get("X-Goog-Generation", "")
+    return found if re.fullmatch("[0-9]{1,20}", found) else None
 
 
 def _digests(headers: Mapping[str, str]) -> set[bytes]:

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
@@ -19,11 +19,12 @@ from beam_job.images.decoders import DecodersError, UnforeseenError, shared_deco
 from beam_job.images.fetch import CredentialsError, FetchLimits, shared_fetcher
 from beam_job.images.http import FetchError, FetchStats
 from beam_job.images.pixels import MAX_PIXELS, ImageError
+from beam_job.images.pixels.dhash import difference_hash
 from beam_job.messages import unforeseen
 from beam_job.metrics import METRICS, count_failure
-from beam_job.records import DecodedImage, Failure
+from beam_job.records import Content, DecodedImage, EarlierCaption, EarlierFailure, Failure, Unchanged
 
-FAILURES = "failures"
+FAILURES, UNCHANGED = "failures", "unchanged"
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,23 @@ class Loading:
     decode_memory: int = 2 << 30
 
 
+class _Wanted(NamedTuple):
+    """An image to load, as ``FetchAndDecode`` takes it; ``captions`` are ``EarlierCaption`` or plain tuples like it."""
+
+    uri: str
+    carried: Mapping[str, Any] | None = None
+    earlier: EarlierFailure | None = None
+    version: str | None = None
+    captions: Sequence[tuple[str, str, int, int]] = ()
+
+
 class _Loaded(NamedTuple):
     """One image's outcome and what it took; threads have no access to Beam's metrics.
 
     ``place`` has the time and the window of its URI, and how the image failed before for a value.
     """
 
-    outcome: DecodedImage | Failure
+    outcome: DecodedImage | Failure | Unchanged
     place: WindowedValue
     stats: FetchStats
     size: int | None  # bytes, where it was fetched
@@ -64,12 +75,13 @@ class _Loaded(NamedTuple):
 class FetchAndDecode(beam.DoFn):
     """Turns a URI into a ``DecodedImage``, or into a ``Failure`` in the output ``FAILURES``.
 
-    Takes URIs, or tuples of a URI, the fields that its record is to carry, and how it failed before. While the steps
-    behind this one work on an image, threads fetch the next ones, at most ``loading.threads`` at a time in a worker
-    process, and have them decoded in processes of their own. Each bundle has so many images and ``ahead`` more in hand,
-    decoded or not: that bounds the memory. It is no bound for all bundles of a process together: one that the runner
-    feeds late would keep its share, and could wait for another that waits for it. Images leave in the order in which
-    they get ready: one that is slow to fetch holds up no other.
+    Takes URIs, or tuples of a URI, the fields that its record is to carry, how it failed before, its version, and its
+    captions in earlier runs. Where its bytes are those of one of these it is not decoded, and an ``Unchanged`` goes to
+    the output ``UNCHANGED``. While the steps behind this one work on an image, threads fetch the next ones, at most
+    ``loading.threads`` at a time in a worker process, and have them decoded in processes of their own. Each bundle has
+    so many images and ``ahead`` more in hand, decoded or not: that bounds the memory. It is no bound for all bundles
+    of a process together: one that the runner feeds late would keep its share, and could wait for another that waits
+    for it. Images leave in the order in which they get ready: one that is slow to fetch holds up no other.
 
     An exception that nobody foresaw costs its image alone; ``CredentialsError`` and ``DecodersError`` end the job.
 
@@ -106,8 +118,8 @@ class FetchAndDecode(beam.DoFn):
         timestamp: Any = beam.DoFn.TimestampParam,
         window: Any = beam.DoFn.WindowParam,
     ) -> Iterator[Any]:
-        uri, carried, earlier, *_ = (element, None, None) if isinstance(element, str) else (*element, None, None)
-        loading = self._loaders.submit(self._load, uri, carried, WindowedValue(earlier, timestamp, (window,)))
+        wanted = _Wanted(element) if isinstance(element, str) else _Wanted(*element)
+        loading = self._loaders.submit(self._load, wanted, WindowedValue(wanted.earlier, timestamp, (window,)))
         loading.add_done_callback(self._ready.put)
         self._in_hand += 1
         # One out for each one in: if all that are ready left at once, no more would be fetched while the model works.
@@ -118,7 +130,8 @@ class FetchAndDecode(beam.DoFn):
         while self._in_hand:
             yield self._next()
 
-    def _load(self, uri: str, carried: Mapping[str, Any] | None, place: WindowedValue) -> _Loaded:
+    def _load(self, wanted: _Wanted, place: WindowedValue) -> _Loaded:
+        uri, carried = wanted.uri, wanted.carried
         stats = FetchStats()
         started = time.perf_counter()
 
@@ -136,12 +149,20 @@ class FetchAndDecode(beam.DoFn):
         except Exception as error:
             return failed(_unforeseen(uri, "fetch", error, carried))
         fetched = time.perf_counter() - started
-        outcome, seconds = self._decode(uri, carried, data)
+        sha256 = hashlib.sha256(data).hexdigest()
+        version = stats.version if wanted.version is None else wanted.version
+        for caption in wanted.captions:
+            if caption[0] == sha256:
+                unchanged = Unchanged(uri, carried, version, EarlierCaption(*caption))
+                return _Loaded(unchanged, place, stats, len(data), fetched, 0.0)
+        outcome, seconds = self._decode(wanted, data, sha256, version)
         return _Loaded(outcome, place, stats, len(data), fetched, seconds)
 
-    def _decode(self, uri: str, carried: Mapping[str, Any] | None, data: bytes) -> tuple[DecodedImage | Failure, float]:
+    def _decode(
+        self, wanted: _Wanted, data: bytes, sha256: str, version: str | None
+    ) -> tuple[DecodedImage | Failure, float]:
         """The outcome, and the seconds that it took."""
-        sha256 = hashlib.sha256(data).hexdigest()
+        uri, carried = wanted.uri, wanted.carried
         outcome: DecodedImage | Failure
         with self._decoders.turn() as decoder:
             started = time.perf_counter()
@@ -162,7 +183,10 @@ class FetchAndDecode(beam.DoFn):
             except Exception as error:
                 outcome = _unforeseen(uri, "decode", error, carried, sha256)
             else:
-                outcome = DecodedImage(uri, pixels.width, pixels.height, pixels.array, carried, sha256)
+                content = Content(len(data), sha256, difference_hash(pixels.array), version)
+                outcome = DecodedImage(
+                    uri, pixels.width, pixels.height, pixels.array, carried, content, changed=bool(wanted.captions)
+                )
             return outcome, time.perf_counter() - started
 
     def _next(self) -> WindowedValue | TaggedOutput:
@@ -176,7 +200,11 @@ class FetchAndDecode(beam.DoFn):
             self._fetched.inc()
             self._bytes.update(loaded.size)
             self._decode_time.update(round(1000 * loaded.decode_seconds))
-        outcome = replace(loaded.outcome, earlier=loaded.place.value) if loaded.place.value else loaded.outcome
+        outcome = loaded.outcome
+        if isinstance(outcome, Unchanged):
+            return TaggedOutput(UNCHANGED, loaded.place.with_value(outcome))
+        if loaded.place.value:
+            outcome = replace(outcome, earlier=loaded.place.value)
         found = loaded.place.with_value(outcome)
         if isinstance(outcome, Failure):
             count_failure(outcome)

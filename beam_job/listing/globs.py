@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from beam_job.images.fetch import FetchLimits, shared_fetcher
+from beam_job.images.fetch import FetchLimits, shared_fetcher, version_of_file
 from beam_job.images.http import FetchError
 from beam_job.listing.left_out import LeaveOut, Rules
 from beam_job.listing.patterns import Patterns, States, parse_object, parse_path
@@ -24,6 +24,18 @@ ERRORS = {"cannot_list": "A folder that a glob leads into, and that cannot be li
 
 _SHOWN = 300  # characters of a path in a message
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
+
+
+class Match(str):
+    """The path of an image; ``version`` says which content it had when it was listed, where that is known."""
+
+    __slots__ = ("version",)
+    version: str | None
+
+    def __new__(cls, path: str, version: str | None) -> "Match":
+        match = super().__new__(cls, path)
+        match.version = version
+        return match
 
 
 class LeftOut(NamedTuple):
@@ -44,6 +56,7 @@ class ListingError(RuntimeError):
 
 
 Found: TypeAlias = str | LeftOut | CannotList
+"""What ``matches`` gives; its paths are each a ``Match``."""
 
 
 def matches(glob: str, leave_out: LeaveOut = LeaveOut()) -> Iterator[Found]:
@@ -126,7 +139,7 @@ def _on_disk(glob: str, leave_out: LeaveOut) -> Iterator[Found]:
                 if isinstance(found, _Folder):
                     heapq.heappush(linked, found) if is_link else folders.append(found)
                 elif found is not None and not (before.states and _known(found, _look_at(entry, before, walk)[0])):
-                    yield found
+                    yield Match(found, _version(entry)) if isinstance(found, str) else found
         except OSError as error:
             yield CannotList(folder.path or "/", f"The folder cannot be listed ({error.strerror or error}).")
 
@@ -167,6 +180,13 @@ def _look_at(entry: os.DirEntry | Path, folder: _Folder, walk: _Walk) -> tuple[_
     return LeftOut(found) if isinstance(found, str) and not is_file else found, is_link
 
 
+def _version(entry: os.DirEntry | Path) -> str | None:
+    try:
+        return version_of_file(entry.stat())
+    except OSError:  # a link that leads nowhere; it will be a failure
+        return None
+
+
 def _known(found: Found, before: _Folder | Found | None) -> bool:
     """Whether the folder, when other patterns led into it, had given this already."""
     return isinstance(before, str) or (before is not None and not isinstance(found, str))
@@ -186,7 +206,7 @@ def _in_bucket(glob: str, leave_out: LeaveOut) -> Iterator[Found]:
     walk = _Walk(Patterns(parse_object(pattern, exists)), Rules(leave_out, root))
     here, folder, told = None, None, None
     for prefix in walk.patterns.prefixes():
-        for name, size in _objects(bucket, prefix):
+        for name, size, version in _objects(bucket, prefix):
             *parents, file = name.split("/")
             if parents != here:  # objects come by their names, so that those of a folder come together
                 here, folder = parents, _descend(walk, root, parents)
@@ -195,8 +215,10 @@ def _in_bucket(glob: str, leave_out: LeaveOut) -> Iterator[Found]:
             if isinstance(folder, _Folder):
                 found = walk.file(folder, file)
                 is_placeholder = size == 0 and (not file or file.endswith("_$folder$"))
-                if found is not None:
-                    yield LeftOut(found) if isinstance(found, str) and is_placeholder else found
+                if isinstance(found, str):
+                    yield LeftOut(found) if is_placeholder else Match(found, version)
+                elif found is not None:
+                    yield found
 
 
 def _descend(walk: _Walk, root: str, names: Sequence[str]) -> _Folder | LeftOut | None:
@@ -209,7 +231,7 @@ def _descend(walk: _Walk, root: str, names: Sequence[str]) -> _Folder | LeftOut 
     return folder
 
 
-def _objects(bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
+def _objects(bucket: str, prefix: str) -> Iterator[tuple[str, int, str | None]]:
     try:
         yield from shared_fetcher(FetchLimits(), threads=1).objects(bucket, prefix)
     except FetchError as error:

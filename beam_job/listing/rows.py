@@ -5,6 +5,7 @@ for row in rows(Piece("list.csv"), Fields("url", carry=("album",))):
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ ERRORS = {"bad_row": "A row of a list that holds no URI, or cannot be read."}
 
 _BOM = "\ufeff"
 _BLANKS = " \t\r\n\v\f"  # others can belong to a name
+_VERSION = re.compile("[ -~]{1,200}")
 _DEPTH = 100  # of carried fields; Beam cannot pass on what is nested much deeper
 
 
@@ -29,17 +31,23 @@ class Fields:
     Attributes:
       uri: holds the URI.
       carry: are passed on to the image's record; null where a row lacks one.
+      version: says which content of its URI the image has; ``None`` reads none.
     """
 
     uri: str = "uri"
     carry: Sequence[str] = ()
+    version: str | None = None
 
 
 class Row(NamedTuple):
-    """An image's URI; ``carried`` holds further fields by name, ``None`` where none were asked for."""
+    """An image's URI; ``carried`` holds further fields by name, ``None`` where none were asked for.
+
+    ``version`` says which content it has, where the row does.
+    """
 
     uri: str
     carried: dict[str, Any] | None
+    version: str | None = None
 
 
 class BadRow(NamedTuple):
@@ -74,15 +82,15 @@ def rows(piece: Piece, fields: Fields) -> Iterator[Row | BadRow]:
             yield BadRow(f"{piece.shown}#{position}", f"At byte {position}: {_one_line(error)}")
 
 
-def _text_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None]:
+def _text_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None, object]:
     if "\0" in text:
         raise ValueError("the row holds a zero byte; rows are separated by line ends (`find` without -print0).")
     if text in ("[", "]", "{", "}") or text.startswith(('{"', '["', "[{")):
         raise ValueError("this is JSON; a list of JSON objects, one a line, has a name that ends with .jsonl.")
-    return text, dict.fromkeys(fields.carry) if fields.carry else None
+    return text, dict.fromkeys(fields.carry) if fields.carry else None, None
 
 
-def _json_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None] | None:
+def _json_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None, object] | None:
     if text.startswith("["):
         raise ValueError("this is a JSON array; a list holds one object a line (`jq -c '.[]' list.json > list.jsonl`).")
     row = json.loads(text)
@@ -97,16 +105,18 @@ def _json_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None] | 
         raise ValueError(
             f"there is no text in a field {quoted(fields.uri)}; its fields are {quoted(list(row))}. See --uri_field."
         )
-    return row[fields.uri], _carried(row, fields)
+    return row[fields.uri], _carried(row, fields), row.get(fields.version) if fields.version else None
 
 
 def _table(piece: Piece, delimiter: str, fields: Fields) -> Iterator[Row | BadRow]:
-    for record in records(lines(piece), delimiter, (fields.uri, *fields.carry)):
+    versions = (fields.version,) if fields.version else ()
+    for record in records(lines(piece), delimiter, (fields.uri, *versions, *fields.carry)):
         try:
             if isinstance(record, BadRecord):
                 raise ValueError(record.message)
-            uri, *carried = record.cells
-            yield _checked(uri or "", dict(zip(fields.carry, carried, strict=True)) if fields.carry else None)
+            uri, *rest = record.cells
+            version, carried = (rest[0], rest[1:]) if versions else (None, rest)
+            yield _checked(uri or "", dict(zip(fields.carry, carried, strict=True)) if fields.carry else None, version)
         except ValueError as error:
             message = f"At line {record.line}: {_one_line(error)}"
             if isinstance(record, BadRecord) and record.below:
@@ -126,13 +136,26 @@ def _carried(row: Mapping[str, Any], fields: Fields) -> dict[str, Any] | None:
     return {name: row.get(name) for name in fields.carry} if fields.carry else None
 
 
-def _checked(uri: str, carried: dict[str, Any] | None) -> Row:
+def _checked(uri: str, carried: dict[str, Any] | None, version: object) -> Row:
     if not uri:
         raise ValueError("the URI is empty.")
     check_unicode(uri)
     if carried is not None:
         _check_json(carried)
-    return Row(uri, carried)
+    return Row(uri, carried, _version(version))
+
+
+def _version(value: object) -> str | None:
+    """A version as text; none where the row leaves it empty."""
+    if value is None or value == "":
+        return None
+    text = str(value)
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not _VERSION.fullmatch(text):
+        raise ValueError(
+            f"its version is {quoted(value)}; a version is a number, or at most 200 printable ASCII characters. "
+            "See --version_field."
+        )
+    return text
 
 
 def _check_json(carried: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_job.listing.globs import CannotList, LeftOut, matches
+from beam_job.listing.globs import CannotList, LeftOut, Match, matches
 from beam_job.listing.left_out import LeaveOut
 from beam_job.listing.list_file import Piece
 from beam_job.listing.lists import list_pieces
@@ -23,21 +23,24 @@ _BAD = "bad"
 _READ = "read"
 _LEFT_OUT = "left_out"
 
-# A URI with the fields it carries, a row that holds none, or what a glob gives besides images.
-_RowRead: TypeAlias = tuple[str, dict[str, Any] | None] | BadRow | CannotList | LeftOut
+# A URI with the fields it carries and its version, a row that holds none, or what a glob gives besides images.
+_RowRead: TypeAlias = tuple[str, Any] | BadRow | CannotList | LeftOut
+
+LISTED = 1
+"""Stands before the carried fields and the version of an image whose version is known."""
 
 
 class Listed(NamedTuple):
     """What was listed.
 
     Attributes:
-      uris: with the fields they carry.
+      uris: with the fields they carry; where a version is known, with (``LISTED``, fields, version).
       bad: rows without a URI, and folders that cannot be listed.
       read: numbers of rows read, ``uris`` and ``bad`` together.
       left_out: numbers of files and folders that globs pass over.
     """
 
-    uris: beam.PCollection[tuple[str, dict[str, Any] | None]]
+    uris: beam.PCollection[tuple[str, Any]]
     bad: beam.PCollection[Failure]
     read: beam.PCollection[int]
     left_out: beam.PCollection[int]
@@ -124,7 +127,7 @@ class _Read(beam.DoFn):
 def _rows_of_piece(piece: Piece, fields: Fields) -> Iterator[_RowRead]:
     for row in rows(Piece(*piece), fields):
         # A plain tuple: Beam's coder is several times faster with it.
-        yield row if isinstance(row, BadRow) else (absolute(row.uri), row.carried)
+        yield row if isinstance(row, BadRow) else _listed(absolute(row.uri), row.carried, row.version)
 
 
 def _rows_of_glob(glob: str, fields: Fields, leave_out: LeaveOut) -> Iterator[_RowRead]:
@@ -137,9 +140,13 @@ def _rows_of_glob(glob: str, fields: Fields, leave_out: LeaveOut) -> Iterator[_R
         else:
             try:
                 check_unicode(found)
-                yield found, carried
+                yield _listed(str(found), carried, found.version if isinstance(found, Match) else None)
             except ValueError as error:
                 yield BadRow(_printable(found), str(error))
+
+
+def _listed(uri: str, carried: dict[str, Any] | None, version: str | None) -> tuple[str, Any]:
+    return uri, carried if version is None else (LISTED, carried, version)
 
 
 def _printable(path: str) -> str:

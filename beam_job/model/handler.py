@@ -120,7 +120,15 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
         if isinstance(found, NoCaption):
             return _failure(image, "no_caption", found.reason)
         return CaptionRecord(
-            image.uri, image.width, image.height, model.fingerprint, model.device, found, carried=image.carried
+            image.uri,
+            image.width,
+            image.height,
+            model.fingerprint,
+            model.device,
+            found,
+            carried=image.carried,
+            content=image.content,
+            changed=image.changed,
         )
 
     def _failed_alone(self, image: DecodedImage, error: Exception, trace: str, model: FittingCaptioner) -> Failure:
@@ -144,7 +152,8 @@ def _failure(image: DecodedImage, code: str, message: str) -> Failure:
     if code != unforeseen.CODE:
         # Behind the question mark a signature may stand.
         logging.error("No caption for %s: %s", image.uri.partition("?")[0], message)
-    return Failure(image.uri, "infer", code, message, image.carried, image.sha256, image.earlier)
+    sha256 = image.content.sha256 if image.content else None
+    return Failure(image.uri, "infer", code, message, image.carried, sha256, image.earlier)
 
 
 def _count(record: Inferred) -> None:

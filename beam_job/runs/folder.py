@@ -90,6 +90,7 @@ class RecordFile:
 
     Attributes:
       lines: those that were read.
+      place: where the line at hand stands in the file: its first byte, and its length in bytes.
       passed_over: those that hold no record.
       problem: a sentence where something was passed over; else empty.
 
@@ -97,22 +98,30 @@ class RecordFile:
       path: the file.
       is_record: tells records from other objects.
       seen: called with all bytes of the file, piece by piece.
+      parse: a line to what it holds, or ``ValueError``.
     """
 
     def __init__(
-        self, path: str, is_record: Callable[[dict[str, Any]], bool], seen: Callable[[bytes], None] | None = None
+        self,
+        path: str,
+        is_record: Callable[[dict[str, Any]], bool],
+        seen: Callable[[bytes], None] | None = None,
+        parse: Callable[[bytes], Any] | None = None,
     ) -> None:
         self.path = path
         self._is_record = is_record
         self._seen = seen
+        self._parse = parse or parse_line
+        self.place = (0, 0)
         self.lines = self.passed_over = 0
         self.problem = ""
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         first = 0
         try:
-            for line in _lines(self.path, self._seen):
+            for offset, line in _lines(self.path, self._seen):
                 self.lines += 1
+                self.place = (offset, len(line or b""))
                 record = self._record(line)
                 if record is not None:
                     yield record
@@ -128,10 +137,15 @@ class RecordFile:
 
     def _record(self, line: bytes | None) -> dict[str, Any] | None:
         try:
-            record = _DECODER.decode(line.decode()) if line is not None else None
+            record = self._parse(line) if line is not None else None
         except (ValueError, RecursionError):
             return None
         return record if isinstance(record, dict) and self._is_record(record) else None
+
+
+def parse_line(line: bytes) -> Any:
+    """What a line of JSON holds; raises ``ValueError``."""
+    return _DECODER.decode(line.decode())
 
 
 def is_caption(record: Mapping[str, Any]) -> bool:
@@ -247,25 +261,27 @@ def read_document(path: str) -> dict[str, Any] | None:
     return found
 
 
-def _lines(path: str, seen: Callable[[bytes], None] | None) -> Iterator[bytes | None]:
-    """The lines of a file without their ends; ``None`` for one that is too long."""
+def _lines(path: str, seen: Callable[[bytes], None] | None) -> Iterator[tuple[int, bytes | None]]:
+    """The lines of a file without their ends, each with its place; ``None`` for one that is too long."""
     try:
         file = _open(path)
     except FileNotFoundError as error:
         raise UnreadableError("is gone") from error
     with closing(file):
-        rest, too_long = b"", False
+        rest, too_long, place = b"", False, 0
         while chunk := file.read(_CHUNK_BYTES):
             if seen is not None:
                 seen(chunk)
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                yield None if too_long or len(line) > _LINE_BYTES else line
+                yield place, None if too_long or len(line) > _LINE_BYTES else line
+                place += len(line) + 1
                 too_long = False
             if len(rest) > _LINE_BYTES:
+                place += len(rest)
                 rest, too_long = b"", True
         if rest or too_long:
-            yield None if too_long else rest
+            yield place, None if too_long else rest
 
 
 def _open(path: str) -> Any:

@@ -8,7 +8,9 @@ reported them. A record that a run marked as known repeats an older one: it is n
 number of images that ever failed, not with the number of nights.
 """
 
+import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -21,7 +23,8 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_job.records import EarlierFailure, Failure
+from beam_job.listing.uris import LISTED
+from beam_job.records import Failure
 from beam_job.runs.counters import TO_CAPTION, count
 from beam_job.runs.folder import (
     CAPTIONS,
@@ -32,22 +35,30 @@ from beam_job.runs.folder import (
     is_failure,
     is_text,
     open_run_folder,
+    parse_line,
     run_folders,
 )
+from beam_job.runs.recheck import Recheck
 from beam_job.runs.run import Run
 
 LIST = "list"  # the stage of failures that listing made
 _KEY_LENGTH = 200  # characters of a message that tell one fault from another
+_HEAD = re.compile(  # of a caption's record
+    rb'\{"uri": ("(?:[^"\\]|\\.)*+"), "caption": "(?:[^"\\]|\\.)*+", "score": [-.\de]++, '
+    rb'"version": (null|"[^"\\]*+"), "sha256": (null|"[0-9a-f]{64}"), '
+)
+_CAPTIONED = 2  # stands before what is known of a caption; ``LISTED`` is 1
 _DONE = True  # stands where listed URIs have the fields they carry, which are a dictionary or None
-_COUNTS, _FAILED, _PASSED_OVER = "counts", "failed", "passed_over"
+_COUNTS, _FAILED, _PASSED_OVER, _UNSURE = "counts", "failed", "passed_over", "unsure"
 
 
 class Earlier(NamedTuple):
     """What earlier runs left.
 
     Attributes:
-      known: (URI, ``True``) for each that was captioned, (URI, (run, stage, error, sha256)) for each that failed. For
-        bad rows of lists another key stands in place of the URI.
+      known: (URI, ``True``) for each that was captioned, or (URI, (2, run, version, sha256, path, offset, length))
+        where versions are compared; (URI, (run, stage, error, sha256)) for each that failed. For bad rows of lists
+        another key stands in place of the URI.
       passed_over: numbers of runs, files and lines that could not be read.
     """
 
@@ -58,13 +69,17 @@ class Earlier(NamedTuple):
 class ReadEarlier(beam.PTransform):
     """Reads the URIs that earlier runs of ``run.output`` have captioned in the same way, and those that failed.
 
-    ``recaption`` makes it read none of the former.
+    Args:
+      run: the run that starts.
+      recaption: read none of the former.
+      versions: read which content of their URIs was captioned.
     """
 
-    def __init__(self, run: Run, recaption: bool = False) -> None:
+    def __init__(self, run: Run, recaption: bool = False, *, versions: bool = False) -> None:
         super().__init__()
         self._run = run
         self._recaption = recaption
+        self._versions = versions
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> Any:  # Earlier, which Beam's type hints don't know
         def steps(label: str, found: beam.PCollection, reader: beam.DoFn) -> Any:
@@ -81,7 +96,7 @@ class ReadEarlier(beam.PTransform):
         files = steps(
             "Files", runs, _Files(self._run.model, self._run.options["decoding"], captions=not self._recaption)
         )
-        read = steps("Records", files.found | "ReshuffleFiles" >> beam.Reshuffle(), _Records())
+        read = steps("Records", files.found | "ReshuffleFiles" >> beam.Reshuffle(), _Records(self._versions))
         return Earlier(read.found, (files[_PASSED_OVER], read[_PASSED_OVER]) | "PassedOver" >> beam.Flatten())
 
 
@@ -89,12 +104,13 @@ class New(NamedTuple):
     """What is left to do.
 
     Attributes:
-      uris: (URI, carried fields, earlier failure or ``None``), one row for each URI that is not captioned yet.
+      uris: (URI, carried fields, earlier failure or ``None``), one row for each URI that is not captioned yet; with its
+        version and its earlier captions, plain tuples like ``EarlierCaption``, where another version is.
       failures: those that listing made, with the failures of earlier runs.
       counts: numbers of (duplicates, URIs that are captioned).
     """
 
-    uris: beam.PCollection[tuple[str, dict[str, Any] | None, EarlierFailure | None]]
+    uris: beam.PCollection[tuple[Any, ...]]
     failures: beam.PCollection[Failure]
     counts: beam.PCollection[tuple[int, int]]
 
@@ -104,7 +120,14 @@ class TakeNew(beam.PTransform):
 
     Takes the collections of listed (URI, carried fields), of failures that listing made, and of what is ``known``. All
     that is shuffled for it are the URIs and those failures.
+
+    Args:
+      recheck: looks for changes where no version is listed; takes none of these rows without it.
     """
+
+    def __init__(self, recheck: Recheck | None = None) -> None:
+        super().__init__()
+        self._recheck = recheck
 
     def expand(self, found: Any) -> Any:
         listed, failures, known = found
@@ -112,9 +135,21 @@ class TakeNew(beam.PTransform):
             (listed, failures | "FailuresByKey" >> beam.Map(_by_key).with_output_types(tuple[str, Any]), known)
             | beam.Flatten()
             | "ByUri" >> beam.GroupByKey()
-            | "Take" >> beam.ParDo(_Take()).with_outputs(_COUNTS, _FAILED, main="new")
+            | "Take" >> beam.ParDo(_Take(self._recheck is not None)).with_outputs(_COUNTS, _FAILED, _UNSURE, main="new")
         )
-        return New(taken.new, taken[_FAILED], taken[_COUNTS])
+        if self._recheck is None:
+            return New(taken.new, taken[_FAILED], taken[_COUNTS])
+        checked = taken[_UNSURE] | "Recheck" >> self._recheck
+        return New(
+            (taken.new, checked.uris | "CountChanged" >> beam.Map(_counted)) | "AllNew" >> beam.Flatten(),
+            taken[_FAILED],
+            (taken[_COUNTS], checked.counts) | "AllCounts" >> beam.Flatten(),
+        )
+
+
+def _counted(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    count(TO_CAPTION)
+    return row
 
 
 def _by_key(failure: Failure) -> tuple[str, Failure]:
@@ -130,12 +165,21 @@ def _key(uri: str, stage: str, message: str) -> str:
 
 
 class _Take(beam.DoFn):
+    """Decides about each URI.
+
+    ``recheck`` has those put aside that are captioned, in a version that is known, and of which no version is listed.
+    """
+
+    def __init__(self, recheck: bool) -> None:
+        self._recheck = recheck
+
     def start_bundle(self) -> None:
         self._duplicates = self._skipped = 0
 
     def process(self, grouped: tuple[str, Iterable[Any]]) -> Iterator[Any]:
         uri, values = grouped
-        listed, done, carried = 0, False, None
+        listed, done, carried, version = 0, False, None, None
+        captions: list[tuple[Any, ...]] = []
         failed: list[Failure] = []
         latest: tuple[Any, ...] | None = None  # the latest run's failure counts
         rows: Counter[tuple[Any, ...]] = Counter()  # of failures of listing, as many as earlier runs recorded
@@ -144,9 +188,13 @@ class _Take(beam.DoFn):
                 done = True
             elif isinstance(value, Failure):
                 failed.append(value)
-            elif not isinstance(value, tuple):
-                carried = carried if listed else value
+            elif not isinstance(value, tuple) or value[0] == LISTED:
+                fields, named = value[1:] if isinstance(value, tuple) else (value, None)
+                carried = carried if listed else fields
+                version = max(version or "", named) if named else version  # of several always the same one
                 listed += 1
+            elif value[0] == _CAPTIONED:
+                captions.append(value[1:])
             elif value[1] == LIST:
                 rows[value[1:]] += 1
             elif latest is None or value[0] > latest[0]:
@@ -160,11 +208,18 @@ class _Take(beam.DoFn):
         if not listed:
             return
         self._duplicates += listed - 1
-        if done:
-            self._skipped += 1
+        captions.sort(key=lambda caption: (caption[0], *caption[3:]))  # the newest comes last
+        captioned = captions[-1][1] if captions else None
+        contents = {sha256: (sha256, *place) for _, _, sha256, *place in captions if sha256}
+        if done or (captions and (None in (version, captioned) or version == captioned)):
+            if self._recheck and version is None and captioned is not None:
+                yield TaggedOutput(_UNSURE, (uri, carried, earlier, captioned, tuple(contents.values())))
+            else:
+                self._skipped += 1
+        elif version is None:
+            yield _counted((uri, carried, earlier))
         else:
-            count(TO_CAPTION)
-            yield uri, carried, earlier
+            yield _counted((uri, carried, earlier, version, tuple(contents.values())))
 
     def finish_bundle(self) -> Iterator[Any]:
         counts = (self._duplicates, self._skipped)
@@ -200,14 +255,28 @@ class _Files(beam.DoFn):
 
 
 class _Records(beam.DoFn):
-    """A file of an earlier run to what is known of its URIs."""
+    """A file of an earlier run to what is known of its URIs.
+
+    ``versions`` says whether it matters which content was captioned.
+    """
+
+    def __init__(self, versions: bool) -> None:
+        self._versions = versions
 
     def process(self, file: tuple[str, tuple[str, str, bool]]) -> Iterator[Any]:
         path, (kind, run, alike) = file
-        records = RecordFile(path, _is_caption if kind == CAPTIONS else _is_failure)
         if kind == CAPTIONS:
-            yield from ((record["uri"], _DONE) for record in records)
+            records = RecordFile(path, _is_caption, parse=parse_caption)
+            for record in records:
+                if not self._versions:
+                    yield record["uri"], _DONE
+                    continue
+                version, sha256 = (
+                    value if is_text(value) else None for value in (record.get("version"), record.get("sha256"))
+                )
+                yield record["uri"], (_CAPTIONED, run, version, sha256, path, *records.place)
         else:
+            records = RecordFile(path, _is_failure)
             for record in records:
                 if not record.get("known") and (alike or record["stage"] != "infer"):
                     digest, message = (
@@ -217,6 +286,18 @@ class _Records(beam.DoFn):
                     yield key, (run, record["stage"], record["error"], digest)
         if records.problem:
             yield _passed_over(f"{path!r}: {records.problem}", records.passed_over)
+
+
+def parse_caption(line: bytes) -> Any:
+    """A caption's record; of one that the job has written, what stands up to its digest, however long the rest is.
+
+    Raises ``ValueError``.
+    """
+    head = _HEAD.match(line)
+    if head is None or not line.endswith(b"}]}"):
+        return parse_line(line)
+    uri, version, sha256 = map(json.loads, head.groups())
+    return {"uri": uri, "caption": "", "version": version, "sha256": sha256}
 
 
 def _is_caption(record: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_job import __version__
 from beam_job.messages.quantity import quantity
-from beam_job.records import KNOWN
+from beam_job.records import CHANGED, KNOWN, TOUCHED
 from beam_job.runs.shards import Shard, delete_orphans, has_folders, write_whole
 
 STARTED = "run.json"
@@ -143,11 +143,13 @@ class Run:
         """
         captions, failures = (sorted(shards, key=lambda shard: shard.name) for shards in (captions, failures))
         duplicates, skipped = (sum(counts) for counts in zip((0, 0), *compared, strict=True))
+        by_device: Counter[str] = sum((Counter(shard.counts) for shard in captions), Counter())
+        changed, touched = (by_device.pop(key, 0) for key in (CHANGED, TOUCHED))
         counts = {
             "input": sum(read),
-            "captioned": sum(shard.records for shard in captions),
+            "captioned": sum(shard.records for shard in captions) - touched,
             "failed": sum(shard.records for shard in failures),
-            "skipped": skipped,
+            "skipped": skipped + touched,
             "duplicates": duplicates,
         }
         if counts["input"] != sum(counts.values()) - counts["input"]:
@@ -163,11 +165,13 @@ class Run:
             "finished": _iso(self.began.wall + timedelta(seconds=seconds)),
             "seconds": round(seconds, 1),
             "counts": counts,
+            "changed": changed,
+            "touched": touched,
             "left_out": sum(left_out),
             "failures_by_code": dict(sorted(by_code.items())),
             "known_failures": known,
             "passed_over": sum(passed_over),
-            "devices": sorted({device for shard in captions for device in shard.counts}),
+            "devices": sorted(by_device),
             "versions": {
                 "python": platform.python_version(),
                 "beam_job": __version__,

@@ -30,6 +30,8 @@ def test_the_counts_name_faults_of_ours(tmp_path, capsys):
         "known_failures": 0,
         "passed_over": 0,
         "left_out": 0,
+        "changed": 0,
+        "touched": 0,
         "failures_by_code": {"decode/corrupt": 1, "fetch/unexpected": 1},
     }
     say_counts(Run(str(tmp_path / "clear\x1b[2J"), "f", {}), manifest)

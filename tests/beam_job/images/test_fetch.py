@@ -52,7 +52,8 @@ def test_an_object_is_one_request(storage):
     stats = FetchStats()
     assert Fetcher(FetchLimits()).fetch("gs://photos/one.jpg", stats) == DATA
     assert storage.requests["one.jpg"] == 1
-    assert stats == FetchStats(0, 0.0)
+    assert (stats.retries, stats.waited) == (0, 0.0)
+    assert stats.version == next(Fetcher(FetchLimits()).objects("photos", "one.jpg"))[2]
 
 
 @pytest.mark.parametrize("fault", [408, 429, 500, 502, 503, 504, "reset", "short", "damaged", "cut"])
@@ -132,7 +133,8 @@ def test_listing_page_by_page(storage):
     storage.page_size = 3
     found = list(Fetcher(FetchLimits()).objects("listed", "a/"))
     storage.page_size = None
-    assert found == [(f"a/{number}.jpg", 1) for number in range(7)]
+    assert [(name, size) for name, size, _ in found] == [(f"a/{number}.jpg", 1) for number in range(7)]
+    assert len({version for *_, version in found}) == 7
     assert storage.requests["listed/"] == 3
 
 

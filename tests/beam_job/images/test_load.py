@@ -50,9 +50,9 @@ def test_a_slow_image_holds_up_no_other(monkeypatch, tmp_path):
     made = [str(path) for path in photos(tmp_path, 12)]
     fetch = FetchAndDecode._load
 
-    def slowly(self, uri, carried, place):
-        time.sleep(1 if uri == made[0] else 0.01)
-        return fetch(self, uri, carried, place)
+    def slowly(self, wanted, place):
+        time.sleep(1 if wanted.uri == made[0] else 0.01)
+        return fetch(self, wanted, place)
 
     monkeypatch.setattr(FetchAndDecode, "_load", slowly)
     assert [image.uri for image in load(made, Loading(threads=4), ahead=8)].index(made[0]) == 11
@@ -62,9 +62,9 @@ def test_while_the_model_works_the_next_images_are_always_in_hand(monkeypatch, t
     made = [str(path) for path in photos(tmp_path, 60)]
     fetch, done = FetchAndDecode._load, []
 
-    def counted(self, uri, carried, place):
-        loaded = fetch(self, uri, carried, place)
-        done.append(uri)
+    def counted(self, wanted, place):
+        loaded = fetch(self, wanted, place)
+        done.append(wanted.uri)
         return loaded
 
     monkeypatch.setattr(FetchAndDecode, "_load", counted)
@@ -126,7 +126,7 @@ def test_what_a_file_does_to_its_decoder_costs_that_file_alone(caplog, stand_in,
     for name in failures:
         assert found[name].stage == "decode"
         assert found[name].sha256 == hashlib.sha256(says[name]).hexdigest()
-    assert found["good-0"].sha256 == hashlib.sha256(FINE).hexdigest()
+    assert found["good-0"].content.sha256 == hashlib.sha256(FINE).hexdigest()
     assert found["fault"].message == "KeyError: 'nobody foresaw this'"
     (logged,) = caplog.records  # once for both
     assert 'raise KeyError("nobody foresaw this")' in logged.getMessage()

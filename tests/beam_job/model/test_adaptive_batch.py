@@ -13,7 +13,7 @@ from beam_job.model.decoding import Decoding
 from beam_job.model.directory import open_model
 from beam_job.model.handler import CaptionHandler
 from beam_job.model.manifest import ModelError
-from beam_job.records import Caption, DecodedImage, Failure
+from beam_job.records import Caption, Content, DecodedImage, Failure
 from tests.tiny_model import write_tiny_model
 
 PIXELS = np.zeros([16, 16, 3], np.uint8)
@@ -57,7 +57,7 @@ class StandIn:
 
 
 def images(*names):
-    return [DecodedImage(name, 1, 1, PIXELS, sha256=f"digest of {name}") for name in names]
+    return [DecodedImage(name, 1, 1, PIXELS, content=Content(1, f"digest of {name}", "0")) for name in names]
 
 
 def test_the_size_that_works_is_found_and_kept():

@@ -1,0 +1,32 @@
+"""Records of earlier runs written again: for images that were touched or copied back, and whose bytes are the same."""
+
+import json
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from beam_job.records import CopiedCaption, Unchanged
+
+
+class LostRecordError(RuntimeError):
+    """A record of an earlier run is not where it was when this run began."""
+
+
+def copy_caption(found: Unchanged) -> CopiedCaption:
+    """The record that an earlier run wrote for the same bytes, with the present version and carried fields.
+
+    Raises:
+      LostRecordError: it is gone; to start the job again captions the image.
+    """
+    place = found.caption
+    try:
+        with FileSystems.open(place.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            file.seek(place.offset)
+            record = json.loads(file.read(place.length))
+        if record["uri"] != found.uri:
+            raise ValueError("it is another image's")
+    except Exception as error:  # file systems raise what they like
+        raise LostRecordError(
+            f"{place.path} was changed while this run read it, at byte {place.offset} ({error}); start the job again."
+        ) from error
+    return CopiedCaption({**record, "version": found.version, **(found.carried or {})})
