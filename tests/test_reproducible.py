@@ -61,4 +61,5 @@ def test_30_photos_get_the_same_records_however_they_are_captioned(way, paths, t
     assert main([*argv, *engine]) == 0
     (run,) = (tmp_path / "out").iterdir()
     found = [json.loads(line) for path in run.glob("captions-*.jsonl") for line in path.read_text().splitlines()]
-    assert {record["uri"]: record for record in found} == expected
+    assert {record["run"] for record in found} == {run.name.removeprefix("run=")}
+    assert {record["uri"]: {**record, "run": None} for record in found} == expected

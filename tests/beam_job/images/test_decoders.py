@@ -271,11 +271,11 @@ def test_nothing_is_imported_that_takes_long():
 def test_a_program_that_is_a_zip_file_decodes_too(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(encode(photo(64, 48), "JPEG"))
     with zipfile.ZipFile(tmp_path / "program.pyz", "w") as program:
-        for path in (ROOT / "beam_job").glob("*.py"):
-            program.write(path, f"beam_job/{path.name}")
+        for path in (ROOT / "beam_job").rglob("*.py"):
+            program.write(path, path.relative_to(ROOT))
         program.writestr(
             "__main__.py",
-            "from beam_job import decoders; from pathlib import Path\n"
+            "from beam_job.images import decoders; from pathlib import Path\n"
             "assert '.pyz' in decoders.__file__\n"
             "with decoders.shared_decoders().turn() as decoder:\n"
             "    found = decoder.decode(Path('photo.jpg').read_bytes(), 8, 8, max_pixels=10_000, "

@@ -51,7 +51,7 @@ def test_an_output_by_its_uri_is_the_folder_by_its_path(tmp_path, capsys):
         assert (manifest["output"], manifest["counts"]["captioned"]) == (str(output), captioned)
     assert sorted(tmp_path.iterdir()) == [tmp_path / "model", output, tmp_path / "photos"]
     first = min(output.iterdir())
-    assert write_report(uri) == str(first / "report.html")
+    assert write_report(uri) == str(output / "report.html")
     assert write_report(uri, to=f"file://{tmp_path}/a%20page.html") == f"{tmp_path}/a page.html"
     capsys.readouterr()
     assert plan(["--images", "9", "--workers", "1", "--run", f"{uri}/{first.name}"]) == 0
