@@ -72,7 +72,7 @@ setup(
             "caption-review = beam_job.review.__main__:run",
             "caption-trust = beam_job.trust.__main__:run",
             "caption-inspect = beam_job.inspect:run",
-            "train-captioner = train.cli:main",
+            "train-captioner = train.__main__:run",
         ],
     },
     classifiers=[

@@ -1,8 +1,15 @@
-"""``python -m train``."""
+"""``python -m train``, and the command ``train-captioner``."""
 
-import sys
+from typing import NoReturn
 
+from beam_job.terminal import streams
 from train.cli import main
 
+
+def run() -> NoReturn:
+    """Runs a command and ends the process with its exit status."""
+    streams.run(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

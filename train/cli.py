@@ -2,7 +2,8 @@
 
 import argparse
 import json
-import sys
+import os
+import shlex
 import tempfile
 import traceback
 from collections.abc import Sequence
@@ -10,10 +11,12 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from beam_job.messages.invocation import pip_install, program
+from beam_job.messages.quantity import quantity
 from beam_job.model.decoding import Decoding
 from beam_job.terminal.console import console
+from beam_job.terminal.streams import escaped, show
 from train.errors import StoppedError, TrainError
-from train.progress import Progress
+from train.progress import Progress, say
 from train.recipe import RECIPES, Recipe, with_settings
 
 if TYPE_CHECKING:  # TensorFlow is imported when a command needs it
@@ -37,14 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             options.command(options)
         except KeyboardInterrupt:
-            print("train: interrupted; the same command goes on from its last checkpoint.", file=sys.stderr)
+            say(f"train: interrupted{options.resumes}.")
             return EXIT_INTERRUPTED
         except Exception as error:
             if options.debug:
                 traceback.print_exc()
             refused = _is_refusal(error)
             expected = refused or isinstance(error, StoppedError)
-            print(f"train: {error if expected else _unexpected(error)}", file=sys.stderr)
+            say(f"train: {error if expected else _unexpected(error)}")
             return EXIT_REFUSED if refused else EXIT_FAILED
     return 0
 
@@ -76,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     fit = commands.add_parser("fit", help="Train a model and export it.", formatter_class=_Defaults)
-    fit.set_defaults(command=_fit)
+    fit.set_defaults(command=_fit, resumes="; the same command goes on from its last checkpoint")
     _add_data(fit)
     fit.add_argument(
         "--dev",
@@ -106,12 +109,14 @@ def _parser() -> argparse.ArgumentParser:
         help="Fill the cache of the encoder's features, so that fit finds them there.",
         formatter_class=_Defaults,
     )
-    features.set_defaults(command=_features)
+    features.set_defaults(command=_features, resumes="; the same command goes on after the last batch on disk")
     _add_data(features)
 
     evaluate = commands.add_parser("evaluate", help="Measure an exported model.", formatter_class=_Defaults)
-    evaluate.set_defaults(command=_evaluate)
-    evaluate.add_argument("--model", metavar="DIR", help="An exported model; the one in beam_job if left out.")
+    evaluate.set_defaults(command=_evaluate, resumes="")
+    evaluate.add_argument(
+        "--model", metavar="DIR", help="An exported model; 'default', or nothing, for the one in beam_job."
+    )
     evaluate.add_argument("--captions", required=True, metavar="DATA", help="As one of fit's --captions.")
     _add_data_dir(evaluate)
     evaluate.add_argument("--batch_size", type=int, default=32, help="Images in a batch.")
@@ -203,10 +208,11 @@ def _fit(options: argparse.Namespace) -> None:
         checkpoint_seconds=options.checkpoint_seconds,
         logs=options.logs,
     )
-    print(f"{options.output}: fingerprint {manifest.fingerprint}")
-    dev = options.dev or "DATA that it has not seen"
-    print(f"Measure it:   {program('train')} evaluate --model {options.output} --captions {dev} --page scores.html")
-    print(f"Caption with: {program('beam_job')} --model {options.output} --images 'photos/*.jpg' --output captions")
+    show(f"{escaped(options.output)}: fingerprint {manifest.fingerprint}")
+    dev = shlex.quote(options.dev) if options.dev else "DATA that it has not seen"
+    model, dev = escaped(shlex.quote(options.output)), escaped(dev)
+    show(f"Measure it:   {program('train')} evaluate --model {model} --captions {dev} --page scores.html")
+    show(f"Caption with: {program('beam_job')} --model {model} --images 'photos/*.jpg' --output captions")
 
 
 def _licence(own: str, start: "OpenModel | None") -> str:
@@ -227,13 +233,20 @@ def _features(options: argparse.Namespace) -> None:
     encoder = _encoder(options, recipe, _start(options))
     trunk = split_encoder(encoder, recipe).trunk
     features = cached_features(data_sets, trunk, options.cache, flip=recipe.flip, corner_crops=recipe.corner_crops)
-    print(f"{features.directory}: {len(features):,} images, {len(features.broken):,} of them broken")
+    counted = f"{quantity(len(features), 'image')}, {len(features.broken):,} of them broken"
+    show(f"{escaped(str(features.directory))}: {counted}")
 
 
 def _start(options: argparse.Namespace) -> "OpenModel | None":
-    from beam_job.model.directory import DEFAULT_MODEL, open_model
+    from beam_job.model.directory import open_model
 
-    return open_model(DEFAULT_MODEL if options.start == "default" else options.start) if options.start else None
+    return open_model(_model(options.start)) if options.start else None
+
+
+def _model(name: str | None) -> "str | os.PathLike[str]":
+    from beam_job.model.directory import DEFAULT_MODEL
+
+    return DEFAULT_MODEL if name in (None, "default") else name
 
 
 def _encoder(options: argparse.Namespace, recipe: Recipe, start: "OpenModel | None") -> "Encoder":
@@ -250,13 +263,13 @@ def _encoder(options: argparse.Namespace, recipe: Recipe, start: "OpenModel | No
 
 def _evaluate(options: argparse.Namespace) -> None:
     from beam_job.model.captioner import Captioner
-    from beam_job.model.directory import DEFAULT_MODEL, open_model
+    from beam_job.model.directory import open_model
     from beam_job.runs.shards import write_whole
     from train.data.captions import DataSet
     from train.evaluation.evaluate import check_recordable, check_writable, measure, record
     from train.evaluation.page import page
 
-    name = options.model or DEFAULT_MODEL
+    name = _model(options.model)
     model = open_model(name)
     try:
         decoding = Decoding.from_arguments(options)
@@ -270,9 +283,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     for file in filter(None, (options.output, options.page)):
         check_writable(file)
     data = DataSet.parse(options.captions, options.data_dir)
-    progress = Progress("captions", "images", len(data.examples))
+    progress = Progress("captions", "image", len(data.examples))
     found = measure(Captioner(model, decoding, options.batch_size), data, options.batch_size, progress)
-    print(json.dumps(found.metrics, indent=2))
+    show(json.dumps(found.metrics, indent=2))
     if options.output:
         write_whole(options.output, found.to_json().encode())
     if options.page:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from beam_job.messages.quantity import quantity
 from train.fitting.loop import Report
 from train.progress import Progress, say
 
@@ -17,10 +18,10 @@ def report_to(stage: str, epochs: int, steps_per_epoch: int, logs: str | os.Path
     def report(step: int, measured: Mapping[str, float]) -> None:
         nonlocal progress
         if "loss" in measured:
-            progress = progress or Progress(stage, "steps", epochs * steps_per_epoch, done=step - 1)
+            progress = progress or Progress(stage, "step", epochs * steps_per_epoch, done=step - 1)
             progress(step, f"epoch {step / steps_per_epoch:.2f} loss {measured['loss']:.3f}")
         else:
-            say(f"{stage}: after {step:,} steps dev CIDEr is {measured['dev_cider']:.1f}")
+            say(f"{stage}: after {quantity(step, 'step')} dev CIDEr is {measured['dev_cider']:.1f}")
         if writer:
             with writer.as_default(step):
                 for name, value in measured.items():

@@ -1,6 +1,6 @@
 """Progress of long work, on standard error: a bar on a terminal, a line every half minute in a file.
 
-progress = Progress("features", "images", total=6000)
+progress = Progress("features", "image", total=6000)
 progress(32)
 progress(64, "3 broken")
 """
@@ -9,13 +9,16 @@ import sys
 import time
 from typing import ClassVar
 
+from beam_job.messages.quantity import quantity
+from beam_job.terminal import streams
+
 _SECONDS_BETWEEN_LINES = 30
 _BAR = 30
 
 
 def say(line: str) -> None:
     """Prints a line for people on standard error."""
-    print(line, file=sys.stderr, flush=True)
+    streams.say(streams.escaped(line))
 
 
 class Progress:
@@ -28,7 +31,13 @@ class Progress:
     on_terminal: ClassVar[bool] = False
 
     def __init__(self, name: str, unit: str, total: int, done: int = 0):
-        """``done`` is the amount done before this start: it counts for the share but not for the rate."""
+        """
+        Args:
+          name: of the work.
+          unit: the noun for one of the things that are done.
+          total: how many there are.
+          done: how many were done before this start: they count for the share but not for the rate.
+        """
         self.name, self.unit, self.total = name, unit, total
         self._first, self._start = done, time.monotonic()
         self._shown = self._start
@@ -41,12 +50,12 @@ class Progress:
         self._shown = now
         rate = (done - self._first) / max(now - self._start, 1e-9)
         left = (self.total - done) / rate if rate else float("inf")
-        text = f"{self.name} {done:,}/{self.total:,} {self.unit}, {rate:,.1f}/s, {_duration(left)} left {note}".rstrip()
+        share = f"{done:,}/{quantity(self.total, self.unit)}"
+        text = f"{self.name} {share}, {rate:,.1f}/s, {_duration(left)} left {note}".rstrip()
         if self.on_terminal:
             filled = "#" * (_BAR * done // self.total)
-            print(f"\r\033[K[{filled:<{_BAR}}] {text}", end="\n" if finished else "", file=sys.stderr, flush=True)
-        else:
-            print(text, file=sys.stderr, flush=True)
+            text = f"\r\033[K[{filled:<{_BAR}}] {text}"
+        streams.write(sys.stderr, text if self.on_terminal and not finished else f"{text}\n")
 
 
 def _duration(seconds: float) -> str:

@@ -18,6 +18,7 @@ _SAYS_NOTHING = re.compile(
     rb"|To enable the following instructions: .* rebuild TensorFlow with the appropriate compiler flags"
     # Slower by design: a model stores half-precision weights, and computes in single precision.
     rb"|E0000 [0-9:. ]+\S*util\.cc:\d+\] oneDNN supports DT_HALF only on platforms with AVX-512"
+    rb"|PTBTokenizer tokenized \d+ tokens at "  # Java's, in `train evaluate`
     # There is no NVIDIA driver: no error on a machine without a GPU, and --require_gpu says it where one is needed.
     rb"|E0000 [0-9:. ]+\S*cuda_platform\.cc:\d+\] failed call to cuInit: INTERNAL: CUDA error: .*\(303\)"
 )

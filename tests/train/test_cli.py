@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import train.cli
 from train.errors import StoppedError, TrainError
+
+ROOT = str(Path(train.__file__).parents[1])
 
 
 def run(error: BaseException, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
@@ -24,7 +29,7 @@ def run(error: BaseException, monkeypatch: pytest.MonkeyPatch, *options: str) ->
     [
         (TrainError("captions.jsonl holds no image."), 2, "train: captions.jsonl holds no image."),
         (StoppedError("The disk is full."), 1, "train: The disk is full."),
-        (KeyboardInterrupt(), 130, "train: interrupted; the same command goes on from its last checkpoint."),
+        (KeyboardInterrupt(), 130, "train: interrupted; the same command goes on after the last batch on disk."),
     ],
 )
 def test_what_was_foreseen_is_one_sentence(error, status, said, monkeypatch, capsys) -> None:
@@ -62,3 +67,29 @@ def test_a_value_error_of_a_library_is_no_refusal(tmp_path: Path, monkeypatch, c
     command = ["features", "--captions", str(tmp_path / "captions.jsonl"), "--start", "default"]
     assert train.cli.main([*command, "--cache", str(tmp_path)]) == 1
     assert "could not broadcast" in capsys.readouterr().err
+
+
+def test_control_characters_in_a_name_are_escaped(tmp_path: Path) -> None:
+    captions = tmp_path / "captions\x1b[2J.jsonl"
+    captions.write_text("[]\n")
+    command = [sys.executable, "-m", "train", "features", "--captions", str(captions), "--start", "default"]
+    process = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": ROOT}, capture_output=True)
+    assert process.returncode == 2
+    assert b"captions\\x1b[2J.jsonl, line 1: expected" in process.stderr
+    assert b"\x1b" not in process.stderr
+
+
+def test_output_that_nobody_reads_spoils_no_run(tmp_path: Path) -> None:
+    source = "import sys, train.cli, train.__main__ as m; m.main = lambda: [train.cli.show('a' * 80)] * 4000 == 0\n"
+    reading, writing = os.pipe()
+    os.close(reading)
+    source += "m.run()"
+    process = subprocess.run(
+        [sys.executable, "-c", source],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": ROOT},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+    )
+    os.close(writing)
+    assert (process.returncode, process.stderr) == (0, b"")

@@ -176,7 +176,7 @@ def test_wrong_paths_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
     command = ["fit", "--captions", str(file), "--encoder", "tiny", "--cache", str(tmp_path / "cache")]
     assert main([*command, "--output", str(tmp_path / "model"), "--set", *QUICK]) == 2
     told = capsys.readouterr().err
-    assert "None of the 1 images can be read" in told
+    assert "1 image, and none can be read" in told
     assert f"{tmp_path}/elsewhere/1.jpg: " in told
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from beam_job.messages.quantity import quantity
 from train.errors import TrainError
 
 # Captions of about the same length share a batch, or half of it would be padding. They are sorted within pools of this
@@ -77,8 +78,8 @@ class Batches:
         if not self.steps_per_epoch:
             together = f" ({self.together} captions of the same photo stand together)" if self.together > 1 else ""
             raise TrainError(
-                f"{len(images):,} captions do not fill a batch of {batch_size}{together}. Add captions, or make the "
-                f"batches smaller: --set batch_size={self._fitting}."
+                f"{quantity(len(images), 'caption')}, too few for a batch of {batch_size}{together}. Add some, or make "
+                f"the batches smaller: --set batch_size={self._fitting}."
             )
         self._epoch = -1
 
@@ -87,10 +88,10 @@ class Batches:
         """A sentence where an epoch has so few batches that little is learned in it."""
         if self.steps_per_epoch >= FEW_STEPS or self._fitting >= self.images_at_once * self.together:
             return None
-        steps = f"{self.steps_per_epoch} steps" if self.steps_per_epoch > 1 else "1 step"
+        steps, captions = quantity(self.steps_per_epoch, "step"), quantity(len(self.images), "caption")
         return (
-            f"{len(self.images):,} captions make only {steps} an epoch: with so few, smaller batches learn more, such "
-            f"as --set batch_size={self._fitting}"
+            f"only {steps} in an epoch of {captions}: smaller batches learn more, such as "
+            f"--set batch_size={self._fitting}"
         )
 
     def __getitem__(self, step: int) -> Batch:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from beam_job.messages.quoting import shown
 from train.data.reviewed import SCHEME, reviewed_captions
 from train.data.text import words
 from train.data.tfds_images import TfdsImage, TfdsSplit
@@ -133,5 +134,5 @@ def _example(line: str, file: Path, number: int) -> Example:
                 "reviewed, give the folder: reviews:DIR."
             )
     raise CaptionsError(
-        f'{file}, line {number}: expected {{"image": "path", "captions": ["text", ...]}}, got {line[:80]}'
+        f'{file}, line {number}: expected {{"image": "path", "captions": ["text", ...]}}, got {shown(line, 80)}'
     )

@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from beam_job.images.pixels import LEAST_SCALE, RESIZE, ImageError, decode
+from beam_job.messages.quantity import quantity
 from train.data.captions import CaptionsError, DataSet, Image
 from train.data.tfds_images import TfdsImage
 from train.errors import StoppedError
@@ -130,7 +131,7 @@ class FeatureCache:
         free = shutil.disk_usage(self.directory).free
         if self.missing_bytes > free:
             raise CacheError(
-                f"The features of {self.missing:,} images take {self.missing_bytes / 1e9:.1f} GB and "
+                f"The features of {quantity(self.missing, 'image')} take {self.missing_bytes / 1e9:.1f} GB and "
                 f"{self.directory} has {free / 1e9:.1f} GB left: free some space or choose another directory."
             )
         encode = _encode(self.encoder)
@@ -195,26 +196,31 @@ def cached_features(
 ) -> FeatureCache:
     """The cache with the features of every image of the data sets; computes those that are missing."""
     for data in data_sets:
-        _list_left_out(f"captions or images of {data.name}", data.left_out)
+        _list_left_out(f"{data.name}: {len(data.left_out):,} left out:", data.left_out)
     images = [example.image for data in data_sets for example in data.examples]
     features = FeatureCache(cache, encoder, images, flip=flip, corner_crops=corner_crops)
     say(
-        f"{len(images):,} images; the features of {features.missing:,} are not cached yet: "
-        f"{features.missing_bytes / 1e9:.2f} GB in {features.directory}"
+        f"{quantity(len(images), 'image')}; the features of {features.missing:,} are not cached yet: "
+        f"{_size(features.missing_bytes)} in {features.directory}"
     )
-    features.fill(report=Progress("features", "images", len(images), len(images) - features.missing))
+    features.fill(report=Progress("features", "image", len(images), len(images) - features.missing))
     broken = [f"{images[index]}: {why}" for index, why in features.broken.items()]
     if len(broken) == len(images):
         raise CaptionsError(
-            f"None of the {len(images):,} images can be read (paths are relative to the file): {broken[0]}"
+            f"{quantity(len(images), 'image')}, and none can be read (paths are relative to the file): {broken[0]}"
         )
-    _list_left_out("broken images", broken)
+    _list_left_out(f"{quantity(len(broken), 'broken image')} left out:", broken)
     return features
 
 
-def _list_left_out(kind: str, sentences: Sequence[str]) -> None:
+def _size(size: int) -> str:
+    """In MB or GB, whichever is shorter to read."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def _list_left_out(heading: str, sentences: Sequence[str]) -> None:
     if sentences:
-        say(f"{len(sentences):,} {kind} left out:")
+        say(heading)
     for sentence in sentences[:_LISTED]:
         say(f"  {sentence}")
     if len(sentences) > _LISTED:

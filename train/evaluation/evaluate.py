@@ -83,7 +83,7 @@ def measure(
     captions = caption_images(captioner, [image for image, _ in data.examples], batch_size, report, unreadable)
     examples = [example for index, example in enumerate(data.examples) if index not in unreadable]
     if not examples:
-        raise EvaluationError(f"None of the {len(unreadable):,} images of {data.name} can be read: {unreadable[0]}.")
+        raise EvaluationError(f"No image of {data.name} can be read: {unreadable[0]}.")
     texts, references = [caption.text for caption in captions], [example.captions for example in examples]
     metrics = score(texts, references) | health(captions) | {"images_left_out": len(unreadable)}
     each = cider_of_each(texts, references)

@@ -78,7 +78,7 @@ def test_captions_of_about_one_length_stand_together() -> None:
 
 
 def test_too_few_captions_are_refused_with_a_batch_size_that_works() -> None:
-    with pytest.raises(TrainError, match=r"40 captions do not fill a batch of 41\..*--set batch_size=8\.$"):
+    with pytest.raises(TrainError, match=r"40 captions, too few for a batch of 41\..*--set batch_size=8\.$"):
         make(batch_size=41)
     make(batch_size=8)
     with pytest.raises(TrainError, match=r"batch of 300 \(3 captions of the same photo stand together\)"):
