@@ -65,7 +65,7 @@ def _export(argv: list[str]) -> int:
         result = pipeline.run()
         if _is_dataflow(beams):
             show(result.job_id())
-            say(f"Submitted. Its books go to {escaped(export.directory)}.")
+            say(f"Submitted. Its manifest goes to {escaped(export.directory)}.")
             return 0
         result.wait_until_finish()
     except Exception as error:  # the runner raises what it likes

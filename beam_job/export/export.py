@@ -1,4 +1,4 @@
-"""One export: its folder in the output folder of the job, and the books that are closed at its end."""
+"""One export: its folder in the output folder of the job, and the counts that are checked at its end."""
 
 import json
 import secrets
@@ -44,7 +44,7 @@ class Export:
             if "://" not in self.output:
                 FileSystems.mkdirs(self.directory)
         except Exception as error:  # file systems raise what they like
-            raise ValueError(f"{self.output}: the export's books cannot be written there ({error}).") from error
+            raise ValueError(f"{self.output}: the export's manifest cannot be written there ({error}).") from error
 
     def finish(
         self,
@@ -53,7 +53,7 @@ class Export:
         failures: Iterable[Shard],
         examples: Iterable[list[Any]] = (),
     ) -> dict[str, Any]:
-        """Closes the books, and writes the manifest.
+        """Checks that the counts add up, and writes the manifest.
 
         Args:
           read: numbers of captions read.
@@ -72,8 +72,8 @@ class Export:
         recorded = sum(shard.records for shard in shards)
         if counts["read"] != sum(counts.values()) - counts["read"] or recorded != counts[FAILED]:
             raise UnbalancedError(
-                f"The books of export {self.id} do not balance: {counts}, {recorded} failures recorded. What it wrote "
-                "is whole; export again."
+                f"The counts of export {self.id} are inconsistent: read is not written + unchanged + kept + left out "
+                f"+ failed: {counts}, {recorded} failures recorded. What it wrote is whole; export again."
             )
         seconds = Moment.now().seconds_since(self.began)
         manifest = {

@@ -60,7 +60,7 @@ def last_counts(folder):
 
 
 def export(folder, *options):
-    """Exports to sidecars; returns the counts of the books, which balance."""
+    """Exports to sidecars; returns the counts, which add up."""
     assert main([str(folder), "--to", "xmp", "--runner", "DirectRunner", *options]) == 0
     counts = last_counts(folder)
     assert counts["read"] == sum(counts.values()) - counts["read"]
