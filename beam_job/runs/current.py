@@ -9,7 +9,8 @@ files that it completed, as its images are not captioned again. What people said
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -58,14 +59,22 @@ class ReadCaptions(beam.PTransform):
         self._keep_wrong = keep_wrong
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection:
-        return (
+        files = (
             pbegin
             | "Output" >> beam.Create([self._output])
-            | "CaptionFiles" >> beam.FlatMap(caption_files, self._model, self._run)
+            | "CaptionFiles" >> beam.FlatMap(_numbered_files, self._model, self._run)
             | "ReshuffleFiles" >> beam.Reshuffle()
-            | "Records" >> beam.FlatMap(_keyed).with_output_types(tuple[str, Any])
-            | "Newest" >> beam.CombinePerKey(_newest)
-            | "Captions" >> beam.Map(lambda found: found[1][1])
+        )
+        # What is shuffled are digests of URIs. The records, which may be a hundred times as large, are read again.
+        repeated = (
+            files
+            | "Places" >> beam.FlatMap(_places).with_output_types(tuple[bytes, tuple[int, int]])
+            | "ByUri" >> beam.GroupByKey()
+            | "Repeated" >> beam.FlatMap(_first_of_several)
+        )
+        return (
+            files
+            | "Records" >> beam.FlatMap(_records, current=beam.pvalue.AsDict(repeated))
             | "Reviews" >> beam.ParDo(_ApplyReviews(self._output, self._keep_wrong))
         )
 
@@ -131,19 +140,40 @@ def _opened(output: str) -> Iterator[RunFolder]:
             logging.warning("Passed over: %r: %s", directory, error)
 
 
-def _keyed(file: CaptionFile) -> Iterator[tuple[str, tuple[CaptionFile, dict[str, Any]]]]:
-    records = RecordFile(file.path, lambda record: is_caption(record) and is_text(record["uri"]))
+def _numbered_files(output: str, model: str | None, run: str | None) -> Iterator[tuple[int, CaptionFile]]:
+    return enumerate(caption_files(output, model, run))
+
+
+def _places(numbered: tuple[int, CaptionFile]) -> Iterator[tuple[bytes, tuple[int, int]]]:
+    """Each URI, by its digest, and where its record is: the file's number, the line."""
+    number, file = numbered
+    records = _read(file)
     for record in records:
-        yield record["uri"], (file, {**record, "run": file.run})
+        yield _digest(record["uri"]), (number, records.lines)
+
+
+def _first_of_several(grouped: tuple[bytes, Iterable[tuple[int, int]]]) -> Iterator[tuple[bytes, tuple[int, int]]]:
+    """The current record's place, where there are several: files come newest first."""
+    uri, places = grouped
+    found = sorted(places)
+    if len(found) > 1:
+        yield uri, found[0]
+
+
+def _records(numbered: tuple[int, CaptionFile], current: Mapping[bytes, tuple[int, int]]) -> Iterator[dict[str, Any]]:
+    number, file = numbered
+    records = _read(file)
+    for record in records:
+        place = (number, records.lines)
+        if current.get(_digest(record["uri"]), place) == place:
+            yield {**record, "run": file.run}
     if records.problem:
         logging.warning("Passed over: %r: %s", file.path, records.problem)
 
 
-def _newest(records: Iterable[tuple[CaptionFile, dict[str, Any]]]) -> tuple[CaptionFile, dict[str, Any]]:
-    """Of the newest run; of two in one run, which a killed one may leave, that of the first file."""
-    found: tuple[CaptionFile, dict[str, Any]] | None = None
-    for file, record in records:
-        if found is None or file.run > found[0].run or (file.run == found[0].run and file.path < found[0].path):
-            found = CaptionFile(*file), record
-    assert found is not None
-    return found
+def _read(file: CaptionFile) -> RecordFile:
+    return RecordFile(file.path, lambda record: is_caption(record) and is_text(record["uri"]))
+
+
+def _digest(uri: str) -> bytes:
+    return blake2b(uri.encode(), digest_size=16).digest()

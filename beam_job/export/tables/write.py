@@ -24,6 +24,8 @@ CSV, PARQUET = "csv", "parquet"
 
 _PART_RECORDS, _PART_BYTES = 50_000, 64 << 20  # of a part, which is sorted in memory
 
+_GROUP_BYTES = 16 << 20  # of a row group, in memory
+
 
 class WriteTable(beam.PTransform):
     """Writes records to one file, sorted by URI: records to what became of the file, ``published.WRITTEN`` or not.
@@ -57,7 +59,10 @@ class WriteTable(beam.PTransform):
             files = (
                 merged
                 | "Rows" >> beam.Map(row, self._carried)
-                | "WriteParquet" >> beam.io.WriteToParquet(prefix, schema(self._carried), shard_name_template="")
+                | "WriteParquet"
+                >> beam.io.WriteToParquet(
+                    prefix, schema(self._carried), row_group_buffer_size=_GROUP_BYTES, shard_name_template=""
+                )
             )
         else:
             files = (
