@@ -3,6 +3,9 @@
 const VIEW = { place: 0 };
 const item = () => DATA.items[VIEW.place];
 
+/** Captions to choose from: the model's others, and the one that was shown where it is corrected. */
+const choices = () => (WORK.reviews.get(item().uri)?.verdict === "corrected" ? [item().caption, ...item().others].slice(0, 9) : item().others);
+
 /** The first photo from a place on that has no verdict; behind the last one where all have one. */
 function open_place(from) {
   const order = [...DATA.items.keys()].map((step) => (from + step) % DATA.items.length);
@@ -12,6 +15,7 @@ function open_place(from) {
 function show(place) {
   VIEW.place = Math.min(Math.max(place, 0), DATA.items.length);
   find("photo").replaceChildren(...(VIEW.place < DATA.items.length ? photo(item()) : end()));
+  if (VIEW.place < DATA.items.length) drawEnter();
   const count = WORK.reviews.size;
   find("progress").max = DATA.items.length;
   find("progress").value = count;
@@ -39,10 +43,10 @@ function photo(shown) {
       el("p", { class: "path" }, outside(shown.uri)),
       field,
       el("p", { class: "dim" }, "Edit the caption and press Enter. Escape takes the edit back."),
-      shown.others.length > 0 && el("div", { class: "others" }, el("p", { class: "dim" }, "Other captions of the model:"),
-        shown.others.map((text, i) => el("button", { type: "button", class: "other", dir: "auto", onclick: () => choose(i) }, el("kbd", { "aria-hidden": "true" }, i + 1), " ", text))),
+      choices().length > 0 && el("div", { class: "others" }, el("p", { class: "dim" }, "Other captions of the model:"),
+        choices().map((text, i) => el("button", { type: "button", class: "other", dir: "auto", onclick: () => choose(i) }, el("kbd", { "aria-hidden": "true" }, i + 1), " ", text))),
       el("div", { class: "acts" },
-        button("right", "R", "Right", () => (edited() ? enter() : say("right"))),
+        button("right", "R", "Right", enter),
         button("corrected", "E", "Edit", () => (edited() ? enter() : edit())),
         button("wrong", "W", "Wrong", () => say("wrong")),
         button("skipped", "S", "Skip", () => say("skipped")),
@@ -77,7 +81,7 @@ function edit() {
 
 function choose(index) {
   const field = find("caption");
-  field.value = item().others[index];
+  field.value = choices()[index];
   drawEnter();
   field.focus();
 }
@@ -85,11 +89,9 @@ function choose(index) {
 /** The caption as it stands in the field: the one that was shown is right, another one corrects it. */
 function enter() {
   const text = one_line(find("caption").value);
-  if (!text) {
-    find("status").textContent = "The caption is empty. Write one, or press Wrong.";
-  } else {
-    say(...(edited() ? ["corrected", text] : ["right"]));
-  }
+  if (!edited()) say("right");
+  else if (text) say("corrected", text);
+  else find("status").textContent = "The caption is empty. Write one, or press Wrong.";
 }
 
 const edited = () => one_line(find("caption").value) !== one_line(item().caption);
@@ -127,10 +129,10 @@ function onKey(event) {
     ArrowLeft: () => show(VIEW.place - 1),
     ArrowRight: () => show(VIEW.place + 1),
     d: () => WORK.reviews.size && download(),
-    ...(there && { r: () => say("right"), e: edit, w: () => say("wrong"), s: () => say("skipped") }),
+    ...(there && { r: enter, e: edit, w: () => say("wrong"), s: () => say("skipped") }),
   };
   const key = letter(event);
-  const other = there && /^[1-9]$/.test(key) && item().others[Number(key) - 1] !== undefined;
+  const other = there && /^[1-9]$/.test(key) && choices()[Number(key) - 1] !== undefined;
   if (!other && !keys[key]) return;
   event.preventDefault();
   other ? choose(Number(key) - 1) : keys[key]();

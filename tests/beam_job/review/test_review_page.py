@@ -174,6 +174,18 @@ def test_mouse_and_touch_do_the_same(page):
     assert find(page, "#wrong").get_attribute("aria-pressed") == "true"
 
 
+def test_a_correction_stays_when_it_is_called_right_and_can_be_taken_back(page):
+    press(page, "e", "A lamp.", Keys.ENTER, "b")
+    assert field(page) == "A lamp."
+    assert find(page, "#corrected").text.startswith("Save")
+    press(page, "r", "b")
+    assert field(page) == "A lamp."
+    press(page, "1")  # the caption that was shown
+    assert field(page) == EVIL[0]
+    press(page, Keys.ENTER, "b")
+    assert find(page, "#right").get_attribute("aria-pressed") == "true"
+
+
 def test_keys_with_others_and_held_keys_do_nothing(page):
     ActionChains(page).key_down(Keys.ALT).send_keys("r").key_up(Keys.ALT).perform()
     page.execute_script(
