@@ -11,8 +11,9 @@ import io
 import re
 import struct
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from PIL import JpegImagePlugin
+from PIL import Image, JpegImagePlugin
 
 from beam_job.images.pixels import exif
 from beam_job.images.pixels.image_error import ImageError
@@ -31,11 +32,15 @@ _RESTART = 0xDD
 _TABLES = frozenset((0xC4, 0xCC, 0xDB, 0xDD))  # Huffman, arithmetic, quantisation, restart interval
 _FRAMES = frozenset((0xC0, 0xC1, 0xC2, 0xC9, 0xCA))  # what libjpeg decodes: sequential and progressive
 _PROGRESSIVE = frozenset((0xC2, 0xCA))
+_ARITHMETIC = frozenset((0xC9, 0xCA))
 _OTHER_FRAMES = frozenset((0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7))
 _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))  # markers without a segment
+_AHEAD = bytes(16)  # libjpeg does not decode the last bits before it has more
 _TAILS = (bytes(512), b"\x55" * 512)
 _PADDING = 16  # equal bytes at the end of a file that look like space nobody has written to
 _COMPARED_SIDE = 4096  # pixels; larger pictures are compared at a half, a quarter or an eighth
+
+_Box: TypeAlias = tuple[float, float, float, float]
 
 
 @dataclass
@@ -49,6 +54,7 @@ class _Header:
     components: dict[int, tuple[int, int]]  # identifier -> samples across and down in a unit of the picture
     restart: int  # units between restart markers; 0 where there are none
     progressive: bool
+    arithmetic: bool  # its encoders leave out zeros at the end
     exif: bytes
     profile: bytes | None
 
@@ -61,6 +67,10 @@ def read(data: bytes, options: ReadOptions) -> Picture:
     """
     header = _header(data)
     check_size(header.width, header.height, options)
+    turn = exif.orientation(header.exif)
+    if (found := _of_one_scan(data, header, options)) is not None:
+        image, box, whole = found
+        return Picture(image, header.width, header.height, turn, header.profile, box, whole)
     stream = b"".join((*header.segments, memoryview(data)[header.scan :]))
     start = sum(map(len, header.segments))
     _check_scans(stream, start, header)
@@ -78,8 +88,39 @@ def read(data: bytes, options: ReadOptions) -> Picture:
         if ending is not Ending.WHOLE:
             raise ImageError("truncated", "The JPEG ends before its picture does.")
         whole = end is not None
-    turn = exif.orientation(header.exif)
     return Picture(image, header.width, header.height, turn, header.profile, box, whole)
+
+
+def _of_one_scan(
+    data: bytes, header: _Header, options: ReadOptions
+) -> tuple[JpegImagePlugin.JpegImageFile, _Box | None, bool] | None:
+    """The picture of a JPEG of one scan with an end marker, the part that is picture, and whether it is all there.
+
+    At an end marker libjpeg makes up rows that are missing, and tells nobody. So it gets other bytes in place of the
+    marker, and waits in vain for more: the rows were decoded by then, or are missing. Of the last row of blocks parts
+    may be missing, as some cameras leave them out. None for other JPEGs.
+    """
+    if header.arithmetic or not _is_one_scan(data, header.scan, header):
+        return None
+    boundary = _BOUNDARY.search(data, header.scan)
+    if boundary is None or boundary[0] != _END:
+        return None
+    stream = b"".join((*header.segments, memoryview(data)[header.scan : boundary.start()], _AHEAD))
+    blocks = 8 * max(down for _, down in header.components.values())
+    for level in (1, 254):  # a row that is still as it was, whatever it was, has not been decoded
+        image, box = _opened(stream, options.least_side)
+        row = max(0, image.height - 1 - -(-blocks * image.height // header.height))  # the one above the last blocks
+        ink = level if image.mode == "L" else (level,) * len(image.getbands())
+        image.im = Image.core.new(image.mode, image.size)
+        image.im.paste(ink, (0, row, image.width, row + 1))
+        if load(image) is Ending.BROKEN:
+            raise ImageError("corrupt", "The JPEG is damaged: its decoder gave up.")
+        if any(image.im.getpixel((x, row)) != ink for x in (0, image.width // 2, image.width - 1)):
+            return image, box, True
+    if not options.accept_truncated:
+        raise ImageError("truncated", "The JPEG ends before its picture does.")
+    image, _, box = _decoded(stream.removesuffix(_AHEAD) + _END, options.least_side)
+    return image, box, False
 
 
 def _header(data: bytes) -> _Header:
@@ -105,9 +146,18 @@ def _header(data: bytes) -> _Header:
             each = (frame[1][6 + 3 * number : 8 + 3 * number] for number in range(count))
             components = {found[0]: (found[1] >> 4, found[1] & 15) for found in each}
             assembled = _assembled(profile)
-            progressive = frame[0] in _PROGRESSIVE
+            progressive, arithmetic = frame[0] in _PROGRESSIVE, frame[0] in _ARITHMETIC
             return _Header(
-                segments, match.start(), width, height, components, restart, progressive, found_exif, assembled
+                segments,
+                match.start(),
+                width,
+                height,
+                components,
+                restart,
+                progressive,
+                arithmetic,
+                found_exif,
+                assembled,
             )
         length = int.from_bytes(data[position : position + 2], "big")
         content = data[position + 2 : position + length]
@@ -159,17 +209,25 @@ def _assembled(parts: dict[int, bytes]) -> bytes | None:
 
 def _check_scans(stream: bytes, start: int, header: _Header) -> None:
     """Refuses a JPEG of a great many scans: a few hundred bytes each, they cost minutes in all."""
-    if not header.progressive and len(stream) > start + 4 and stream[start + 4] == len(header.components):
-        return  # all in one scan
+    if _is_one_scan(stream, start, header):
+        return
     end = stream.find(_END, start)
     if stream.count(b"\xff\xda", start, end if end >= 0 else len(stream)) > _MAX_SCANS:
         raise ImageError("corrupt", f"The JPEG has over {_MAX_SCANS} scans; real ones have about ten.")
 
 
-def _decoded(
-    stream: bytes, least_side: int
-) -> tuple[JpegImagePlugin.JpegImageFile, Ending, tuple[float, float, float, float] | None]:
-    """The image, how its decoding ended, and the part of it that is picture.
+def _is_one_scan(data: bytes, scan: int, header: _Header) -> bool:
+    return not header.progressive and len(data) > scan + 4 and data[scan + 4] == len(header.components)
+
+
+def _decoded(stream: bytes, least_side: int) -> tuple[JpegImagePlugin.JpegImageFile, Ending, _Box | None]:
+    """The image, how its decoding ended, and the part of it that is picture."""
+    image, box = _opened(stream, least_side)
+    return image, load(image), box
+
+
+def _opened(stream: bytes, least_side: int) -> tuple[JpegImagePlugin.JpegImageFile, _Box | None]:
+    """The image, to be loaded, and the part of it that is picture.
 
     Where the scale does not divide the size, the last column or row is only partly picture.
     """
@@ -178,7 +236,7 @@ def _decoded(
         image = JpegImagePlugin.JpegImageFile(file)
     image.load_read = file.read  # type: ignore[assignment] # Pillow's own makes up an end where the file has none
     drafted = image.draft(None, (least_side, least_side))
-    return image, load(image), drafted and drafted[1]
+    return image, drafted and drafted[1]
 
 
 def _has_end(stream: bytes, start: int) -> bool:

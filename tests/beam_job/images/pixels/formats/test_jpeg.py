@@ -7,6 +7,8 @@ import struct
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from beam_job.images.pixels import ImageError, decode
@@ -80,6 +82,42 @@ def test_a_download_that_broke_off_in_a_file_of_full_length_is_truncated(whole: 
     for share in (0.5, 0.8, 0.98):
         there = int(share * len(whole))
         assert refused(whole[:there] + bytes(len(whole) - there + 4096)) in ("truncated", "corrupt")
+
+
+@pytest.mark.parametrize("way", sorted(WAYS.keys() - {"progressive"}))
+@pytest.mark.parametrize("behind", [b"", b"trailer", images.encode(images.photo(64, 48, seed=5), "JPEG")])
+def test_a_jpeg_that_was_cut_and_given_an_end_marker_is_truncated(way: str, behind: bytes) -> None:
+    whole = images.encode(images.photo(400, 300), "JPEG", quality=85, **WAYS[way])
+    start = whole.index(b"\xff\xda")
+    for share in (0.1, 0.5, 0.9):
+        cut = whole[: start + int(share * (len(whole) - start))].rstrip(b"\xff") + END + behind
+        assert refused(cut) == "truncated"
+        shown = decode(cut, 32, 32, accept_truncated=True).array.astype(int)
+        rows = int(32 * share) - 3
+        assert np.abs(shown - decode(whole, 32, 32).array)[: max(0, rows)].max(initial=0) <= 1
+
+
+def test_blocks_that_are_missing_in_the_last_row_do_not_matter() -> None:
+    whole = images.encode(images.photo(400, 300), "JPEG", quality=85)
+    expected = decode(whole, 32, 32).array.astype(int)
+    assert np.abs(decode(whole[:-80] + END, 32, 32).array - expected)[:-2].max() <= 1
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=300)
+@given(
+    st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    st.sampled_from(["L", "RGB", "CMYK"]),
+    st.integers(0, 255),
+    st.sampled_from([{}, {"subsampling": 0}, {"subsampling": 1}, {"subsampling": 2}]),
+    st.sampled_from([{}, {"restart_marker_blocks": 1}, {"restart_marker_rows": 1}]),
+)
+def test_whole_jpegs_of_any_size_are_whole(
+    size: tuple[int, int], mode: str, level: int, colours: dict[str, int], restarts: dict[str, int]
+) -> None:
+    options = {**(colours if mode == "RGB" else {}), **restarts}
+    for picture in (images.photo(*size), Image.new("RGB", size, (level,) * 3)):
+        found = decode(images.encode(picture.convert(mode), "JPEG", **options), 32, 32)
+        assert (found.width, found.height) == size
 
 
 def test_scans_of_single_colours_without_end_marker() -> None:
