@@ -1,19 +1,20 @@
 """How many workers, hours and how much money a number of images takes: an estimate from your own measurements.
 
 python -m beam_job.plan --images 5000000 --images_per_second 150 --deadline_hours 4 --worker_price 0.75
-python -m beam_job.plan --images 5000000 --run captions/run=... --measured_workers 2 --workers 20
+python -m beam_job.plan --images 5000000 --run captions --measured_workers 2 --workers 20
 """
 
 import argparse
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
 from beam_job.images.local_path import local_path
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
-from beam_job.runs.folder import open_run_folder
+from beam_job.runs.folder import RunFolder, UnreadableError, open_run_folder, run_folders
 from beam_job.runs.run import MANIFEST
 from beam_job.terminal import streams
 from beam_job.terminal.streams import escaped, say, show
@@ -90,16 +91,21 @@ def plan(
 
 
 def measured(run: str, workers: int) -> float:
-    """Images a second of one worker, from a finished run's folder; start-up included, to be safe.
+    """Images a second of one worker, from a finished run; start-up included, to be safe.
+
+    ``run`` is its folder, or an output folder with runs, of which the one with the most captions counts.
 
     Raises:
       PlanError: there is no such run, it is not finished, or it captioned nothing.
     """
     folder = local_path(run.removesuffix("/").removesuffix(f"/{MANIFEST}"))
     try:
-        found = open_run_folder(folder)
+        found = _largest(folder) or open_run_folder(folder)
     except Exception as error:  # file systems raise what they like
-        raise PlanError(f"--run {shown(run)}: no run is there ({error}); name a run=<id> folder.") from error
+        reason = str(error).rstrip(".")
+        raise PlanError(
+            f"--run {shown(run)}: no run is there ({reason}); name a run=<id> folder, or the output folder of runs."
+        ) from error
     if not found.finished:
         reason = " ".join(found.problems) or f"there is no {MANIFEST}."
         raise PlanError(f"--run {shown(run)}: no finished run is there: {reason}")
@@ -107,6 +113,17 @@ def measured(run: str, workers: int) -> float:
     if not (captioned > 0 and seconds > 0):
         raise PlanError(f"--run {shown(run)}: it captioned nothing; take a run of at least some thousand images.")
     return float(captioned / seconds / workers)
+
+
+def _largest(output: str) -> RunFolder | None:
+    """The finished run with the most captions; ``None`` where the folder holds no finished run."""
+    finished = []
+    for folder in run_folders(output):
+        with suppress(UnreadableError):  # other programs may leave anything there
+            found = open_run_folder(folder)
+            if found.finished:
+                finished.append(found)
+    return max(finished, key=lambda found: found.about["counts"].get("captioned", 0), default=None)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -119,7 +136,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _Parser(prog="python -m beam_job.plan", description="Estimates workers, hours and cost of a run.")
     parser.add_argument("--images", type=int, required=True, help="images to caption")
     parser.add_argument("--images_per_second", type=float, help="of one worker, measured")
-    parser.add_argument("--run", metavar="DIR", help="measure from this finished run=<id> folder instead")
+    parser.add_argument(
+        "--run",
+        metavar="DIR",
+        help="measure from this finished run instead: its folder, or an output folder, whose largest run counts",
+    )
     parser.add_argument("--measured_workers", type=int, default=1, help="workers of that run (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=0, help="how long do so many take?")
     parser.add_argument("--deadline_hours", type=float, default=0.0, help="how many are done by then?")

@@ -119,7 +119,7 @@ class OpenShard:
         self._opened = 0.0
 
 
-_OPEN: WeakSet[OpenShard] = WeakSet()  # weak: the shard of a bundle that failed is never closed
+_OPEN: WeakSet[OpenShard] = WeakSet()  # weak: Beam does not promise to tear down
 _OPEN_LOCK = Lock()
 
 
@@ -142,27 +142,35 @@ class WriteShards(beam.DoFn):
     ``directory`` is the run's own folder; each record says the run's id.
 
     Returns each ``Shard``. A bundle's records are on the disk before the bundle is done, and no step in between
-    shuffles them: what a run has captioned survives its end. Where a bundle is tried again, its earlier files are not
-    among the shards returned, and the end of the run deletes them.
+    shuffles them: what a run has captioned survives its end, also where a bundle fails. If that is tried again, its
+    earlier files are not among the shards returned, and the end of the run deletes them.
     """
 
     def __init__(self, directory: str, prefix: str, limits: ShardLimits = ShardLimits()) -> None:
         self._directory = directory
         self._prefix = prefix
         self._limits = limits
+        self._open: OpenShard | None = None
 
     def start_bundle(self) -> None:
         self._open = OpenShard(self._directory, self._prefix)
 
     def process(self, record: Any) -> Iterator[Shard]:
+        assert self._open, "Beam starts a bundle before it hands over its records"
         written = self._open.add(record, self._limits)
         if written is not None:
             yield written
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        written = self._open.close()
+        written = self._open.close() if self._open else None
         if written is not None:
             yield WindowedValue(written, MIN_TIMESTAMP, (GlobalWindow(),))
+
+    def teardown(self) -> None:
+        """Writes what a bundle that failed had captioned: the next run need not do it again."""
+        if self._open:
+            with suppress(WriteError):  # why the bundle failed is what the run says
+                self._open.close()
 
 
 def delete_orphans(directory: str, prefix: str, named: set[str]) -> None:

@@ -51,6 +51,25 @@ def test_speed_measured_from_a_run(tmp_path, capsys, name):
     assert "at 50.0 images/s a worker" in capsys.readouterr().out
 
 
+def test_of_an_output_folder_the_largest_finished_run_counts(tmp_path, capsys):
+    """The latest night may have had one image, or none."""
+    for day, captioned, finished in ((1, 600, True), (2, 6000, True), (3, 1, True), (4, 0, True), (5, 9999, False)):
+        run = tmp_path / f"run=2026010{day}T030405Z-a1b2c3"
+        earlier_run(run, counts={"captioned": captioned}, seconds=60, finished=finished)
+    (tmp_path / "run=x").mkdir()
+    (tmp_path / "run=x" / "manifest.json").write_bytes(b"[]")
+    assert main(["--images=1000", f"--run={tmp_path}", "--workers=1"]) == 0
+    assert "at 100.0 images/s a worker" in capsys.readouterr().out
+
+
+def test_an_empty_folder_is_named_in_one_sentence(tmp_path, capsys):
+    assert main(["--images=1000", f"--run={tmp_path}", "--workers=1"]) == 2
+    said = capsys.readouterr().err
+    assert said.endswith(
+        "(there is neither manifest.json nor run.json); name a run=<id> folder, or the output folder of runs.\n"
+    )
+
+
 @pytest.mark.parametrize(
     "manifest", [None, b"", b"[]", b"{}", b'{"counts": {"captioned": "many"}, "seconds": 1}', b"\xff"]
 )

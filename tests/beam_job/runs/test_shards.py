@@ -2,9 +2,10 @@
 
 import subprocess
 
+import apache_beam as beam
 import pytest
 
-from beam_job.runs.shards import OpenShard, ShardLimits, WriteError, write_whole
+from beam_job.runs.shards import OpenShard, ShardLimits, WriteError, WriteShards, write_whole
 from tests.photos import photos
 from tests.processes import records, start
 from tests.tiny_model import write_tiny_model
@@ -22,18 +23,33 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path):
 
 
 def test_records_stay_until_they_are_written(tmp_path):
-    class Record:
-        summary_keys = ("x",)
-
-        def to_json(self, run):
-            return "{}"
-
     shard = OpenShard(str(tmp_path / "later"), "captions")
     with pytest.raises(WriteError):
-        shard.add(Record(), ShardLimits(records=1))
+        shard.add(Line(), ShardLimits(records=1))
     (tmp_path / "later").mkdir()
-    assert shard.add(Record(), ShardLimits(records=1)).records == 2
+    assert shard.add(Line(), ShardLimits(records=1)).records == 2
     assert shard.close() is None
+
+
+class Line:
+    summary_keys = ("x",)
+
+    def to_json(self, run):
+        return "{}"
+
+
+def test_a_bundle_that_fails_has_written_what_it_had(tmp_path):
+    def two_and_an_end(_):
+        yield Line()
+        yield Line()
+        raise ValueError("the list ends too early")
+
+    pipeline = beam.Pipeline(runner="FnApiRunner")
+    _ = pipeline | beam.Create([0]) | beam.FlatMap(two_and_an_end) | beam.ParDo(WriteShards(str(tmp_path), "captions"))
+    with pytest.raises(Exception, match="the list ends too early"):
+        pipeline.run().wait_until_finish()
+    (written,) = tmp_path.iterdir()
+    assert written.read_text() == "{}\n{}\n"
 
 
 @pytest.fixture
