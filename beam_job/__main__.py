@@ -13,7 +13,7 @@ def run() -> None:
     streams.prepare()
     signals.listen(_STOPPED)  # before anything that takes time
     try:
-        gc.disable()  # what imports make stays: to look for garbage in it again and again takes a part of the start
+        gc.disable()  # collecting while modules are imported would slow the start
         from beam_job.cli import main
 
         gc.enable()
@@ -21,7 +21,7 @@ def run() -> None:
     finally:
         signals.wait_if_stopping()
     streams.finish()
-    gc.freeze()  # TensorFlow's graphs are looked through for a second before the process ends
+    gc.freeze()  # else collecting among TensorFlow's graphs takes a second at exit
     sys.exit(status)
 
 

@@ -64,10 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _caption(argv: list[str], width: Callable[[], int] | None, at_end: ExitStack) -> int:
     try:
         options = parse(argv)
+        check_options(options)
+        complete_options(options)
         if options.check:
-            check_options(options)
-            return _say("the options are right. No file, list, model or cloud was looked at.", 0)
-        job = check(options, at_end)
+            return _say("the options are valid. No file, list, model or cloud service was accessed.", 0)
+        job = prepare_job(options, at_end)
         job.run.start()
     except (ValueError, devices.NoGpuError) as error:
         return _say(error, EXIT_REFUSED)
@@ -104,7 +105,7 @@ def _caption(argv: list[str], width: Callable[[], int] | None, at_end: ExitStack
 
 
 class Job(NamedTuple):
-    """A run and the transforms that make it up."""
+    """A run and its transforms."""
 
     run: Run
     read_uris: ReadUris
@@ -115,10 +116,7 @@ class Job(NamedTuple):
 
 
 def check_options(options: CaptionOptions) -> None:
-    """Checks what the options say by themselves, and completes them for Dataflow; raises ``ValueError``.
-
-    It reads no file and asks no cloud, so that a dry run can do it anywhere.
-    """
+    """Checks the options by themselves: no file is read, and no cloud service is asked. Raises ``ValueError``."""
     for convert in (
         options.to_decoding,
         options.to_fields,
@@ -134,7 +132,7 @@ def check_options(options: CaptionOptions) -> None:
     if not options.output:
         raise OptionError("--output is missing: name the folder for the captions.")
     try:
-        options.output = local_path(options.output)
+        local_path(options.output)
     except ValueError as error:
         raise OptionError(f"--output {options.output}: {error}") from error
     if not options.images and not options.uris:
@@ -145,19 +143,27 @@ def check_options(options: CaptionOptions) -> None:
                 "--report and --print_captions: a Dataflow job is not waited for; when it has ended, write its report "
                 f"with `{program('beam_job.report')} DIR`."
             )
-        dataflow.prepare(options)
     elif options.accelerator or options.share_gpu or options.flex_start:
         raise OptionError(
-            "--accelerator, --share_gpu and --flex_start are for Dataflow; elsewhere the GPUs that are there are used."
+            "--accelerator, --share_gpu and --flex_start are for Dataflow; elsewhere the machine's GPUs are used."
         )
 
 
-def check(options: CaptionOptions, at_end: ExitStack) -> Job:
-    """Checks every option and what it names before any work starts; raises ``ValueError`` with one sentence.
+def complete_options(options: CaptionOptions) -> None:
+    """Fills in what follows from checked options: a local output path, and on Dataflow its options."""
+    options.output = local_path(options.output)
+    if dataflow.is_dataflow(options):
+        dataflow.prepare(options)
+
+
+def prepare_job(options: CaptionOptions, at_end: ExitStack) -> Job:
+    """Checks the files, lists, model and devices that the options name, and sets up the job.
 
     Lists that are pipes are copied to files, which are deleted when ``at_end`` is closed.
+
+    Raises:
+      ValueError: something cannot be used; the message is one sentence.
     """
-    check_options(options)
     decoding, fields, loading = options.to_decoding(), options.to_fields(), options.to_loading()
     if options.require_gpu and _is_local(options):
         devices.require_gpu()
@@ -168,9 +174,9 @@ def check(options: CaptionOptions, at_end: ExitStack) -> Job:
         check_list(glob, fields, copies)
     for note in check_images(options.images, leave_out):
         print(f"beam_job: {note}", file=sys.stderr)
-    if options.batch_size is None:
-        options.batch_size = _batch_size(options)
-    run = Run(options.output, model.fingerprint, {**_asked(options), "decoding": asdict(decoding)})
+    batch_size = options.batch_size or _batch_size(options)
+    asked = {**_asked(options), "batch_size": batch_size}
+    run = Run(options.output, model.fingerprint, {**asked, "decoding": asdict(decoding)})
     return Job(
         run,
         ReadUris(options.images, options.uris, fields, copies, leave_out),
@@ -178,7 +184,7 @@ def check(options: CaptionOptions, at_end: ExitStack) -> Job:
         CaptionImages(
             options.model,
             decoding,
-            options.batch_size,
+            batch_size,
             loading,
             require_gpu=bool(options.require_gpu),
             full_precision=options.full_precision,

@@ -23,7 +23,7 @@ from beam_job.runs.shards import ShardLimits, WriteShards
 
 
 class Captioned(NamedTuple):
-    """What becomes of image URIs: each is in one of them; ``copies`` is empty where no earlier captions are known."""
+    """The results of ``CaptionImages``: each URI is in one of the three; ``copies`` needs known earlier captions."""
 
     captions: beam.PCollection[CaptionRecord]
     failures: beam.PCollection[Failure]
@@ -31,22 +31,32 @@ class Captioned(NamedTuple):
 
 
 class CaptionImages(beam.PTransform):
-    """Captions images: URIs to ``Captioned``.
+    """Captions images: a ``PCollection`` of URIs to ``Captioned``, its captions and failures.
 
-    Takes a ``PCollection[str]``, or pairs of a URI and the fields (a dictionary or ``None``) that its record carries; a
-    third part may say how the image failed before (``EarlierFailure`` or ``None``), a fourth and a fifth its version
-    and its earlier captions (``EarlierCaption``). Where its bytes are those of one of them, that record is copied.
+        captioned = uris | CaptionImages(decoding=Decoding(beam_width=3))
+        captioned.captions | beam.Map(lambda record: (record.uri, record.captions[0].text, record.captions[0].score))
+        captioned.failures | beam.Map(lambda failure: (failure.uri, failure.error, failure.message))
+
+    Takes URIs (paths, ``gs://`` and, if ``loading`` allows it, ``https://``), or pairs of a URI and a dictionary of
+    fields that its record carries. A third part may be the image's earlier failure (``EarlierFailure`` or ``None``), a
+    fourth and a fifth its version and its earlier captions (``EarlierCaption``): if its bytes are those of one of
+    them, that record is copied to ``copies``.
+
+    Process-wide effects, in the processes that load the model: TensorFlow takes one GPU, with memory growth, and mixed
+    precision is switched on where the GPU supports it (not with ``full_precision``); garbage collection pauses while
+    the model loads. On a machine without GPUs only the pause remains.
 
     Args:
-      model: an exported model directory; ``None`` takes the one in this package.
+      model: an exported model directory; ``None`` for the bundled one.
       decoding: how to decode.
-      batch_size: images that the model takes at a time.
+      batch_size: number of images in a batch.
       loading: how images are fetched and decoded.
       require_gpu: fail on a worker where TensorFlow sees no GPU.
-      full_precision: compute in float32 on GPUs that are made for float16, too.
+      full_precision: compute in float32 even on GPUs with fast float16.
 
     Raises:
       ModelError: the model cannot be used.
+      ValueError: ``decoding`` asks for longer captions than the model has.
     """
 
     def __init__(
@@ -92,7 +102,7 @@ def build(
     limits: ShardLimits = ShardLimits(),
     recheck: Recheck | None = None,
 ) -> beam.PCollection[dict[str, Any]]:
-    """Puts a whole run into ``pipeline``; returns its manifest, which is written when all else is."""
+    """Adds a whole run to ``pipeline``; returns its manifest, which is written last."""
     listed = pipeline | "ReadUris" >> read_uris
     earlier = pipeline | "ReadEarlier" >> read_earlier
     new = (listed.uris, listed.bad, earlier.known) | "TakeNew" >> TakeNew(recheck)

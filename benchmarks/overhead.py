@@ -21,7 +21,7 @@ import numpy as np
 from beam_job.cli import main as run_job
 from beam_job.images.fetch import Fetcher, FetchLimits
 from beam_job.images.pixels import decode
-from beam_job.model.adaptive_batch import FittingCaptioner
+from beam_job.model.adaptive_batch import AdaptiveCaptioner
 from beam_job.model.directory import DEFAULT_MODEL
 from beam_job.model.handler import CaptionHandler
 from beam_job.model.manifest import read_manifest
@@ -93,8 +93,8 @@ def main() -> None:
     (folder / "list.txt").write_text("".join(f"{links / name}\n" for name in names))
     argv = ["--uris", folder / "list.txt", "--output", folder / "out", "--runner", "DirectRunner"]
 
-    def loaded(handler: CaptionHandler) -> FittingCaptioner:
-        return FittingCaptioner(lambda batch_size: Nothing(), batch_size=32)  # type: ignore[arg-type,return-value]
+    def loaded(handler: CaptionHandler) -> AdaptiveCaptioner:
+        return AdaptiveCaptioner(lambda batch_size: Nothing(), batch_size=32)  # type: ignore[arg-type,return-value]
 
     with mock.patch.object(CaptionHandler, "load_model", loaded):
         status = run_job([str(argument) for argument in argv])

@@ -20,7 +20,7 @@ import numpy as np
 
 from beam_job.cli import main
 from beam_job.images.pixels import decode
-from beam_job.model.adaptive_batch import FittingCaptioner
+from beam_job.model.adaptive_batch import AdaptiveCaptioner
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel
@@ -134,8 +134,8 @@ class Throughput:
         argv = ["--uris", folder / "list.txt", "--output", folder / "out", "--batch_size", self.batch_size]
         argv += ["--model", self.model.directory, "--runner", "DirectRunner"]
 
-        def loaded(handler: CaptionHandler) -> FittingCaptioner:
-            return FittingCaptioner(lambda batch_size: watched, self.batch_size)  # type: ignore[arg-type,return-value]
+        def loaded(handler: CaptionHandler) -> AdaptiveCaptioner:
+            return AdaptiveCaptioner(lambda batch_size: watched, self.batch_size)  # type: ignore[arg-type,return-value]
 
         said = io.StringIO()
         with mock.patch.object(CaptionHandler, "load_model", loaded), contextlib.redirect_stderr(said):

@@ -1,4 +1,4 @@
-"""Captions inside a pipeline of your own: `CaptionImages` takes URIs and gives captions and failures.
+"""Captions images in a pipeline of your own: `CaptionImages` turns URIs into captions and failures.
 
     python examples/own_pipeline.py photos/*.jpg
 
@@ -10,8 +10,7 @@ import argparse
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_job.model.decoding import Decoding
-from beam_job.pipeline import CaptionImages
+from beam_job import CaptionImages, Decoding
 from beam_job.terminal.console import console
 
 
@@ -19,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Captions images in a pipeline of one's own.")
     parser.add_argument("uris", metavar="URI", nargs="+", help="an image; Beam's options may follow the last one")
     known, beam_options = parser.parse_known_args(argv)
-    # Beam's and TensorFlow's chatter is left out, as the job leaves it out; errors are not.
+    # Hides log messages of Beam and TensorFlow, but not errors, as the job does.
     with console(verbose=False), beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
         captions, failures, _ = (
             pipeline

@@ -1,6 +1,5 @@
 """Decoding in processes of their own, with limits of time and memory: a file that goes over costs itself alone."""
 
-import functools
 import json
 import os
 import signal
@@ -11,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from queue import LifoQueue
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ import numpy.typing as npt
 
 from beam_job.images import pixels
 from beam_job.images.decoder_process import MOST_LINE, READY
+from beam_job.images.per_process import per_process
 from beam_job.images.pixels import ImageError, Pixels
 
 ERRORS = {
@@ -223,17 +222,9 @@ def _end(status: int) -> str:
     return f"was killed by signal {-status} ({signal.strsignal(-status)}){why}"
 
 
-_MAKING = Lock()  # functools.cache alone lets two threads that come together make two
-
-
+@per_process
 def shared_decoders() -> Decoders:
-    """The decoders of this process, whatever works in it: a Dataflow worker runs several bundles at a time in one."""
-    with _MAKING:
-        return _made_decoders()
-
-
-@functools.cache
-def _made_decoders() -> Decoders:
-    # One for each core, as more would spoil each other's caches; two at least, so that a slow image has a neighbour.
+    """The decoders of this process."""
+    # One for each core, since more would share caches; at least two, so that a slow image does not stop the others.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Decoders(max(2, cores))

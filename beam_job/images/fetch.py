@@ -1,7 +1,6 @@
 """The bytes of one image: from Cloud Storage, a local disk, or https where that is allowed."""
 
 import errno
-import functools
 import io
 import json
 import logging
@@ -22,6 +21,7 @@ from google.auth.transport.requests import AuthorizedSession
 from beam_job.images.bounded_calls import BoundedCalls, HangError
 from beam_job.images.http import Downloader, FetchError, FetchStats, anonymous_session, check_web_uri, settled
 from beam_job.images.local_path import local_path
+from beam_job.images.per_process import per_process
 
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 _LISTING_BYTES = 64 << 20
@@ -33,8 +33,6 @@ _PIECE = 1 << 20
 # A fetch ends by itself at its deadline; one that hangs in the operating system is given up so many seconds later.
 _PATIENCE = 5.0
 _MOST_HANGING = 128  # threads, beside those that work
-
-_MAKING = Lock()  # functools.cache alone lets two threads that come together make two
 
 
 @dataclass(frozen=True)
@@ -52,14 +50,9 @@ class FetchLimits:
     allow_https: bool = False
 
 
+@per_process
 def shared_fetcher(limits: FetchLimits, threads: int) -> "Fetcher":
-    """The one fetcher of this process: its connections serve every thread."""
-    with _MAKING:
-        return _made_fetcher(limits, threads)
-
-
-@functools.cache
-def _made_fetcher(limits: FetchLimits, threads: int) -> "Fetcher":
+    """The fetcher of this process with these limits; all threads share its connections."""
     return Fetcher(limits, threads)
 
 

@@ -1,13 +1,11 @@
 """URIs to decoded images: each one is fetched and decoded on its own, ahead of the model."""
 
-import functools
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
-from threading import Lock
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -18,6 +16,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from beam_job.images.decoders import DecodersError, UnforeseenError, shared_decoders
 from beam_job.images.fetch import CredentialsError, FetchLimits, shared_fetcher
 from beam_job.images.http import FetchError, FetchStats
+from beam_job.images.per_process import per_process
 from beam_job.images.pixels import MAX_PIXELS, ImageError
 from beam_job.images.pixels.dhash import difference_hash
 from beam_job.messages import unforeseen
@@ -222,15 +221,7 @@ def _unforeseen(
     return Failure(uri, stage, unforeseen.CODE, unforeseen.logged(uri, stage, kind, text, trace), carried, sha256)
 
 
-_MAKING = Lock()  # functools.cache alone lets two threads that come together make two
-
-
+@per_process
 def _shared_pool(threads: int) -> ThreadPoolExecutor:
-    """The threads of this process that fetch: a Dataflow worker runs several bundles at a time in one."""
-    with _MAKING:
-        return _made_pool(threads)
-
-
-@functools.cache
-def _made_pool(threads: int) -> ThreadPoolExecutor:
+    """The threads of this process that fetch."""
     return ThreadPoolExecutor(threads, thread_name_prefix="load")

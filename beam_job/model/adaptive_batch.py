@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # TensorFlow takes seconds to import, and only the workers ne
 _PATIENCE = 64  # batches at a smaller size before the larger one is tried again
 
 
-class FittingCaptioner:
+class AdaptiveCaptioner:
     """A captioner that halves its batch when it runs out of memory, and tries the larger size again after a while.
 
     What took the memory may be gone by then: another process, or a neighbour on the same GPU. Each time that memory

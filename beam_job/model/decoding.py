@@ -9,22 +9,26 @@ STRATEGIES = ("greedy", "beam", "sample")
 
 @dataclass(frozen=True)
 class Decoding:
-    """Options of the decoder loop; ``ValueError`` with one clear sentence where they make no sense.
+    """Options of the decoder loop. Impossible ones raise ``ValueError`` with a sentence for the user.
+
+        Decoding()                                                    # beam search
+        Decoding("greedy")
+        Decoding("sample", num_captions=5, temperature=0.8, seed=1)   # five distinct captions for each image
 
     Attributes:
       strategy: ``greedy`` takes the likeliest token at each step, ``beam`` keeps the ``beam_width`` likeliest
-        hypotheses, ``sample`` draws each token from the model's distribution.
+        hypotheses, ``sample`` samples each token from the model's distribution.
       num_captions: distinct captions for each image, best first.
       beam_width: hypotheses that beam search keeps.
       length_penalty: hypotheses are ranked by log-probability / tokens ** length_penalty; 0 prefers short captions,
         1 ranks by the mean (Wu et al. 2016, p. 12, without their constant 5).
       temperature: divides the logits before sampling; below 1 is more careful, above 1 more varied.
-      top_k: sampling draws from the k likeliest tokens only; 0 draws from all.
-      top_p: sampling draws from the fewest tokens whose probabilities reach p (Holtzman et al. 2020, p. 5).
-      seed: with the image's URI it decides every draw.
-      max_length: tokens of a caption at most, ``<end>`` included; 0 takes the model's own limit.
-      min_length: words of a caption at least.
-      no_repeat_ngram: a caption never holds the same run of that many words twice; 0 allows it, 1 bans repeated words.
+      top_k: sample from the k likeliest tokens only; 0 for all.
+      top_p: sample from the fewest tokens whose probabilities reach p (Holtzman et al. 2020, p. 5).
+      seed: random seed; an image's samples depend on it and on the image's URI.
+      max_length: maximum tokens in a caption, ``<end>`` included; 0 for the model's own limit.
+      min_length: minimum words in a caption.
+      no_repeat_ngram: no sequence of that many words occurs twice in a caption; 1 forbids repeated words, 0 allows all.
       attention: also return each word's log-probability and its attention over the image.
     """
 
@@ -95,10 +99,10 @@ class Decoding:
         add("temperature", float, "Divides the logits before sampling")
         add("top_k", int, "Sample from the k likeliest tokens only; 0: from all")
         add("top_p", float, "Sample from the fewest tokens whose probabilities reach p")
-        add("seed", int, "Decides every draw, together with the image's URI")
-        add("max_length", int, "Tokens of a caption at most; 0: the model's own limit")
-        add("min_length", int, "Words of a caption at least")
-        add("no_repeat_ngram", int, "Never repeat a run of that many words; 0: allow it")
+        add("seed", int, "Random seed for sampling; the samples of an image depend on it and on the image's URI")
+        add("max_length", int, "Maximum tokens per caption; 0: the model's own limit")
+        add("min_length", int, "Minimum words per caption")
+        add("no_repeat_ngram", int, "No sequence of this many words occurs twice in a caption; 0: no limit")
         group.add_argument(
             "--attention", action="store_true", help="Record each word's log-probability and attention (large)."
         )
@@ -110,7 +114,7 @@ class Decoding:
         return cls(strategy=arguments.decoding, **found)
 
     def longest(self, model_limit: int) -> int:
-        """Tokens of a caption at most, ``<end>`` included, for a model that was made for ``model_limit``."""
+        """Maximum tokens in a caption, ``<end>`` included, for a model whose limit is ``model_limit``."""
         if self.max_length > model_limit:
             raise ValueError(f"--max_length {self.max_length}: the model was made for {model_limit} tokens at most.")
         longest = self.max_length or model_limit
@@ -122,5 +126,5 @@ class Decoding:
 
     @property
     def width(self) -> int:
-        """Hypotheses that the search keeps: greedy decoding is a beam of width 1."""
+        """Width of the search; greedy decoding is a beam of width 1."""
         return {"greedy": 1, "beam": self.beam_width, "sample": self.num_captions}[self.strategy]

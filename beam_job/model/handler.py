@@ -12,7 +12,7 @@ from apache_beam.ml.inference.base import ModelHandler
 from beam_job import devices
 from beam_job.messages import unforeseen
 from beam_job.metrics import METRICS, count_failure
-from beam_job.model.adaptive_batch import FittingCaptioner, is_of_model, is_out_of_memory
+from beam_job.model.adaptive_batch import AdaptiveCaptioner, is_of_model, is_out_of_memory
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
 from beam_job.records import Caption, CaptionRecord, DecodedImage, Failure, NoCaption
@@ -30,11 +30,11 @@ ERRORS = {
 Inferred: TypeAlias = CaptionRecord | Failure
 
 
-class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
+class CaptionHandler(ModelHandler[DecodedImage, Inferred, AdaptiveCaptioner]):
     """Captions batches of decoded images with an exported model.
 
     Args:
-      model: the model directory, on any file system that Beam reads; ``None`` takes the one in this package.
+      model: the model directory, on any file system that Beam reads; ``None`` takes the bundled one.
       fingerprint: the fingerprint that the model must have on the worker, too.
       decoding: how to decode.
       batch_size: images in a batch; a smaller one, the last of a bundle, is padded.
@@ -60,9 +60,8 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
         self._require_gpu = require_gpu
         self._full_precision = full_precision
 
-    def load_model(self) -> FittingCaptioner:
-        """What loads the model, with the first batch, and captions a blank batch to have the graph traced once."""
-
+    def load_model(self) -> AdaptiveCaptioner:
+        """Returns an object that loads the model with the first batch, and traces its graphs on a blank batch."""
         if self._require_gpu:
             devices.require_gpu()
 
@@ -71,22 +70,24 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
             return open_model(self._model or DEFAULT_MODEL, fingerprint=self._fingerprint)
 
         def make(batch_size: int) -> "Captioner":
-            gc.disable()  # millions of objects are made that stay: to look for garbage in them takes two seconds
+            collecting = gc.isenabled()
+            gc.disable()  # collecting among the millions of objects that loading creates would take two seconds
             try:
                 from beam_job.model.captioner import Captioner  # TensorFlow, which takes seconds to import
 
                 captioner = Captioner(opened(), self._decoding, batch_size, full_precision=self._full_precision)
                 captioner.warm_up()
             finally:
-                gc.enable()
+                if collecting:
+                    gc.enable()
             return captioner
 
-        return FittingCaptioner(make, self._batch_size)
+        return AdaptiveCaptioner(make, self._batch_size)
 
     def run_inference(
         self,
         batch: Sequence[DecodedImage],
-        model: FittingCaptioner,
+        model: AdaptiveCaptioner,
         inference_args: Mapping[str, Any] | None = None,
     ) -> list[Inferred]:
         """Captions a batch. An image for which the model has no caption is a failure, at no cost.
@@ -116,7 +117,7 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
         _count(failure)
         return [failure]
 
-    def _record(self, image: DecodedImage, found: Sequence[Caption] | NoCaption, model: FittingCaptioner) -> Inferred:
+    def _record(self, image: DecodedImage, found: Sequence[Caption] | NoCaption, model: AdaptiveCaptioner) -> Inferred:
         if isinstance(found, NoCaption):
             return _failure(image, "no_caption", found.reason)
         return CaptionRecord(
@@ -131,7 +132,7 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, FittingCaptioner]):
             changed=image.changed,
         )
 
-    def _failed_alone(self, image: DecodedImage, error: Exception, trace: str, model: FittingCaptioner) -> Failure:
+    def _failed_alone(self, image: DecodedImage, error: Exception, trace: str, model: AdaptiveCaptioner) -> Failure:
         kind, text = type(error).__name__, str(error)
         if is_out_of_memory(error):
             return _failure(image, "out_of_memory", f"{kind}: {text}")

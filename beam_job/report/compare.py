@@ -1,6 +1,5 @@
 """Two runs over the same images: what became of each image's caption."""
 
-import hashlib
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 
 from beam_job.report.run_records import Reviewed
 from beam_job.report.sample import Sample
+from beam_job.runs.digest import digest64
 from beam_job.runs.folder import CAPTIONS
 
 _CHUNK = 4096
@@ -46,8 +46,8 @@ def compare(
     uris, captions, scores = array("Q"), array("Q"), array("f")
     for record in first.read(CAPTIONS):
         seen[0](record)
-        uris.append(_digest(record["uri"]))
-        captions.append(_digest(record["caption"]))
+        uris.append(digest64(record["uri"]))
+        captions.append(digest64(record["caption"]))
         scores.append(record["score"])
     keys = np.frombuffer(uris, np.uint64) if uris else np.zeros(0, np.uint64)
     order = np.argsort(keys, kind="stable")
@@ -58,7 +58,7 @@ def compare(
 
     def join() -> None:
         nonlocal both, same, new
-        wanted = np.array([_digest(record["uri"]) for record in chunk], np.uint64)
+        wanted = np.array([digest64(record["uri"]) for record in chunk], np.uint64)
         places = np.searchsorted(keys, wanted)
         for record, key, place in zip(chunk, wanted, places, strict=True):
             if place == len(keys) or keys[place] != key:
@@ -67,7 +67,7 @@ def compare(
             matched[place] = True
             row = int(order[place])
             both += 1
-            equal = captions[row] == _digest(record["caption"])
+            equal = captions[row] == digest64(record["caption"])
             same += equal
             sample.add(record, 0.0 if equal else -abs(record["score"] - scores[row]) - 1e-6)
         chunk.clear()
@@ -83,7 +83,3 @@ def compare(
     before = {record["uri"]: record for record in first.read(CAPTIONS) if record["uri"] in wanted}
     pairs = [(before[record["uri"]], record, most) for record, most in chosen if record["uri"] in before]
     return Comparison(both, same, (len(keys) - int(matched.sum()), new), pairs)
-
-
-def _digest(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big")

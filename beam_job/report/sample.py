@@ -1,8 +1,9 @@
 """Which images of a run stand on the page: all of a small run, a sample of a large one."""
 
-import hashlib
 import heapq
 from typing import Any
+
+from beam_job.runs.digest import digest64
 
 Entry = tuple[float, int, dict[str, Any]]
 
@@ -25,9 +26,7 @@ class Sample:
         self._random: list[Entry] = []  # a heap with the greatest digest on top
 
     def add(self, record: dict[str, Any], priority: float) -> None:
-        digest = int.from_bytes(
-            hashlib.blake2b(f"{self.seed} {record['uri']}".encode("utf-8", "replace"), digest_size=8).digest(), "big"
-        )
+        digest = digest64(f"{self.seed} {record['uri']}")
         _keep(self._first, (-priority, -digest, record), -(-self.size // 3))
         _keep(self._random, (-digest, 0, record), self.size)
 

@@ -1,10 +1,11 @@
 """What there is to say of a run as a whole, gathered from its records in one pass and in bounded memory."""
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+
+from beam_job.runs.digest import digest64
 
 SCORE_STEP = 0.01  # resolution of the score's median and histogram
 LEAST_SCORE = -20.0  # lower scores count as this one
@@ -37,7 +38,7 @@ class Repeats:
             self._counts = Counter({text: count - 1 for text, count in self._counts.items() if count > 1})
         if self._depth == 0 and self._counts[caption] > 1:
             return
-        digest = int.from_bytes(hashlib.blake2b(caption.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+        digest = digest64(caption)
         if digest % (1 << self._depth) == 0:
             self._kept.add(digest)
             while len(self._kept) > self._most:

@@ -1,11 +1,12 @@
 """Which photos are reviewed: drawn over all captions with known chances, the least certain ones, or those of a list."""
 
-import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from beam_job.runs.digest import digest64
 
 STRATA = 10
 """Strata of the score, each with as many captions."""
@@ -87,5 +88,4 @@ def _picked(captions: Iterable[dict[str, Any]], chances: Mapping[int, float], se
 
 
 def _key(uri: str, seed: int) -> int:
-    data = f"{seed} {uri}".encode("utf-8", "replace")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+    return digest64(f"{seed} {uri}")

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
@@ -13,6 +12,7 @@ from beam_job.report.page import asset, fill
 from beam_job.report.thumbnails import thumbnails
 from beam_job.review.draw import Drawn
 from beam_job.runs.archive import Archive, ArchiveError
+from beam_job.runs.digest import digest64
 from beam_job.runs.reviews import FORMAT, LONGEST
 from beam_job.runs.shards import write_whole
 
@@ -87,5 +87,4 @@ def _size(value: object) -> int:
 
 def _identity(archive: Archive, items: Sequence[dict[str, Any]]) -> str:
     """Names what is on the page: the browser keeps the work under it."""
-    data = json.dumps([archive.model, archive.decoding, items], sort_keys=True).encode()
-    return blake2b(data, digest_size=8).hexdigest()
+    return f"{digest64(json.dumps([archive.model, archive.decoding, items], sort_keys=True)):016x}"

@@ -1,10 +1,10 @@
 """All runs of a folder as one: the current caption of each image, and the failure of each that has none."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from beam_job.runs.digest import digest64
 from beam_job.runs.folder import CAPTIONS, RunFolder
 
 
@@ -44,8 +44,7 @@ class OutputFolder:
         seen: set[int] = set()
         for run in self.runs:
             for record in read_run(run, kind):
-                digest = hashlib.blake2b(record["uri"].encode("utf-8", "replace"), digest_size=8).digest()
-                number = int.from_bytes(digest, "big")
+                number = digest64(record["uri"])
                 if number not in seen and (kind == CAPTIONS or number not in self._captioned):
                     seen.add(number)
                     yield record

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from hashlib import blake2b
 from typing import Any
 
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import quoted
+from beam_job.runs.digest import digest64
 from beam_job.runs.folder import RecordFile, is_number, is_text
 from beam_job.runs.shards import files_in
 
@@ -227,7 +227,7 @@ def is_review(row: object) -> bool:
 
 def decoding_digest(decoding: Mapping[str, Any]) -> str:
     """Names how captions were decoded, in 16 hex digits."""
-    return blake2b(json.dumps(decoding, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return f"{digest64(json.dumps(decoding, sort_keys=True)):016x}"
 
 
 def _moment(value: object, now: datetime) -> str:

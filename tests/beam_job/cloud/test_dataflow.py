@@ -275,7 +275,7 @@ def test_refusals(bucket, service, capsys, more, message):
 def test_a_check_asks_no_cloud(service, capsys, monkeypatch, more):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")  # nobody answers there
     assert main(arguments("--check", *more, service=service)) == 0
-    assert "the options are right" in capsys.readouterr().err
+    assert "the options are valid" in capsys.readouterr().err
     assert service.requests == []
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_job.model.adaptive_batch import FittingCaptioner, is_out_of_memory
+from beam_job.model.adaptive_batch import AdaptiveCaptioner, is_out_of_memory
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import open_model
 from beam_job.model.handler import CaptionHandler
@@ -62,7 +62,7 @@ def images(*names):
 
 def test_the_size_that_works_is_found_and_kept():
     device = Device(room=10)
-    captioner = FittingCaptioner(device.make, 32)
+    captioner = AdaptiveCaptioner(device.make, 32)
     assert device.made == []  # nothing is loaded before there is something to caption
     names = [str(number) for number in range(32)]
     assert [found[0].text for found in captioner.caption([PIXELS] * 32, names)] == names
@@ -82,7 +82,7 @@ def caption_batches(captioner, count):
 
 def test_the_larger_size_is_tried_again_after_a_while():
     device = Device(room=10)
-    captioner = FittingCaptioner(device.make, 24)
+    captioner = AdaptiveCaptioner(device.make, 24)
     caption_batches(captioner, 1)
     assert device.made == [24, 12, 6]
     device.room = 24  # whoever had the memory has gone
@@ -106,7 +106,7 @@ def test_a_size_that_stays_too_large_is_tried_ever_less_often(in_making):
             raise MemoryError
         return device.make(batch_size)
 
-    captioner = FittingCaptioner(make, 16)
+    captioner = AdaptiveCaptioner(make, 16)
     caption_batches(captioner, 5000)
     assert captioner.batch_size == 8
     tries = device.made.count(16)
@@ -127,7 +127,7 @@ def test_bundles_that_share_a_process_take_turns_at_the_device():
             return super().caption(pixels, uris)
 
     device = Device(room=4)
-    captioner = FittingCaptioner(lambda batch_size: Crowded(device, batch_size), 4)
+    captioner = AdaptiveCaptioner(lambda batch_size: Crowded(device, batch_size), 4)
     captioner.load()
     with ThreadPoolExecutor(2) as bundles:
         for bundle in [bundles.submit(captioner.caption, [PIXELS] * 4, list("abcd")) for _ in range(2)]:
@@ -143,14 +143,14 @@ def test_a_model_that_does_not_even_load_at_that_size():
             raise MemoryError
         return device.make(batch_size)
 
-    captioner = FittingCaptioner(make, 16)
+    captioner = AdaptiveCaptioner(make, 16)
     assert len(captioner.caption([PIXELS] * 7, list("abcdefg"))) == 7
     assert captioner.batch_size == 4
 
 
 def test_no_room_for_a_single_image():
     handler = CaptionHandler(None, "f", Decoding(), 4)
-    found = handler.run_inference(images("a", "b", "c"), FittingCaptioner(Device(room=0).make, 4))
+    found = handler.run_inference(images("a", "b", "c"), AdaptiveCaptioner(Device(room=0).make, 4))
     assert [(failure.uri, failure.stage, failure.error) for failure in found] == [
         (uri, "infer", "out_of_memory") for uri in "abc"
     ]
@@ -162,13 +162,13 @@ def test_a_model_that_cannot_be_loaded_is_no_fault_of_the_images():
 
     handler = CaptionHandler(None, "f", Decoding(), 4)
     with pytest.raises(ModelError, match="replaced meanwhile"):
-        handler.run_inference(images("a", "b"), FittingCaptioner(make, 4))
+        handler.run_inference(images("a", "b"), AdaptiveCaptioner(make, 4))
 
 
 def test_a_device_that_is_lost_is_no_fault_of_the_images():
     device = Device(room=0, error=tf.errors.InternalError(None, None, "device lost"), lost=True)
     with pytest.raises(tf.errors.InternalError, match="device lost"):
-        CaptionHandler(None, "f", Decoding(), 4).run_inference(images("a", "b"), FittingCaptioner(device.make, 4))
+        CaptionHandler(None, "f", Decoding(), 4).run_inference(images("a", "b"), AdaptiveCaptioner(device.make, 4))
 
 
 def test_images_without_captions_are_failures(tmp_path):
@@ -226,7 +226,7 @@ def test_an_image_without_a_caption_costs_itself_alone(tmp_path, monkeypatch, de
 def test_one_poisonous_image_takes_no_neighbour_with_it(caplog, poison, code, message, logged):
     handler = CaptionHandler(None, "f", Decoding(), 8)
     device = Device(room=8, poison=["d"], poison_error=poison)
-    found = handler.run_inference(images(*"abcdefgh"), FittingCaptioner(device.make, 8))
+    found = handler.run_inference(images(*"abcdefgh"), AdaptiveCaptioner(device.make, 8))
     assert [record.uri for record in found] == list("abcdefgh")
     (failure,) = (record for record in found if isinstance(record, Failure))
     assert (failure.uri, failure.stage, failure.error) == ("d", "infer", code)
