@@ -1,4 +1,4 @@
-// What happened in the run: the books, figures, scores, failures, options.
+// The run: counts, figures, scores, failures, options.
 
 const COMPARING = DATA.runs.length > 1;
 const LABELS = ["A", "B"];
@@ -38,7 +38,7 @@ function drawOverview() {
   fill(find("overview"),
     ...notices,
     el("div", { class: "panels" },
-      el("div", { class: "panel" }, el("h2", {}, "Every image accounted for"), DATA.runs.map(books)),
+      el("div", { class: "panel" }, el("h2", {}, "Every image accounted for"), DATA.runs.map(countsOf)),
       el("div", { class: "panel" }, el("h2", {}, "How certain the model was"), histogram()),
       DATA.runs.map(curve)),
     COMPARING ? comparison() : tiles(DATA.runs[0]),
@@ -47,7 +47,7 @@ function drawOverview() {
 
 const PARTS = ["captioned", "failed", "skipped", "duplicates"];
 
-function books(run, index) {
+function countsOf(run, index) {
   const counts = Object.entries(run.counts).filter(([name]) => name !== "input");
   counts.sort(([a], [b]) => PARTS.indexOf(a) - PARTS.indexOf(b));
   const total = run.counts.input ?? counts.reduce((sum, [, count]) => sum + count, 0);
@@ -57,7 +57,7 @@ function books(run, index) {
     part.style.flexGrow = String(count);
     if (count) bar.append(part);
   }
-  return el("div", { class: "books" },
+  return el("div", { class: "counts" },
     el("p", { class: "sum" }, badge(index), " ", el("strong", {}, number(total)), run.runs ? ` images in ${nameOf(run)}` : run.complete ? " images read" : " images so far"),
     bar,
     el("ul", { class: "legend" }, counts.map(([name, count]) =>

@@ -62,7 +62,7 @@ def test_files_of_bundles_that_were_tried_again_are_deleted(run, tmp_path):
     assert left == ["captions-a.jsonl", "captions-b.jsonl", "failures-a.jsonl", "manifest.json", "run.json"]
 
 
-def finish_beside_strays(run, caplog):
+def finish_beside_orphans(run, caplog):
     """Finishes a run whose folder holds two files that its manifest does not name; returns its only warning."""
     folder = FileSystems.join(run.output, f"run={run.id}")
     names = ["captions-a.jsonl", "captions-stray.jsonl", "failures-stray.jsonl", "captions-b.jsonl"]
@@ -81,7 +81,7 @@ def test_a_run_is_good_whose_account_may_not_delete(run, caplog, monkeypatch):
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr("os.remove", refuse)
-    warnings = finish_beside_strays(run, caplog)
+    warnings = finish_beside_orphans(run, caplog)
     assert len(warnings) == 2
     assert "captions-stray.jsonl ([Errno 13] Permission denied" in warnings[0]
 
@@ -95,7 +95,7 @@ def test_a_run_is_good_whose_bucket_keeps_its_objects(caplog, monkeypatch):
     with storage_emulator():
         run = Run("gs://bucket/out", "m", {})
         run.start()
-        warnings = finish_beside_strays(run, caplog)
+        warnings = finish_beside_orphans(run, caplog)
     assert len(warnings) == 2
     assert "captions-stray.jsonl (403), and 0 more." in warnings[0]
 
