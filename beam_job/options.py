@@ -25,9 +25,9 @@ _EXAMPLES = """examples:
   python -m beam_job --uris gs://bucket/list.txt --output gs://bucket/captions --runner DataflowRunner \\
       --project my-project --region europe-west4 --temp_location gs://bucket/tmp
 
-Beam's own options (--runner, --project, --temp_location, ...) are passed on to it.
-Run the same command again to go on after an interruption, or to caption what is new: what is captioned is skipped.
-Exit status: 0 done, 1 failed, 2 refused before any work, 3 done with more failures than --max_failures, 130 stopped by
+Beam's own options (--runner, --project, --temp_location, ...) work too.
+Run the same command again to resume after an interruption, or to caption new images: captioned images are skipped.
+Exit status: 0 done, 1 failed, 2 refused before any work, 3 done but more failures than --max_failures, 130 stopped by
 Ctrl-C, 143 stopped by SIGTERM.
 """
 _LOADING = Loading()
@@ -40,13 +40,13 @@ class OptionError(ValueError):
 
 
 class CaptionOptions(PipelineOptions):
-    """Options of the captioning job; Beam's own options may stand beside them."""
+    """Options of the captioning job, beside Beam's own options."""
 
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
         job = parser.add_argument_group("captioning")
         job.add_argument(
-            "--images", nargs="+", action="extend", default=[], metavar="GLOB", help="Image files, by globs."
+            "--images", nargs="+", action="extend", default=[], metavar="GLOB", help="Glob patterns of image files."
         )
         job.add_argument(
             "--exclude",
@@ -54,13 +54,13 @@ class CaptionOptions(PipelineOptions):
             action="extend",
             default=[],
             metavar="GLOB",
-            help="Leave out files and folders that --images would take: by their names ('*.tmp.jpg'), or, with a slash "
-            "in it, by their paths ('photos/raw/*', '**/raw/*.jpg').",
+            help="Leave out files and folders that match: patterns of names ('*.tmp.jpg') or, with a slash, of paths "
+            "('photos/raw/*', '**/raw/*.jpg').",
         )
         job.add_argument(
             "--include_hidden",
             action="store_true",
-            help="Take files and folders whose names start with a dot, which are left out otherwise.",
+            help="Include files and folders whose names start with a dot.",
         )
         job.add_argument(
             "--uris",
@@ -68,10 +68,13 @@ class CaptionOptions(PipelineOptions):
             action="extend",
             default=[],
             metavar="LIST",
-            help="Lists of image URIs, by globs: text with one URI a line, or .csv, .tsv, .jsonl; each also as .gz.",
+            help="Lists of image URIs, or globs of lists: text with one URI a line, .csv, .tsv or .jsonl; also .gz.",
         )
         job.add_argument(
-            "--uri_field", default="uri", metavar="NAME", help="Of a CSV, TSV or JSONL list (default: %(default)s)."
+            "--uri_field",
+            default="uri",
+            metavar="NAME",
+            help="Column or field of a list that holds the URI (default: %(default)s).",
         )
         job.add_argument(
             "--version_field",
@@ -80,10 +83,10 @@ class CaptionOptions(PipelineOptions):
             "an image whose version differs from that of its caption is captioned again.",
         )
         job.add_argument(
-            "--carry", default="", metavar="A,B", help="Columns or fields of the lists that go into each record."
+            "--carry", default="", metavar="A,B", help="Columns or fields of the lists to copy into each record."
         )
-        job.add_argument("--output", metavar="DIR", help="Collects runs: this one writes to DIR/run=<id>/.")
-        job.add_argument("--model", metavar="DIR", help="An exported model (default: the one in this package).")
+        job.add_argument("--output", metavar="DIR", help="Output directory; each run writes to DIR/run=<id>/.")
+        job.add_argument("--model", metavar="DIR", help="An exported model (default: the bundled one).")
         job.add_argument(
             "--batch_size", type=int, help=f"Images in a batch (default: {BATCH_SIZE}, with a GPU {GPU_BATCH_SIZE})."
         )
@@ -91,10 +94,12 @@ class CaptionOptions(PipelineOptions):
             "--fetch_threads",
             type=int,
             default=Loading.threads,
-            help="Images that each worker process fetches at a time; it decodes one a core (default: %(default)s).",
+            help="Images that a worker process fetches at once; it decodes one per core (default: %(default)s).",
         )
         job.add_argument(
-            "--recaption", action="store_true", help="Also caption what earlier runs in DIR have captioned alike."
+            "--recaption",
+            action="store_true",
+            help="Also caption images already captioned in DIR with the same model and decoding.",
         )
         job.add_argument(
             "--recheck",
@@ -104,47 +109,45 @@ class CaptionOptions(PipelineOptions):
         job.add_argument(
             "--max_failures",
             metavar="N",
-            help="Exit with status 3 when more images fail: a number (100), or a share of those tried (5%% or 0.05).",
+            help="Exit with status 3 if more images fail: a number (100) or a share of those tried (5%% or 0.05).",
         )
         job.add_argument(
             "--print_captions",
             action="store_true",
-            help="Print scores and captions when the run has ended, the surest first.",
+            help="Print scores and captions at the end, sorted by confidence.",
         )
-        job.add_argument("--report", action="store_true", help="Write the run's report.html when it has ended.")
+        job.add_argument("--report", action="store_true", help="Write the run's report.html at the end.")
         job.add_argument(
             "--check",
             action="store_true",
-            help="Check the options and end: no file is read, no cloud is asked.",
+            help="Only check the options: no file is read, and no cloud service is accessed.",
         )
-        job.add_argument("--verbose", action="store_true", help="Show what Beam and TensorFlow log.")
+        job.add_argument("--verbose", action="store_true", help="Show log messages of Beam and TensorFlow.")
 
         gpus = parser.add_argument_group("GPUs")
         gpus.add_argument(
             "--accelerator",
             metavar="TYPE[:N]",
-            help="GPUs of each Dataflow worker, such as nvidia-tesla-t4 or nvidia-l4:2. Machine, disk and driver are "
-            "chosen to match.",
+            help="GPUs of each Dataflow worker, such as nvidia-tesla-t4 or nvidia-l4:2. Machine type, disk size and "
+            "driver are chosen to match.",
         )
-        gpus.add_argument(
-            "--share_gpu", action="store_true", help="Dataflow: a process for each vCPU on the GPU, not one in all."
-        )
+        gpus.add_argument("--share_gpu", action="store_true", help="Dataflow: one process per vCPU, sharing the GPU.")
         gpus.add_argument(
             "--flex_start",
             action="store_true",
-            help="Dataflow: wait until machines with these GPUs are free (preview).",
+            help="Dataflow: wait until machines with these GPUs are available (preview).",
         )
         gpus.add_argument(
             "--require_gpu",
             action="store_true",
             default=None,
-            help="Fail at once where TensorFlow sees no GPU (default on Dataflow when GPUs are asked for).",
+            help="Fail at once if TensorFlow finds no GPU (default on Dataflow with --accelerator).",
         )
         gpus.add_argument(
-            "--no_require_gpu", dest="require_gpu", action="store_false", default=None, help="Make do with the CPU."
+            "--no_require_gpu", dest="require_gpu", action="store_false", default=None, help="Fall back to the CPU."
         )
         gpus.add_argument(
-            "--full_precision", action="store_true", help="Compute in float32 on GPUs that are made for float16, too."
+            "--full_precision", action="store_true", help="Compute in float32 even on GPUs with fast float16."
         )
 
         limits = parser.add_argument_group("limits")
@@ -152,22 +155,22 @@ class CaptionOptions(PipelineOptions):
         def limit(name: str, kind: type, default: float, text: str) -> None:
             limits.add_argument(f"--{name}", type=kind, default=default, help=f"{text} (default: %(default)s).")
 
-        limit("max_bytes", int, _LOADING.fetch.max_bytes, "Refuse files of more bytes")
-        limit("max_pixels", int, _LOADING.max_pixels, "Refuse images of more pixels, width x height")
+        limit("max_bytes", int, _LOADING.fetch.max_bytes, "Maximum bytes of an image file")
+        limit("max_pixels", int, _LOADING.max_pixels, "Maximum pixels of an image, width x height")
         limit(
             "fetch_deadline",
             float,
             _LOADING.fetch.seconds,
-            "Seconds to fetch one image, all tries together, a day at most",
+            "Seconds to fetch one image, all tries together; at most a day",
         )
-        limit("decode_deadline", float, _LOADING.decode_deadline, "Seconds to decode one image, a day at most")
-        limit("decode_memory", int, _LOADING.decode_memory, "Bytes that decoding one image may take beside its file")
-        limit("shard_records", int, _SHARDS.records, "Records in one output file at most")
+        limit("decode_deadline", float, _LOADING.decode_deadline, "Seconds to decode one image; at most a day")
+        limit("decode_memory", int, _LOADING.decode_memory, "Bytes of memory for decoding one image, besides its file")
+        limit("shard_records", int, _SHARDS.records, "Maximum records in an output file")
         limit("shard_seconds", float, _SHARDS.seconds, "Seconds after which an output file is closed")
         limits.add_argument(
-            "--accept_truncated", action="store_true", help="Caption what there is of files that end too early."
+            "--accept_truncated", action="store_true", help="Also caption images whose files end too early."
         )
-        limits.add_argument("--allow_https", action="store_true", help="Fetch https:// URIs, too.")
+        limits.add_argument("--allow_https", action="store_true", help="Also fetch https:// URIs.")
 
         Decoding.add_arguments(parser)
 
@@ -189,7 +192,7 @@ class CaptionOptions(PipelineOptions):
     def to_leave_out(self) -> LeaveOut:
         """What globs pass over; raises ``OptionError``."""
         if self.exclude and not self.images:
-            raise OptionError("--exclude is for --images; what a list names is never left out.")
+            raise OptionError("--exclude works with --images only; URIs in lists are never left out.")
         for glob in self.exclude:
             if not glob.strip("/"):
                 raise OptionError(f"--exclude '{glob}': write a name, or a path.")
@@ -209,7 +212,7 @@ class CaptionOptions(PipelineOptions):
         for name in ("fetch_deadline", "decode_deadline"):
             value = getattr(self, name)
             if value > _LONGEST_DEADLINE:
-                raise OptionError(f"--{name} {value}: choose {_LONGEST_DEADLINE}, a day, at most.")
+                raise OptionError(f"--{name} {value}: choose at most {_LONGEST_DEADLINE}, a day.")
         fetch = FetchLimits(self.max_bytes, self.fetch_deadline, self.allow_https)
         return Loading(
             self.fetch_threads, fetch, self.max_pixels, self.accept_truncated, self.decode_deadline, self.decode_memory

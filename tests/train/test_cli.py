@@ -29,7 +29,7 @@ def run(error: BaseException, monkeypatch: pytest.MonkeyPatch, *options: str) ->
     [
         (TrainError("captions.jsonl holds no image."), 2, "train: captions.jsonl holds no image."),
         (StoppedError("The disk is full."), 1, "train: The disk is full."),
-        (KeyboardInterrupt(), 130, "train: interrupted; the same command goes on after the last batch on disk."),
+        (KeyboardInterrupt(), 130, "train: interrupted; the same command resumes after the last batch on disk."),
     ],
 )
 def test_what_was_foreseen_is_one_sentence(error, status, said, monkeypatch, capsys) -> None:
