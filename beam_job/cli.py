@@ -174,9 +174,9 @@ def prepare_job(options: CaptionOptions, at_end: ExitStack) -> Job:
         check_list(glob, fields, copies)
     for note in check_images(options.images, leave_out):
         print(f"beam_job: {note}", file=sys.stderr)
-    batch_size = options.batch_size or _batch_size(options)
-    asked = {**_asked(options), "batch_size": batch_size}
-    run = Run(options.output, model.fingerprint, {**asked, "decoding": asdict(decoding)})
+    if options.batch_size is None:
+        options.batch_size = _batch_size(options)  # Dataflow shows the options of a job
+    run = Run(options.output, model.fingerprint, {**_asked(options), "decoding": asdict(decoding)})
     return Job(
         run,
         ReadUris(options.images, options.uris, fields, copies, leave_out),
@@ -184,7 +184,7 @@ def prepare_job(options: CaptionOptions, at_end: ExitStack) -> Job:
         CaptionImages(
             options.model,
             decoding,
-            batch_size,
+            options.batch_size,
             loading,
             require_gpu=bool(options.require_gpu),
             full_precision=options.full_precision,
