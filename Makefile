@@ -3,7 +3,7 @@
 PYTHON ?= python3
 IMAGES ?= samples/*.jpg
 OUTPUT ?= captions
-# The samples are for looking at: captioned again each time. An archive of one's own: only what is new.
+# The samples are captioned again each time, your own images only once.
 AGAIN := $(if $(filter samples/%,$(IMAGES)),--recaption)
 export IMAGES OUTPUT # read by the shell rather than pasted into commands, so that spaces and quotes in them are safe
 

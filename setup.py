@@ -1,4 +1,4 @@
-"""Packages the job (`beam_job`, with the model that ships) and the training program (`train`)."""
+"""Packages the job (`beam_job`, with the bundled model) and the training program (`train`)."""
 
 import re
 from pathlib import Path

@@ -5,7 +5,7 @@ import sys
 
 from beam_job.terminal import signals, streams
 
-_STOPPED = "stopped: what was captioned is kept, and the same command goes on from there."
+_STOPPED = "stopped: the captions so far are kept, and the same command resumes."
 
 
 def run() -> None:

@@ -1,4 +1,4 @@
-"""The command line of the job: checks everything, runs the pipeline, says how it went."""
+"""The command line of the job: checks its input, runs the pipeline, prints the summary."""
 
 import logging
 import sys
@@ -41,15 +41,15 @@ EXIT_FAILED = 1
 EXIT_REFUSED = 2
 EXIT_TOO_MANY_FAILURES = 3
 
-_STOPPED_ELSEWHERE = "stopped waiting: a job that other machines or processes work on may go on there."
+_STOPPED_ELSEWHERE = "stopped waiting: a job on other machines or in other processes may continue there."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status.
 
-    0: it ended well. 1: it failed. 2: it was refused before any work. 3: it ended, with more failures than
-    ``--max_failures`` allows. On Dataflow 0 says that the job was submitted. A process that ``signals`` stops does not
-    return: it ends with 130 after Ctrl-C, and with 143 after SIGTERM.
+    0: success. 1: the run failed. 2: refused before any work. 3: finished with more failures than ``--max_failures``
+    allows. On Dataflow 0 means that the job was submitted. A process that ``signals`` stops does not return: it exits
+    with 130 after Ctrl-C, and with 143 after SIGTERM.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     if {"-h", "--help"} & set(argv):
@@ -77,7 +77,7 @@ def _caption(argv: list[str], width: Callable[[], int] | None, at_end: ExitStack
         pipeline = beam.Pipeline(_runner(options), _for_beam(options))
         manifests = build(pipeline, *job)
         if dataflow.is_dataflow(options):
-            manifests | "CheckFailures" >> beam.Map(job.run.check_failures)  # nobody waits here to do it
+            manifests | "CheckFailures" >> beam.Map(job.run.check_failures)  # on the workers: the command does not wait
             return _submitted(options, pipeline.run(), job.run)
         if not _is_local(options):
             signals.say_on_stop(_STOPPED_ELSEWHERE)
@@ -244,7 +244,7 @@ def _is_local(options: CaptionOptions) -> bool:
 
 
 def _submitted(options: CaptionOptions, result: Any, run: Run) -> int:
-    """Dataflow takes it from here. A template's launcher, which has no job yet, must not wait, and nobody needs to."""
+    """Prints the submitted job, or the template; neither is waited for."""
     cloud = options.view_as(GoogleCloudOptions)
     if cloud.template_location:
         say(f"The job was written to {cloud.template_location}; its run is {run.directory}.")

@@ -1,4 +1,4 @@
-"""What TensorFlow computes on: a GPU, perhaps shared with other processes, or the CPU.
+"""The device that TensorFlow uses: a GPU, perhaps shared with other processes, or the CPU.
 
 print(prepare())   # "Tesla T4, float16" or "CPU"
 """
@@ -11,8 +11,7 @@ from typing import Any
 
 from beam_job.messages.invocation import pip_install
 
-# Images in a batch where none are asked for. A CPU gains nothing from more; a GPU needs them to be busy all over. Where
-# they do not fit, batches are halved.
+# Default batch sizes. A larger one does not speed up a CPU; a GPU needs it. If it does not fit, it is halved.
 BATCH_SIZE = 32
 GPU_BATCH_SIZE = 128
 
@@ -22,11 +21,11 @@ HALF_PRECISION_FROM = (7, 0)
 
 
 class NoGpuError(RuntimeError):
-    """A GPU was asked for and TensorFlow sees none; the message is one sentence that says what to do."""
+    """A GPU is required and TensorFlow finds none; the message says what to do."""
 
 
 def may_have_gpu() -> bool:
-    """Whether this machine has a driver for GPUs; told at once, while TensorFlow takes seconds to import."""
+    """Whether this machine has a driver for GPUs; a quick check without importing TensorFlow."""
     drivers = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA's, WSL's, AMD's
     return sys.platform == "darwin" or any(Path(driver).exists() for driver in drivers)
 
@@ -39,7 +38,7 @@ def gpus() -> list[Any]:
 
 
 def require_gpu() -> None:
-    """Raises ``NoGpuError`` where TensorFlow sees no GPU, rather than let the CPU do the work at GPU prices."""
+    """Raises ``NoGpuError`` if TensorFlow finds no GPU, so that a paid GPU is never left idle."""
     if not gpus():
         raise NoGpuError(
             "--require_gpu: TensorFlow sees no GPU here. Look at `nvidia-smi`: if it lists none, add a GPU and its "
@@ -50,12 +49,12 @@ def require_gpu() -> None:
 
 
 def prepare(*, full_precision: bool = False) -> str:
-    """Makes TensorFlow take GPU memory as it needs it, and compute in half precision on GPUs that are made for it.
+    """Sets up TensorFlow: GPU memory as needed, and half precision on GPUs that are fast at it.
 
     Without the first, one process takes all of a GPU's memory and the next one finds none. A process uses one GPU; of
     several on a machine, Beam's worker processes take one after the other by their numbers. For half precision
     TensorFlow rewrites its graphs: products in float16, what needs the range (softmax, sums) in float32.
-    Both hold for the whole process, and only before its first computation.
+    Both settings are for the whole process, and take effect only before its first computation.
 
     Args:
       full_precision: compute in float32 everywhere.

@@ -1,4 +1,4 @@
-"""How a run went, in words: its captions, one line of counts, and the reason where it failed."""
+"""The summary of a run: its captions, one line of counts, and the reason if it failed."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def read_manifest(run: Run) -> dict[str, Any] | None:
 
 
 def show_captions(run: Run, manifest: Mapping[str, Any]) -> None:
-    """Prints score, image and caption, the surest first."""
+    """Prints score, image and caption, sorted by confidence."""
     records = []
     for shard in manifest["captions"]:
         with FileSystems.open(FileSystems.join(run.directory, shard["name"])) as file:
@@ -40,7 +40,7 @@ def show_captions(run: Run, manifest: Mapping[str, Any]) -> None:
 
 
 def say_counts(run: Run, manifest: Mapping[str, Any]) -> None:
-    """Says how many images there were and what became of them."""
+    """Prints the number of images by outcome."""
     counts = manifest["counts"]
     known = f" ({manifest['known_failures']:,} known)" if manifest["known_failures"] else ""
     captioned, failed, skipped = (f"{counts[name]:,} {name}" for name in ("captioned", "failed", "skipped"))
@@ -57,7 +57,7 @@ def say_counts(run: Run, manifest: Mapping[str, Any]) -> None:
 
 
 def report(run: Run, allow_https: bool) -> None:
-    """Writes the report of the run, and says where it is."""
+    """Writes the report of the run, and prints its path."""
     try:
         say(f"The report is {escaped(write_report(run.directory, allow_https=allow_https))}")
     except Exception as error:  # the captions are written, and the report can be written later

@@ -32,7 +32,7 @@ _LONGEST_MESSAGE = 300  # characters of an unexpected error; TensorFlow's go on 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit status, with one sentence on standard error where it is not 0.
 
-    0: it ended well. 1: it failed. 2: it was refused as it was given. 130: it was interrupted.
+    0: success. 1: failure. 2: the command was refused. 130: interrupted.
     """
     options = _parser().parse_args(argv)
     with console(verbose=options.debug) as width:

@@ -1,8 +1,8 @@
-"""Errors that people can do something about; each message is one sentence that says why and what to do."""
+"""Errors with a message for the user: one sentence with the reason and a remedy."""
 
 
 class TrainError(ValueError):
-    """A command that cannot be carried out as it was given."""
+    """A command that is refused: its options or its input are wrong."""
 
 
 class StoppedError(RuntimeError):

@@ -4,7 +4,7 @@ import sys
 
 from beam_job.terminal import signals, streams
 
-_STOPPED = "stopped: what was written is whole, and the same command goes on from there."
+_STOPPED = "stopped: all written files are complete, and the same command resumes."
 
 
 def run() -> None:

@@ -37,7 +37,7 @@ class DecodersError(RuntimeError):
 
 
 class UnforeseenError(Exception):
-    """An exception in a decoder process that nobody foresaw: its class, its text, its traceback."""
+    """An unexpected exception in a decoder process: its class, its text, its traceback."""
 
     def __init__(self, kind: str, text: str, trace: str) -> None:
         super().__init__(kind, text, trace)

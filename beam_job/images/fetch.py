@@ -189,12 +189,12 @@ class Fetcher:
                     self._check_size(body.tell() + len(piece))
                     body.write(piece)
                     if body.tell() != status.st_size and time.monotonic() > deadline:
-                        raise FetchError("deadline_exceeded", f"After {body.tell():,} bytes its time was over.")
+                        raise FetchError("deadline_exceeded", f"Deadline exceeded after {body.tell():,} bytes.")
                 if piece is None:
                     raise FetchError("unavailable", "The file has nothing to read at the moment.")
                 return body.getvalue()
         except PermissionError as error:
-            raise FetchError("permission_denied", "The file may not be read by this account.") from error
+            raise FetchError("permission_denied", "This account lacks permission to read the file.") from error
         except UnicodeError as error:
             raise FetchError("bad_uri", "The path is not valid Unicode.") from error
         except OSError as error:

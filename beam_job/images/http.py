@@ -126,7 +126,7 @@ class Downloader:
             for _ in range(1 + _MOST_REDIRECTS):
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise FetchError("deadline_exceeded", "Its time was over before the server was asked.")
+                    raise FetchError("deadline_exceeded", "Deadline exceeded before the request was sent.")
                 response = self._session.get(
                     url,
                     stream=True,
@@ -211,7 +211,7 @@ def _body(response: requests.Response, max_bytes: int) -> bytes:
     if status in (404, 410):
         raise FetchError("not_found", f"There is nothing there (HTTP {status}).")
     if status in (401, 403):
-        raise FetchError("permission_denied", f"It may not be read by this account (HTTP {status}).")
+        raise FetchError("permission_denied", f"This account lacks permission to read it (HTTP {status}).")
     if status != 200:
         raise FetchError("refused", f"The server refuses the request (HTTP {status}).")
     announced, digests = _length(response.headers), _digests(response.headers)

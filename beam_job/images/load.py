@@ -82,7 +82,7 @@ class FetchAndDecode(beam.DoFn):
     of a process together: one that the runner feeds late would keep its share, and could wait for another that waits
     for it. Images leave in the order in which they get ready: one that is slow to fetch holds up no other.
 
-    An exception that nobody foresaw costs its image alone; ``CredentialsError`` and ``DecodersError`` end the job.
+    An unexpected exception costs only its image; ``CredentialsError`` and ``DecodersError`` end the job.
 
     Args:
       height, width: of the model's images, in pixels.

@@ -1,4 +1,4 @@
-"""Failures that nobody foresaw. Each is a fault of ours: it costs its image alone, and it stays visible."""
+"""Unexpected errors, which are bugs: each costs only its image, and is logged and reported."""
 
 import logging
 import re
@@ -6,7 +6,7 @@ import traceback
 
 CODE = "unexpected"
 """The code of such a failure, whatever its stage."""
-MEANING = "An error that nobody foresaw, which is a fault of ours."
+MEANING = "An unexpected error: a bug in this program."
 
 _MOST_MESSAGE = 300  # characters
 _MOST_TRACE = 5_000

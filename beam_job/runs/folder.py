@@ -298,14 +298,14 @@ def _open(path: str) -> Any:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(path) from error
     except PermissionError as error:
-        raise UnreadableError("may not be read by this account") from error
+        raise UnreadableError("cannot be read: this account lacks permission") from error
     except NotImplementedError as error:
         raise UnreadableError("is compressed in a way that Beam does not read") from error
     except Exception as error:  # Cloud Storage has errors of its own
         if getattr(error, "code", None) == 404:
             raise FileNotFoundError(path) from error
         if getattr(error, "code", None) == 403:
-            raise UnreadableError("may not be read by this account") from error
+            raise UnreadableError("cannot be read: this account lacks permission") from error
         raise
 
 

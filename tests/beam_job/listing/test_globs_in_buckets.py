@@ -119,7 +119,7 @@ def test_buckets_that_cannot_be_listed():
         storage.put("photos", "p/a.jpg", b"x")
         for status, message in {
             404: "There is no bucket photos.",
-            403: "No permission to list the bucket photos. It may not be read by this account (HTTP 403).",
+            403: "No permission to list the bucket photos. This account lacks permission to read it (HTTP 403).",
             400: "The bucket photos: The server refuses the request (HTTP 400).",
         }.items():
             storage.faults["photos/"] = [*[None] * storage.requests["photos/"], status, status]

@@ -72,7 +72,7 @@ def test_files_that_are_none(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_may_not_be_read(tmp_path):
     (tmp_path / "captions-1.jsonl").touch(0)
-    assert records(tmp_path / "captions-1.jsonl") == ([], 1, "it may not be read by this account.")
+    assert records(tmp_path / "captions-1.jsonl") == ([], 1, "it cannot be read: this account lacks permission.")
 
 
 def test_names_of_files_outside_a_run_are_not_followed(tmp_path):

@@ -18,7 +18,7 @@ import pytest
 from tests.processes import ROOT, many_photos, records, start, wait_for
 from tests.tiny_model import write_tiny_model
 
-STOPPED = "beam_job: stopped: what was captioned is kept, and the same command goes on from there.\n"
+STOPPED = "beam_job: stopped: the captions so far are kept, and the same command resumes.\n"
 
 
 @pytest.fixture(scope="module")
