@@ -6,12 +6,13 @@ In a pipeline of your own:
     from beam_job import CaptionImages, Decoding
 
     with beam.Pipeline() as pipeline:
-        captions, failures = (
+        captioned = (
             pipeline
             | beam.Create(["photos/1.jpg", "gs://bucket/2.jpg"])
             | CaptionImages(decoding=Decoding(beam_width=3))
         )
-        captions | beam.Map(lambda record: print(record.uri, record.captions[0].text))
+        captioned.captions | "Show" >> beam.Map(lambda record: print(record.uri, record.captions[0].text))
+        captioned.failures | "Failed" >> beam.Map(lambda failure: print(failure.uri, failure.message))
 
 ``CaptionImages`` and ``Decoding`` are the public interface; everything else may change. They are imported when first
 used, and TensorFlow only in the processes that run the model.

@@ -20,15 +20,17 @@ def main(argv: list[str] | None = None) -> None:
     known, beam_options = parser.parse_known_args(argv)
     # Hides log messages of Beam and TensorFlow, but not errors, as the job does.
     with console(verbose=False), beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
-        captions, failures, _ = (
+        captioned = (
             pipeline
             | "YourImages" >> beam.Create(known.uris)
             | "Caption" >> CaptionImages(decoding=Decoding("beam", beam_width=3, num_captions=2))
         )
-        _ = captions | "Show" >> beam.Map(
+        _ = captioned.captions | "Show" >> beam.Map(
             lambda record: print(record.uri, *(caption.text for caption in record.captions))
         )
-        _ = failures | "ShowFailures" >> beam.Map(lambda failure: print(failure.uri, failure.error, failure.message))
+        _ = captioned.failures | "ShowFailures" >> beam.Map(
+            lambda failure: print(failure.uri, failure.error, failure.message)
+        )
 
 
 if __name__ == "__main__":
