@@ -112,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="Measure an exported model.", formatter_class=_Defaults)
     evaluate.set_defaults(command=_evaluate, resumes="")
-    evaluate.add_argument("--model", metavar="DIR", help="An exported model; 'default', or omitted, for the bundled one.")
+    evaluate.add_argument(
+        "--model", metavar="DIR", help="An exported model; 'default', or omitted, for the bundled one."
+    )
     evaluate.add_argument("--captions", required=True, metavar="DATA", help="Data in the form of fit's --captions.")
     _add_data_dir(evaluate)
     evaluate.add_argument("--batch_size", type=int, default=32, help="Images in a batch.")
