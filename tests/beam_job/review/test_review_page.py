@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from beam_job.records import Caption, CaptionRecord
 from beam_job.review.command import main
@@ -152,6 +153,19 @@ def test_work_is_taken_up_again_and_belongs_to_its_page(page, address, archive, 
     page.get((tmp_path / "other.html").as_uri())
     assert find(page, "#place").text == "Photo 1 of 1 · 0 reviewed"
     requests(page)
+
+
+def test_a_second_tab_goes_on_where_the_first_is(page, address):
+    first = page.current_window_handle
+    page.switch_to.new_window("tab")
+    page.get(address)
+    press(page, "r", "w")
+    page.close()
+    page.switch_to.window(first)
+    WebDriverWait(page, 10).until(lambda browser: "2 reviewed" in find(browser, "#place").text)
+    press(page, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, "s")
+    page.get(address)
+    assert find(page, "#place").text == "Photo 4 of 8 · 3 reviewed"
 
 
 def test_mouse_and_touch_do_the_same(page):
