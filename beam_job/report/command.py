@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--compare", metavar="DIR", help="a second run or folder, shown side by side with the first")
     parser.add_argument("--to", metavar="FILE", help=f"the page to write (default: {REPORT} in DIR)")
+    parser.add_argument("--groups", metavar="FILE", help="also write all groups of copies to this file, as JSON lines")
     parser.add_argument("--sample", type=int, default=SAMPLE, help="images on the page at most (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="chooses the sample of a large run (default: %(default)s)")
     parser.add_argument(
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sample=args.sample,
             seed=args.seed,
             allow_https=args.allow_https,
+            groups=args.groups,
         )
     except ReportError as error:
         say(f"beam_job.report: {escaped(str(error))}")

@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +16,7 @@ from beam_job.messages import unforeseen
 from beam_job.model import handler
 from beam_job.records import FIELDS
 from beam_job.report.compare import compare as compare_runs
+from beam_job.report.copy_groups import CopyGroups, Group, images_of, lines, totals
 from beam_job.report.page import render
 from beam_job.report.run_records import ReportError, Reviewed, open_reviewed
 from beam_job.report.sample import Sample
@@ -26,6 +27,7 @@ from beam_job.runs.shards import write_whole
 
 REPORT = "report.html"
 SAMPLE = 300
+_GROUPS, _GROUP_PICTURES = 6, 4  # of copies that are shown, and pictures of each
 _FEW = 60  # images whose thumbnails may be larger
 _LONGEST = 2000  # characters of a text on the page
 _MOST_OPTIONS = 200
@@ -53,6 +55,7 @@ def write_report(
     sample: int = SAMPLE,
     seed: int = 0,
     allow_https: bool = False,
+    groups: str | None = None,
 ) -> str:
     """Writes the report of a run as one HTML file and returns its path.
 
@@ -64,6 +67,7 @@ def write_report(
         the others chosen at random.
       seed: of the random choice.
       allow_https: whether pictures are fetched from https:// URIs. A run may name any server, so it has no say in this.
+      groups: a file to write all groups of copies to, as JSON lines.
 
     Raises:
       ReportError: there is no run, or the page cannot be written.
@@ -72,17 +76,59 @@ def write_report(
         raise ReportError(f"--sample {sample}: choose 0 or more images.")
     first = open_reviewed(run)
     second = None if compare is None else open_reviewed(compare)
-    html = render(_data(first, second, Sample(sample, seed), allow_https))
+    if groups is not None and second is not None:
+        raise ReportError("--groups and --compare: groups are those of one run or folder; give one of the two options.")
+    copies = CopyGroups()
+    data = _data(first, second, Sample(sample, seed), allow_https, copies)
+    found = copies.find()
+    data["copies"] = None if second is not None else _copies(found, first, allow_https)
+    if groups is not None:
+        _write(groups, "".join(lines(found, images_of(found, _again(first)))))
     target = to or FileSystems.join((second or first).source.directory, REPORT)
+    return _write(target, render(data))
+
+
+def _write(target: str, text: str) -> str:
     try:
         target = local_path(target)
-        write_whole(target, html.encode())
+        write_whole(target, text.encode("utf-8", "backslashreplace"))
     except Exception as error:  # file systems raise what they like
-        raise ReportError(f"{target}: the report cannot be written ({error}).") from error
+        raise ReportError(f"{target}: it cannot be written ({error}).") from error
     return target
 
 
-def _data(first: Reviewed, second: Reviewed | None, sample: Sample, allow_https: bool) -> dict[str, Any]:
+def _again(reviewed: Reviewed) -> Iterator[dict[str, Any]]:
+    """The captions once more; what is wrong with their files is known already."""
+    problems = list(reviewed.source.problems)
+    yield from reviewed.read(CAPTIONS)
+    reviewed.source.problems[:] = problems
+
+
+def _copies(groups: Sequence[Group], reviewed: Reviewed, allow_https: bool) -> dict[str, Any]:
+    """How many copies there are, and the largest groups with some of their pictures."""
+    largest = [Group(group.kind, group.places[:_GROUP_PICTURES]) for group in groups[:_GROUPS]]
+    images = images_of(largest, _again(reviewed)) if largest else {}
+    pictures = dict(zip(images, thumbnails(list(images.values()), _SIDES[1], allow_https), strict=True))
+    return {
+        **totals(groups),
+        "largest": [
+            {
+                "kind": group.kind,
+                "count": len(whole.places),
+                "images": [
+                    {"uri": images[place][0], "image": pictures[place][0], "why": pictures[place][1]}
+                    for place in group.places
+                    if place in images
+                ],
+            }
+            for group, whole in zip(largest, groups, strict=False)
+        ],
+    }
+
+
+def _data(
+    first: Reviewed, second: Reviewed | None, sample: Sample, allow_https: bool, copies: CopyGroups
+) -> dict[str, Any]:
     runs = [first] if second is None else [first, second]
     summaries = [Summary() for _ in runs]
     changes: dict[str, Any] | None = None
@@ -91,6 +137,7 @@ def _data(first: Reviewed, second: Reviewed | None, sample: Sample, allow_https:
         for record in first.read(CAPTIONS):
             summaries[0].add_caption(record)
             sample.add(record, record["score"])
+            copies.add(record)
         shown = [([record], least) for record, least in sample.records()]
         shown_of = summaries[0].captioned
     else:

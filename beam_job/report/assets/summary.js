@@ -137,6 +137,22 @@ function histogram() {
     el("p", { class: "dim" }, "← less certain", el("span", { class: "right" }, "more certain →")));
 }
 
+/** How many photos are copies of each other, and the largest groups. */
+function drawCopies() {
+  const found = DATA.copies;
+  if (!found || !found.largest.length) return;
+  const kinds = [["copies", "the same file"], ["near_copies", "pictures that look alike"]];
+  fill(find("copies"),
+    el("h2", { id: "copies-title" }, "Copies"),
+    el("p", { class: "dim" }, kinds.filter(([kind]) => found[kind].groups).map(([kind, text]) =>
+      `${plural(found[kind].groups, "group", "groups")} of ${text}, ${plural(found[kind].images, "image", "images")} in all. `)),
+    el("div", { class: "failures" }, found.largest.map(({ kind, count, images }) =>
+      el("details", {},
+        el("summary", {}, el("strong", { class: "count" }, number(count)), kinds.find(([name]) => name === kind)[1]),
+        el("ul", { class: "cards" }, images.map((item) => el("li", {}, picture(item), outside(item.uri, { class: "path" })))),
+        count > images.length && el("p", { class: "dim" }, `and ${number(count - images.length)} more; --groups FILE lists them all`)))));
+}
+
 function drawFailures() {
   const section = find("failures");
   fill(section, el("h2", { id: "failures-title" }, "Failures"));

@@ -131,6 +131,7 @@ function startViewer() {
 drawHeader();
 drawOverview();
 drawGallery();
+drawCopies();
 drawFailures();
 drawAbout();
 startViewer();
