@@ -18,6 +18,7 @@ from beam_job.runs.folder import (
     RecordFile,
     UnreadableError,
     is_caption,
+    is_number,
     open_run_folder,
     run_folders,
 )
@@ -100,15 +101,27 @@ def _rows(paths: Iterable[str], bad: list[str]) -> Iterator[tuple[str, Review]]:
         lines = _content(path).split(b"\n")
         if lines[-1]:
             bad.append(f"{shown(path)}: its last line has no end, the file is not whole. Download it again.")
+        rows = promised = 0
         for number, line in enumerate(lines[:-1], 1):
             place = f"{shown(path)}, line {number}"
             try:
                 if line.strip():
-                    yield place, Review.parse(json.loads(line.decode()))
+                    row = json.loads(line.decode())
+                    rows += 1
+                    promised = max(promised, _promised(row))
+                    yield place, Review.parse(row)
             except BadReviewError as error:
                 bad.append(f"{place}: {error}.")
             except (ValueError, RecursionError):
                 bad.append(f"{place}: it is no JSON.")
+        if rows < promised:
+            bad.append(f"{shown(path)}: it holds {rows:,} of {promised:,} reviews, it is not whole. Download it again.")
+
+
+def _promised(row: Any) -> int:
+    """How many rows the page wrote into the file, by one of them."""
+    number = row.get("of") if isinstance(row, dict) else None
+    return number if isinstance(number, int) and is_number(number) else 0
 
 
 def _content(path: str) -> bytes:

@@ -39,13 +39,13 @@ WORK.set = (item, verdict, caption = null) => {
   WORK.keep();
 };
 
-/** The reviews as JSON lines, in the order of the page. */
-WORK.lines = () => DATA.items.filter((item) => WORK.reviews.has(item.uri)).map((item) => {
+/** The reviews as JSON lines, in the order of the page; each says how many there are, so that a torn file is noticed. */
+WORK.lines = () => DATA.items.filter((item) => WORK.reviews.has(item.uri)).map((item, _, all) => {
   const review = WORK.reviews.get(item.uri);
   return `${JSON.stringify({
     format: DATA.format, uri: item.uri, verdict: review.verdict, caption: review.caption, shown: item.caption,
     model: DATA.model, decoding: DATA.decoding, run: item.run, score: item.score, probability: item.probability,
-    time: review.time, reviewer: review.reviewer || WORK.reviewer,
+    time: review.time, reviewer: review.reviewer || WORK.reviewer, of: all.length,
   })}\n`;
 });
 

@@ -127,10 +127,16 @@ def test_a_bad_row_is_named_and_nothing_is_added_unless_asked_for(change, senten
 
 
 def test_a_file_that_was_cut_off_is_named(archive, tmp_path, capsys):
-    path = Path(write_rows(tmp_path / "r.jsonl", answers(page_of(archive))))
-    path.write_bytes(path.read_bytes()[:-40])
+    path = Path(write_rows(tmp_path / "r.jsonl", answers(page_of(archive), of=24)))
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines)[:-40])
     assert main([str(archive), "--add", str(path)]) == 2
     assert "its last line has no end, the file is not whole" in capsys.readouterr().err
+    path.write_bytes(b"".join(lines[:20]))
+    assert main([str(archive), "--add", str(path)]) == 2
+    assert "it holds 20 of 24 reviews, it is not whole" in capsys.readouterr().err
+    path.write_bytes(b"".join(lines))
+    assert main([str(archive), "--add", str(path)]) == 0
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\n", b"[" * 100_000 + b"\n", b"<html>\n", b"5\n", b"null\n"])

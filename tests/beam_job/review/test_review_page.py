@@ -133,6 +133,7 @@ def test_photos_are_reviewed_by_keyboard_in_one_go_and_the_download_is_added(pag
     ]
     assert [row["caption"] for row in rows if row["caption"]] == ["A <b>lamp</b> on a table.", "A cat number 4."]
     assert [row["uri"].rpartition("/")[2] for row in rows] == list(NAMES)
+    assert {row["of"] for row in rows} == {8}
     assert main([str(archive), "--add", str(path)]) == 0
     assert len(read_reviews(str(archive)).rows) == 8
 
