@@ -72,7 +72,7 @@ if __name__ == "__main__":
     elif OddCaptioner.event == "check":
         from beam_job import cli
 
-        cli.check = stay
+        cli.prepare_job = stay
     elif OddCaptioner.event == "writing":
         from beam_job.runs import shards
 

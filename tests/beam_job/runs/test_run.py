@@ -218,7 +218,7 @@ def test_fields_are_carried_to_captions_and_failures(tmp_path, capsys):
         (["--shard_records", "0"], "--shard_records 0: choose 1 or more"),
         (["--shard_seconds", "0"], "--shard_seconds 0.0: choose a number above 0"),
         (["--fetch_deadline", "-1"], "--fetch_deadline -1.0: choose a number above 0"),
-        (["--fetch_deadline", "inf"], "--fetch_deadline inf: choose 86400, a day, at most"),
+        (["--fetch_deadline", "inf"], "--fetch_deadline inf: choose at most 86400, a day"),
         (["--fetch_deadline", "nan"], "--fetch_deadline nan: choose a number above 0"),
         (["--max_bytes", "0"], "--max_bytes 0: choose 1 or more"),
         (["--max_pixels", "0"], "--max_pixels 0: choose 1 or more"),
