@@ -1,5 +1,7 @@
 """From captions to a page, and from a download to the folder: the command line, and what it says of bad input."""
 
+import base64
+import io
 import json
 from pathlib import Path
 
@@ -199,3 +201,20 @@ def test_reviews_are_added_on_cloud_storage(archive, tmp_path):
 
 def answers_decoding(tmp_path):
     return data_of(tmp_path / "page.html")["decoding"]
+
+
+def test_pictures_are_large_and_together_bounded(archive, tmp_path, monkeypatch):
+    Image.effect_noise((1600, 1200), 90).save(tmp_path / "noise.png")
+    record = caption_record(str(tmp_path / "noise.png"), "Noise.", -9.0, 1600, 1200)
+    write_run(tmp_path / "large", [record])
+    (item,) = page_of(tmp_path / "large", "--least_certain", "1")["items"]
+    assert picture(item).size == (1024, 768)
+    monkeypatch.setattr("beam_job.review.page._MOST_PICTURES", 50_000)
+    assert main([str(tmp_path / "large"), "--to", str(tmp_path / "small.html")]) == 0
+    (item,) = data_of(tmp_path / "small.html")["items"]
+    assert picture(item).width in (512, 256, 128)
+    assert len(item["image"]) < 50_000 * 4 / 3 + 100
+
+
+def picture(item):
+    return Image.open(io.BytesIO(base64.b64decode(item["image"].partition(",")[2])))
