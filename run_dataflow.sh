@@ -145,6 +145,13 @@ while [ $# -gt 0 ]; do
   esac
 done
 
+# Options that would undo a setting.
+for option in "$@"; do
+  case "$option" in
+    --runner | --runner=*) refuse "$option: this script submits to Dataflow; for another runner start 'python -m beam_job' itself." ;;
+    --accelerator | --accelerator=*) [ "$variant" != cpu ] || refuse "$option: the cpu image has no CUDA libraries; use --variant gpu." ;;
+  esac
+done
 case "$command" in
   run | schedule) [ "${job_options:-0}" -gt 0 ] || refuse "$command: the job's options are missing, such as -- --images 'gs://...' --output gs://..." ;;
   *) [ "${job_options:-0}" -eq 0 ] || refuse "$command: it takes no options of the job." ;;

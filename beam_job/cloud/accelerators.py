@@ -116,6 +116,11 @@ class Accelerator:
         return f"worker_accelerator=type:{self.type};count:{self.count};install-nvidia-driver{sharing}{provisioning}"
 
 
+def has_gpus(machine: str) -> bool:
+    """Whether a machine is of a family with built-in GPUs, which are paid for whether they are used or not."""
+    return re.match(r"(a2|a3|a4|a4x|g2|g4)-", machine) is not None
+
+
 def _n1_vcpus(machine: str) -> int:
     """vCPUs of an N1 machine; 0 for any other."""
     predefined = re.fullmatch(r"n1-(?:standard|highmem|highcpu)-([0-9]{1,3})", machine)

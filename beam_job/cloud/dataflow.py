@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
-from beam_job.cloud.accelerators import FLEX_START_ONLY, Accelerator
+from beam_job.cloud.accelerators import FLEX_START_ONLY, Accelerator, has_gpus
 from beam_job.messages.quoting import shown
 from beam_job.options import CaptionOptions, OptionError
 
@@ -57,6 +57,11 @@ def prepare(options: CaptionOptions) -> None:
     elif options.share_gpu or options.flex_start:
         name = "--share_gpu" if options.share_gpu else "--flex_start"
         raise OptionError(f"{name}: this job asks for no GPU; add --accelerator TYPE.")
+    elif has_gpus(worker.machine_type or "") and not wants_gpu(options):
+        raise OptionError(
+            f"--worker_machine_type {shown(worker.machine_type, 60)}: this machine has GPUs, and the job asks for "
+            "none; add --accelerator TYPE, or take another machine."
+        )
 
 
 def _add_gpus(options: CaptionOptions, accelerator: Accelerator) -> None:

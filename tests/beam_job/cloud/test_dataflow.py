@@ -258,6 +258,8 @@ def test_a_service_that_refuses_the_job(bucket, service, capsys):
         ),
         (["--share_gpu"], "--share_gpu: this job asks for no GPU"),
         (["--flex_start"], "--flex_start: this job asks for no GPU"),
+        (["--worker_machine_type=g2-standard-8"], "--worker_machine_type g2-standard-8: this machine has GPUs"),
+        (["--machine_type=a2-highgpu-1g"], "--worker_machine_type a2-highgpu-1g: this machine has GPUs"),
         (["--images=photos/*.jpg"], "--images photos/*.jpg: Dataflow's workers see no local files"),
         (["--model=models/tiny"], "--model models/tiny: Dataflow's workers see no local files"),
         (["--output=captions"], "--output captions: Dataflow's workers see no local files"),
