@@ -123,6 +123,7 @@ def check_options(options: CaptionOptions) -> None:
         options.to_loading,
         options.to_shard_limits,
         options.to_leave_out,
+        options.to_renamed,
     ):
         convert()
     if options.batch_size is not None:
@@ -176,11 +177,12 @@ def prepare_job(options: CaptionOptions, at_end: ExitStack) -> Job:
         print(f"beam_job: {note}", file=sys.stderr)
     if options.batch_size is None:
         options.batch_size = _batch_size(options)  # Dataflow shows the options of a job
+    versions = bool(options.images or fields.version or options.recheck)
     run = Run(options.output, model.fingerprint, {**_asked(options), "decoding": asdict(decoding)})
     return Job(
         run,
         ReadUris(options.images, options.uris, fields, copies, leave_out),
-        ReadEarlier(run, options.recaption, versions=bool(options.images or fields.version or options.recheck)),
+        ReadEarlier(run, options.recaption, versions=versions, renamed=options.to_renamed()),
         CaptionImages(
             options.model,
             decoding,
@@ -206,8 +208,9 @@ def _copies(options: CaptionOptions, at_end: ExitStack) -> dict[str, str]:
 def _asked(options: CaptionOptions) -> dict[str, Any]:
     names = (
         "images exclude include_hidden uris uri_field version_field carry model batch_size fetch_threads recaption "
-        "recheck max_failures max_bytes max_pixels fetch_deadline decode_deadline decode_memory accept_truncated "
-        "allow_https shard_records shard_seconds accelerator flex_start require_gpu full_precision"
+        "recheck rename_from rename_to max_failures max_bytes max_pixels fetch_deadline decode_deadline "
+        "decode_memory accept_truncated allow_https shard_records shard_seconds accelerator flex_start require_gpu "
+        "full_precision"
     )
     return {name: getattr(options, name) for name in names.split()}
 

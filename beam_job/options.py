@@ -107,6 +107,12 @@ class CaptionOptions(PipelineOptions):
             help="Ask storage for the version of each captioned image whose list names none, and caption what changed.",
         )
         job.add_argument(
+            "--rename_from",
+            metavar="PREFIX",
+            help="How the names of a moved archive began: what was captioned under them counts under --rename_to.",
+        )
+        job.add_argument("--rename_to", metavar="PREFIX", help="How the names of a moved archive begin now.")
+        job.add_argument(
             "--max_failures",
             metavar="N",
             help="Exit with status 3 if more images fail: a number (100) or a share of those tried (5%% or 0.05).",
@@ -203,6 +209,16 @@ class CaptionOptions(PipelineOptions):
         except ValueError as error:
             raise OptionError(f"--exclude: {error}.") from error
         return leave_out
+
+    def to_renamed(self) -> tuple[str, str] | None:
+        """Old and new beginnings of the names of a moved archive; raises ``OptionError``."""
+        if self.rename_from is None and self.rename_to is None:
+            return None
+        if not self.rename_from or not self.rename_to or self.rename_from == self.rename_to:
+            raise OptionError(
+                "--rename_from and --rename_to: give both, such as --rename_from /mnt/old/ --rename_to gs://archive/."
+            )
+        return self.rename_from, self.rename_to
 
     def to_loading(self) -> Loading:
         """How images are loaded; raises ``OptionError``."""

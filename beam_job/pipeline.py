@@ -110,6 +110,8 @@ def build(
     failures = (failures, new.failures) | "FailuresAndBadRows" >> beam.Flatten()
     # Each is written where it is made: runners hold back what they flatten, and a kill would cost all of it.
     caption_files = captions | "WriteCaptions" >> beam.ParDo(WriteShards(run.directory, "captions", limits))
+    moved = new.renamed | "CopyRenamed" >> beam.Map(copy_caption)
+    moved_files = moved | "WriteRenamed" >> beam.ParDo(WriteShards(run.directory, "captions", limits))
     copy_files = copies | "WriteCopies" >> beam.ParDo(WriteShards(run.directory, "captions", limits))
     failure_files = failures | "WriteFailures" >> beam.ParDo(WriteShards(run.directory, "failures", limits))
     return (
@@ -121,7 +123,7 @@ def build(
             read=AsIter(listed.read),
             compared=AsIter(new.counts),
             passed_over=AsIter(earlier.passed_over),
-            captions=AsIter((caption_files, copy_files) | "CaptionFiles" >> beam.Flatten()),
+            captions=AsIter((caption_files, copy_files, moved_files) | "CaptionFiles" >> beam.Flatten()),
             failures=AsIter(failure_files),
             left_out=AsIter(listed.left_out),
         )

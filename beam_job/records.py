@@ -43,12 +43,16 @@ class Content:
 
 
 class EarlierCaption(NamedTuple):
-    """An image's record in an earlier run: the SHA-256 of the file, and where the record stands, in bytes."""
+    """An image's record in an earlier run: the SHA-256 of the file, and where the record stands, in bytes.
+
+    ``uri`` is the image's name then, where it has another one now.
+    """
 
     sha256: str
     path: str
     offset: int
     length: int
+    uri: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class DecodedImage:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """An image of another version than before whose bytes are those of an earlier caption."""
+    """An image of another version or name than before whose bytes are those of an earlier caption."""
 
     uri: str
     carried: Mapping[str, Any] | None

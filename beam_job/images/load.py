@@ -54,7 +54,7 @@ class _Wanted(NamedTuple):
     carried: Mapping[str, Any] | None = None
     earlier: EarlierFailure | None = None
     version: str | None = None
-    captions: Sequence[tuple[str, str, int, int]] = ()
+    captions: Sequence[tuple[Any, ...]] = ()
 
 
 class _Loaded(NamedTuple):

@@ -1,4 +1,4 @@
-"""Records of earlier runs written again: for images that were touched or copied back, and whose bytes are the same."""
+"""Records of earlier runs written again: for images with another version or name whose bytes are the same."""
 
 import json
 
@@ -13,7 +13,7 @@ class LostRecordError(RuntimeError):
 
 
 def copy_caption(found: Unchanged) -> CopiedCaption:
-    """The record that an earlier run wrote for the same bytes, with the present version and carried fields.
+    """The record that an earlier run wrote for the same bytes, with the present name, version and carried fields.
 
     Raises:
       LostRecordError: it is gone; to start the job again captions the image.
@@ -23,10 +23,10 @@ def copy_caption(found: Unchanged) -> CopiedCaption:
         with FileSystems.open(place.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             file.seek(place.offset)
             record = json.loads(file.read(place.length))
-        if record["uri"] != found.uri:
+        if record["uri"] != (place.uri or found.uri):
             raise ValueError("it is another image's")
     except Exception as error:  # file systems raise what they like
         raise LostRecordError(
             f"{place.path} was changed while this run read it, at byte {place.offset} ({error}); start the job again."
         ) from error
-    return CopiedCaption({**record, "version": found.version, **(found.carried or {})})
+    return CopiedCaption({**record, "uri": found.uri, "version": found.version, **(found.carried or {})})

@@ -24,7 +24,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_job.listing.uris import LISTED
-from beam_job.records import Failure
+from beam_job.records import EarlierCaption, Failure, Unchanged
 from beam_job.runs.counters import TO_CAPTION, count
 from beam_job.runs.folder import (
     CAPTIONS,
@@ -47,9 +47,10 @@ _HEAD = re.compile(  # of a caption's record
     rb'\{"uri": ("(?:[^"\\]|\\.)*+"), "caption": "(?:[^"\\]|\\.)*+", "score": [-.\de]++, '
     rb'"version": (null|"[^"\\]*+"), "sha256": (null|"[0-9a-f]{64}"), '
 )
+_PARTS = 6  # known of a caption; the URI that it was captioned under may follow
 _CAPTIONED = 2  # stands before what is known of a caption; ``LISTED`` is 1
 _DONE = True  # stands where listed URIs have the fields they carry, which are a dictionary or None
-_COUNTS, _FAILED, _PASSED_OVER, _UNSURE = "counts", "failed", "passed_over", "unsure"
+_COUNTS, _FAILED, _PASSED_OVER, _UNSURE, _RENAMED = "counts", "failed", "passed_over", "unsure", "renamed"
 
 
 class Earlier(NamedTuple):
@@ -57,8 +58,8 @@ class Earlier(NamedTuple):
 
     Attributes:
       known: (URI, ``True``) for each that was captioned, or (URI, (2, run, version, sha256, path, offset, length))
-        where versions are compared; (URI, (run, stage, error, sha256)) for each that failed. For bad rows of lists
-        another key stands in place of the URI.
+        where versions are compared, and behind them the old URI where it was captioned under that one; (URI, (run,
+        stage, error, sha256)) for each that failed. For bad rows of lists another key stands in place of the URI.
       passed_over: numbers of runs, files and lines that could not be read.
     """
 
@@ -73,10 +74,14 @@ class ReadEarlier(beam.PTransform):
       run: the run that starts.
       recaption: read none of the former.
       versions: read which content of their URIs was captioned.
+      renamed: (old, new) beginnings of URIs: what was known under the old one is known under the new one, too.
     """
 
-    def __init__(self, run: Run, recaption: bool = False, *, versions: bool = False) -> None:
+    def __init__(
+        self, run: Run, recaption: bool = False, *, versions: bool = False, renamed: tuple[str, str] | None = None
+    ) -> None:
         super().__init__()
+        self._renamed = renamed
         self._run = run
         self._recaption = recaption
         self._versions = versions
@@ -96,7 +101,9 @@ class ReadEarlier(beam.PTransform):
         files = steps(
             "Files", runs, _Files(self._run.model, self._run.options["decoding"], captions=not self._recaption)
         )
-        read = steps("Records", files.found | "ReshuffleFiles" >> beam.Reshuffle(), _Records(self._versions))
+        read = steps(
+            "Records", files.found | "ReshuffleFiles" >> beam.Reshuffle(), _Records(self._versions, self._renamed)
+        )
         return Earlier(read.found, (files[_PASSED_OVER], read[_PASSED_OVER]) | "PassedOver" >> beam.Flatten())
 
 
@@ -108,11 +115,13 @@ class New(NamedTuple):
         version and its earlier captions, plain tuples like ``EarlierCaption``, where another version is.
       failures: those that listing made, with the failures of earlier runs.
       counts: numbers of (duplicates, URIs that are captioned).
+      renamed: images that are captioned under their old URIs.
     """
 
     uris: beam.PCollection[tuple[Any, ...]]
     failures: beam.PCollection[Failure]
     counts: beam.PCollection[tuple[int, int]]
+    renamed: beam.PCollection[Unchanged]
 
 
 class TakeNew(beam.PTransform):
@@ -135,15 +144,19 @@ class TakeNew(beam.PTransform):
             (listed, failures | "FailuresByKey" >> beam.Map(_by_key).with_output_types(tuple[str, Any]), known)
             | beam.Flatten()
             | "ByUri" >> beam.GroupByKey()
-            | "Take" >> beam.ParDo(_Take(self._recheck is not None)).with_outputs(_COUNTS, _FAILED, _UNSURE, main="new")
+            | "Take"
+            >> beam.ParDo(_Take(self._recheck is not None)).with_outputs(
+                _COUNTS, _FAILED, _UNSURE, _RENAMED, main="new"
+            )
         )
         if self._recheck is None:
-            return New(taken.new, taken[_FAILED], taken[_COUNTS])
+            return New(taken.new, taken[_FAILED], taken[_COUNTS], taken[_RENAMED])
         checked = taken[_UNSURE] | "Recheck" >> self._recheck
         return New(
             (taken.new, checked.uris | "CountChanged" >> beam.Map(_counted)) | "AllNew" >> beam.Flatten(),
             taken[_FAILED],
             (taken[_COUNTS], checked.counts) | "AllCounts" >> beam.Flatten(),
+            taken[_RENAMED],
         )
 
 
@@ -208,11 +221,18 @@ class _Take(beam.DoFn):
         if not listed:
             return
         self._duplicates += listed - 1
-        captions.sort(key=lambda caption: (caption[0], *caption[3:]))  # the newest comes last
+        # The newest comes last; one under the old URI counts where there is none under the new one.
+        captions.sort(key=lambda caption: (len(caption) == _PARTS, caption[0], *caption[3:]))
         captioned = captions[-1][1] if captions else None
         contents = {sha256: (sha256, *place) for _, _, sha256, *place in captions if sha256}
         if done or (captions and (None in (version, captioned) or version == captioned)):
-            if self._recheck and version is None and captioned is not None:
+            if captions and len(captions[-1]) > _PARTS:
+                count(TO_CAPTION)
+                _, _, sha256, *place = captions[-1]
+                yield TaggedOutput(
+                    _RENAMED, Unchanged(uri, carried, version or captioned, EarlierCaption(sha256 or "", *place))
+                )
+            elif self._recheck and version is None and captioned is not None:
                 yield TaggedOutput(_UNSURE, (uri, carried, earlier, captioned, tuple(contents.values())))
             else:
                 self._skipped += 1
@@ -257,24 +277,32 @@ class _Files(beam.DoFn):
 class _Records(beam.DoFn):
     """A file of an earlier run to what is known of its URIs.
 
-    ``versions`` says whether it matters which content was captioned.
+    ``versions`` says whether it matters which content was captioned; ``renamed`` is as for ``ReadEarlier``.
     """
 
-    def __init__(self, versions: bool) -> None:
+    def __init__(self, versions: bool, renamed: tuple[str, str] | None) -> None:
         self._versions = versions
+        self._old, self._new = renamed or ("", "")
+
+    def _moved(self, uri: str) -> str | None:
+        """The new name of an image whose name has the old beginning."""
+        return self._new + uri[len(self._old) :] if self._old and uri.startswith(self._old) else None
 
     def process(self, file: tuple[str, tuple[str, str, bool]]) -> Iterator[Any]:
         path, (kind, run, alike) = file
         if kind == CAPTIONS:
             records = RecordFile(path, _is_caption, parse=parse_caption)
             for record in records:
-                if not self._versions:
+                if not self._versions and not self._old:
                     yield record["uri"], _DONE
                     continue
                 version, sha256 = (
                     value if is_text(value) else None for value in (record.get("version"), record.get("sha256"))
                 )
-                yield record["uri"], (_CAPTIONED, run, version, sha256, path, *records.place)
+                known = (_CAPTIONED, run, version, sha256, path, *records.place)
+                yield record["uri"], known
+                if (moved := self._moved(record["uri"])) is not None:
+                    yield moved, (*known, record["uri"])
         else:
             records = RecordFile(path, _is_failure)
             for record in records:
@@ -283,7 +311,10 @@ class _Records(beam.DoFn):
                         value if is_text(value) else None for value in (record.get("sha256"), record.get("message"))
                     )
                     key = _key(record["uri"], record["stage"], message or "")
-                    yield key, (run, record["stage"], record["error"], digest)
+                    failure = (run, record["stage"], record["error"], digest)
+                    yield key, failure
+                    if (moved := self._moved(key)) is not None:
+                        yield moved, failure
         if records.problem:
             yield _passed_over(f"{path!r}: {records.problem}", records.passed_over)
 

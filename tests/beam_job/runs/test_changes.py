@@ -19,6 +19,7 @@ from PIL import Image
 
 from beam_job.cli import main
 from beam_job.images.pixels.dhash import difference_hash
+from beam_job.options import OptionError, parse
 from beam_job.records import Caption
 from beam_job.runs.current import caption_files
 from beam_job.runs.previous import parse_caption
@@ -320,6 +321,45 @@ def test_recheck_asks_once_for_each_known_image(tmp_path, model, stand_in):
         assert fetched == {f"archive/{name}.png" for name in "abc"}
         found = run(place, model, *argv, "--recheck")
         assert (found["counts"]["captioned"], found["counts"]["skipped"], found["known_failures"]) == (0, 3, 1)
+
+
+def test_a_moved_archive_is_not_captioned_again(tmp_path, model, stand_in):
+    place = Disk(tmp_path)
+    for name, colour in (("a.png", "red"), ("b.png", "blue"), ("c.png", "blue")):
+        place.put(name, picture(colour))
+    place.put("broken.png", b"no image")
+    first = run(place, model)
+    old = place.root
+    place.root = f"{tmp_path}/moved"
+    os.rename(old, place.root)
+    place.put("b.png", picture("blue"))  # of another version
+    place.put("c.png", picture("green"))
+    place.put("new.png", picture("green"))
+    renamed = ("--images", f"{place.root}/*.png", "--rename_from", f"{old}/", "--rename_to", f"{place.root}/")
+    found = run(place, model, *renamed)
+    assert (found["counts"]["captioned"], found["changed"], found["touched"]) == (2, 1, 2)
+    assert (found["counts"]["failed"], found["known_failures"]) == (1, 1)
+    colours = zip("abc", ("255-0-0", "0-0-255", "0-128-0"), strict=True)
+    colours = {f"{place.root}/{name}.png": colour for name, colour in colours}
+    assert current(place).items() >= colours.items()
+    for argv in ((), renamed):
+        again = run(place, model, *argv)
+        assert (again["counts"]["captioned"], again["touched"], again["counts"]["skipped"]) == (0, 0, 4)
+    # A list names no versions: what is captioned under the old names counts, nothing is fetched.
+    (tmp_path / "list.txt").write_text("elsewhere://a.png\nelsewhere://b.png\n")
+    argv = ("--uris", str(tmp_path / "list.txt"), "--rename_from", f"{place.root}/", "--rename_to", "elsewhere://")
+    found = run(place, model, *argv)
+    assert (found["counts"]["skipped"], found["touched"]) == (2, 2)
+    assert first["counts"]["captioned"] == 3
+    assert len(CAPTIONED) == 5
+
+
+@pytest.mark.parametrize(
+    "argv", [["--rename_from", "/a"], ["--rename_to", "/a"], ["--rename_from=/a", "--rename_to=/a"]]
+)
+def test_half_a_renaming_is_refused(argv):
+    with pytest.raises(OptionError, match="give both"):
+        parse([*argv, "--images", "x", "--output", "y"]).to_renamed()
 
 
 def test_runs_that_are_older_than_versions_count_as_before(tmp_path, model, stand_in):
