@@ -5,15 +5,17 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import Any
+from itertools import islice
+from typing import Any, BinaryIO
 
 import apache_beam as beam
-from apache_beam.coders import BytesCoder
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
+from pyarrow import Table
+from pyarrow.parquet import ParquetWriter
 
 from beam_job.export.tables.csv_cells import header, line
 from beam_job.export.tables.published import publish
@@ -24,7 +26,7 @@ CSV, PARQUET = "csv", "parquet"
 
 _PART_RECORDS, _PART_BYTES = 50_000, 64 << 20  # of a part, which is sorted in memory
 
-_GROUP_BYTES = 16 << 20  # of a row group, in memory
+_GROUP_RECORDS = 5_000  # of Parquet
 
 
 class WriteTable(beam.PTransform):
@@ -49,41 +51,35 @@ class WriteTable(beam.PTransform):
 
     def expand(self, records: beam.PCollection) -> beam.PCollection:
         parts = records | "SortParts" >> beam.ParDo(_SortParts(self._folder))
-        merged = (
-            records.pipeline
-            | "One" >> beam.Create([None])
-            | "MergeParts" >> beam.FlatMap(lambda _, parts: merge(parts), parts=beam.pvalue.AsIter(parts))
-        )
-        prefix = FileSystems.join(self._folder, f"table.{self._kind}")
-        if self._kind == PARQUET:
-            files = (
-                merged
-                | "Rows" >> beam.Map(row, self._carried)
-                | "WriteParquet"
-                >> beam.io.WriteToParquet(
-                    prefix, schema(self._carried), row_group_buffer_size=_GROUP_BYTES, shard_name_template=""
-                )
-            )
-        else:
-            files = (
-                merged
-                | "Lines" >> beam.Map(line, self._carried)
-                | "WriteCsv"
-                >> beam.io.WriteToText(
-                    prefix,
-                    append_trailing_newlines=False,
-                    coder=BytesCoder(),
-                    compression_type=CompressionTypes.UNCOMPRESSED,
-                    header=header(self._carried),
-                    shard_name_template="",
-                )
-            )
         return (
             records.pipeline
-            | "Table" >> beam.Create([prefix])
-            | "Publish"
-            >> beam.Map(publish, self._path, files=beam.pvalue.AsList(files), parts=beam.pvalue.AsIter(parts))
+            | "Table" >> beam.Create([FileSystems.join(self._folder, f"table.{self._kind}")])
+            | "WriteTable" >> beam.Map(_write, self._path, self._carried, parts=beam.pvalue.AsList(parts))
         )
+
+
+def _write(table: str, path: str, carried: Sequence[str], parts: list[str]) -> str:
+    """Merges parts into a table, and publishes it."""
+    with FileSystems.create(table, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        if table.endswith(CSV):
+            file.write(header(carried))
+            for record in merge(parts):
+                file.write(line(record, carried))
+        else:
+            write_parquet(file, merge(parts), carried)
+    return publish(table, path, parts)
+
+
+def write_parquet(file: BinaryIO, records: Iterable[dict[str, Any]], carried: Sequence[str]) -> None:
+    """Writes records to a Parquet file, a row group after the other.
+
+    Beam's own sink would keep the whole table in memory on DirectRunner, where its writer is a step of its own.
+    """
+    columns = schema(carried)
+    with ParquetWriter(file, columns) as writer:
+        rows = (row(record, carried) for record in records)
+        while group := list(islice(rows, _GROUP_RECORDS)):
+            writer.write_table(Table.from_pylist(group, columns))
 
 
 class _SortParts(beam.DoFn):
