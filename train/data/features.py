@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from beam_job.images.pixels import LEAST_SCALE, RESIZE, ImageError, decode
 from beam_job.messages.quantity import quantity
+from beam_job.runs.shards import write_whole
 from train.data.captions import CaptionsError, DataSet, Image
 from train.data.tfds_images import TfdsImage
 from train.errors import StoppedError
@@ -150,9 +151,7 @@ class FeatureCache:
             os.pwrite(self._file, features.tobytes(), self._done * self._image_bytes)
             os.fsync(self._file)
             self._done += len(features)
-            beside = self._progress.with_suffix(".new")
-            beside.write_text(json.dumps({"done": self._done, "broken": self.broken}))
-            beside.replace(self._progress)
+            write_whole(str(self._progress), json.dumps({"done": self._done, "broken": self.broken}).encode())
         except OSError as error:
             raise CacheError(f"The features can't be written to {self.directory}: {error}") from error
 
