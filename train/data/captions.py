@@ -89,8 +89,10 @@ def read_captions(file: Path, tell: Tell = lambda left_out: None) -> list[Exampl
     """
     try:
         lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CaptionsError(f"{file} can't be read as UTF-8 text: {error}") from error
+    except OSError as error:
+        raise CaptionsError(f"{file} can't be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise CaptionsError(f"{file} is no UTF-8 text: {error}.") from error
     lines = [line.removeprefix("\ufeff") for line in lines]  # the byte order marks of files that were joined, too
     examples = [_example(line, file, number) for number, line in enumerate(lines, 1) if line.strip()]
     return _with_words(examples, str(file), tell)
