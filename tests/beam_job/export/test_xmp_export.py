@@ -345,6 +345,7 @@ def test_a_linked_sidecar_stays_a_link(tmp_path):
         (["captions", "--to", "xmp", "--run", "1"], "there is no run with the id '1' here"),
         (["captions", "--to", "xmp", "--model", "x\ny"], "there is no run of model 'x\\ny' here"),
         (["captions", "--to", "xmp", "--max_failures", "some"], "--max_failures some"),
+        (["captions", "--to", "csv", "--runner", "DataflowRunner"], "Dataflow's workers see no local files"),
         (["captions", "--to", "xmp", "--recaptoin"], "--recaptoin: there is no such option"),
     ],
 )
