@@ -19,4 +19,4 @@ def test_metrics():
 
 def test_options():
     named = set(re.findall(r"--([a-z]\w+)", re.sub("`(?:python -m benchmarks|zstd)[^`]*`", "", PAGE)))
-    assert named <= set(re.findall(r"--(\w+)", help_text())) | {"job_endpoint"}  # of Beam
+    assert named <= set(re.findall(r"--(\w+)", help_text())) | {"job_endpoint", "groups"}  # of Beam; of the report

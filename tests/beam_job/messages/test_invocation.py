@@ -85,7 +85,10 @@ def test_help_of_a_module_names_the_module():
 
 def test_the_documents_install_a_checkout_in_place():
     """Without -e an editable install becomes a copy, and what is edited afterwards changes nothing."""
-    documents = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", CHECKOUT / "CHANGELOG.md"]
+    documents = [
+        CHECKOUT / "CONTRIBUTING.md",
+        CHECKOUT / "CHANGELOG.md",
+    ]  # the README installs into another environment
     documents += [*(CHECKOUT / "docs").glob("*.md"), *(CHECKOUT / "beam_job" / "default_model").glob("*.md")]
     lines = [line for path in documents for line in path.read_text().splitlines()]
     assert [line for line in lines if re.search(r"pip install '?\.(\W|$)", line)] == []
