@@ -37,6 +37,9 @@ class Match(str):
         match.version = version
         return match
 
+    def __getnewargs__(self) -> tuple[str, str | None]:  # for copies and pickles
+        return str(self), self.version
+
 
 class LeftOut(NamedTuple):
     """A file or folder that a glob names and that is passed over. A folder counts once, with all that is in it."""

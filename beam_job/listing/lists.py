@@ -81,7 +81,7 @@ def _matches(glob: str) -> Iterator[str]:
         if isinstance(found, CannotList):
             raise ListError(f"{shown(found.place)}: {found.message}")
         if isinstance(found, str):
-            yield found
+            yield str(found)  # a list's path goes to other processes, its version does not
         elif not glob.startswith("gs://") and not os.path.isdir(found.path):
             yield found.path  # a pipe or device, to be refused by name
 

@@ -2,6 +2,7 @@
 
 import glob as python_glob
 import os
+import pickle
 import re
 import tempfile
 import unicodedata
@@ -247,3 +248,10 @@ def test_a_hint_at_the_other_unicode_form(tree, form):
     with pytest.raises(ValueError, match=rf"no image matches as it is written, .*\({form}\) one does; write \*"):
         check_images([glob])
     assert check_images([unicodedata.normalize(form, glob)]) == []
+
+
+def test_a_match_goes_through_a_pickle_with_its_version(tree):
+    (found,) = matches(str(tree("a.jpg") / "*.jpg"))
+    copy = pickle.loads(pickle.dumps(found))
+    assert (copy, copy.version) == (found, found.version)
+    assert found.version is not None
