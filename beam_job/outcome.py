@@ -50,7 +50,7 @@ def say_counts(run: Run, manifest: Mapping[str, Any]) -> None:
         found += f", {manifest['left_out']:,} left out"
     say(f"{quantity(counts['input'], 'image')}: {found} in {manifest['seconds']} s. See {escaped(run.directory)}.")
     for code, count in manifest["failures_by_code"].items():
-        fault = ", a fault of ours: please report what was logged" if code.endswith(f"/{unforeseen.CODE}") else ""
+        fault = ", a bug of ours: please report the logged traceback" if code.endswith(f"/{unforeseen.CODE}") else ""
         say(f"  {count:,} failed: {escaped(code)}{fault}")
     if manifest["passed_over"]:
         say(f"  Passed over: {manifest['passed_over']:,} of earlier runs' lines and files; see the warnings.")

@@ -181,7 +181,7 @@ def _summary(options: argparse.Namespace, export: Export, manifest: dict[str, An
     for reason, number in manifest["left_out_by_reason"].items():
         yield f"  {number:,} left out: {escaped(reason)}"
     for code, number in manifest["failures_by_code"].items():
-        fault = ", a fault of ours: please report what was logged" if code.endswith(f"/{unforeseen.CODE}") else ""
+        fault = ", a bug of ours: please report the logged traceback" if code.endswith(f"/{unforeseen.CODE}") else ""
         yield f"  {number:,} failed: {escaped(code)}{fault}"
 
 

@@ -38,4 +38,4 @@ def test_the_counts_name_faults_of_ours(tmp_path, capsys):
     summary, corrupt, unexpected = capsys.readouterr().err.splitlines()
     assert "clear\\x1b[2J/run=" in summary
     assert corrupt.endswith("1 failed: decode/corrupt")
-    assert unexpected.endswith("1 failed: fetch/unexpected, a fault of ours: please report what was logged")
+    assert unexpected.endswith("1 failed: fetch/unexpected, a bug of ours: please report the logged traceback")

@@ -6,7 +6,7 @@ import re
 
 ERRORS = {
     "empty": "The file holds no bytes.",
-    "not_an_image": "The content is no image; the message says what it seems to be.",
+    "not_an_image": "Not an image; the message names what it is, as far as its first bytes tell.",
     "unsupported_format": "An image, but of a format or a variant that is not read here (HEIC: install pillow-heif).",
     "too_many_pixels": "Width x height is over the limit.",
     "out_of_memory": "Decoding it takes more memory than --decode_memory, or than there is.",
