@@ -106,12 +106,12 @@ def test_a_gpu_that_this_process_uses_already(gpu):
 def test_batches_are_larger_where_there_is_a_gpu(gpu, model, tmp_path):
     from contextlib import ExitStack
 
-    from beam_job.cli import check
+    from beam_job.cli import prepare_job
     from beam_job.options import parse
 
     def batch_size(*more):
         options = parse(["--images", str(SAMPLES[0]), "--output", str(tmp_path), "--model", str(model), *more])
-        return check(options, ExitStack()).run
+        return prepare_job(options, ExitStack()).run
 
     if not devices.gpus():
         assert batch_size().options["batch_size"] == 32
