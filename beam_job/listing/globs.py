@@ -37,7 +37,7 @@ class Match(str):
         match.version = version
         return match
 
-    def __getnewargs__(self) -> tuple[str, str | None]:  # for copies and pickles
+    def __getnewargs__(self) -> tuple[str, str | None]:  # type: ignore[override] # for copies and pickles
         return str(self), self.version
 
 
