@@ -23,6 +23,7 @@ DECODINGS = {
     "beam": Decoding(num_captions=3),
     "sample": Decoding("sample", num_captions=2, top_k=10, seed=3),
 }
+CONTENT = ("bytes", "sha256", "dhash", "version")
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +45,13 @@ def records_in_batches_of(size, decoding, paths):
         captions = captioner.caption([image.array for image in images[batch]], paths[batch])
         for path, image, each in zip(paths[batch], images[batch], captions, strict=True):
             record = CaptionRecord(path, image.width, image.height, model.fingerprint, "", each)
-            found[path] = json.loads(record.to_json())
+            found[path] = without_content(json.loads(record.to_json()))
     return found
+
+
+def without_content(record):
+    """The record without what it says of the file and of its run, which the model knows nothing of."""
+    return {name: value for name, value in record.items() if name not in (*CONTENT, "run")}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -62,4 +68,4 @@ def test_30_photos_get_the_same_records_however_they_are_captioned(way, paths, t
     (run,) = (tmp_path / "out").iterdir()
     found = [json.loads(line) for path in run.glob("captions-*.jsonl") for line in path.read_text().splitlines()]
     assert {record["run"] for record in found} == {run.name.removeprefix("run=")}
-    assert {record["uri"]: {**record, "run": None} for record in found} == expected
+    assert {record["uri"]: without_content(record) for record in found} == expected

@@ -1,7 +1,6 @@
 """One export: its folder in the output folder of the job, and the counts that are checked at its end."""
 
 import json
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.export.outcomes import FAILED, KEPT, LEFT_OUT, STAGE, UNCHANGED, WRITTEN
-from beam_job.runs.run import MANIFEST, Moment, UnbalancedError
+from beam_job.runs.run import MANIFEST, Moment, UnbalancedError, new_id
 from beam_job.runs.shards import Shard, delete_orphans, write_whole
 
 EXPORTS = "exports"
@@ -32,7 +31,7 @@ class Export:
     output: str
     options: Mapping[str, Any]
     began: Moment = field(default_factory=Moment.now)
-    id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}")
+    id: str = field(default_factory=lambda: new_id(datetime.now(UTC)))
 
     @property
     def directory(self) -> str:

@@ -33,7 +33,8 @@ def run(job, output, *runner):
     records = {}
     for kind in ("captions", "failures"):
         lines = [(directory / shard["name"]).read_text().splitlines() for shard in manifest[kind]]
-        records[kind] = sorted(line for shard in lines for line in shard)
+        found = [{**json.loads(line), "run": None} for shard in lines for line in shard]
+        records[kind] = sorted(found, key=lambda record: record["uri"])
     return records, manifest["counts"], manifest["failures_by_code"]
 
 

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from beam_job.cli import main
+from beam_job.images.decoders import Decoders
 from beam_job.records import Caption, CaptionRecord, Failure
 from beam_job.report import ReportError, write_report
 from beam_job.report.command import main as report_main
@@ -136,6 +137,8 @@ def test_a_picture_takes_no_more_memory_than_its_limit(tmp_path, monkeypatch):
     for name, size in (("small.png", (40, 30)), ("large.png", (4000, 3000))):
         Image.new("RGB", size, "red").save(tmp_path / name)
     monkeypatch.setattr("beam_job.report.thumbnails._MEMORY", 20_000_000)
+    decoders = Decoders(1)  # of its own: what a process has decoded before may have left it memory
+    monkeypatch.setattr("beam_job.report.thumbnails.shared_decoders", lambda: decoders)
     write_run(tmp_path / "out", [caption_record(f"{tmp_path}/{name}.png", score=-1.0) for name in ("small", "large")])
     items = data_of(write_report(str(tmp_path / "out")))["items"]
     found = {Path(item["uri"]).stem: (item["image"] is not None, item["why"]) for item in items}

@@ -166,7 +166,7 @@ def test_a_second_tab_goes_on_where_the_first_is(page, address):
     WebDriverWait(page, 10).until(lambda browser: "2 reviewed" in find(browser, "#place").text)
     press(page, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, "s")
     page.get(address)
-    assert find(page, "#place").text == "Photo 4 of 8 · 3 reviewed"
+    WebDriverWait(page, 10).until(lambda browser: find(browser, "#place").text == "Photo 4 of 8 · 3 reviewed")
 
 
 def test_mouse_and_touch_do_the_same(page):

@@ -1,6 +1,7 @@
 """The counts of a run, its files, and what its options make of them."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from gcp_storage_emulator.handlers import objects
 
 from beam_job.cli import main
 from beam_job.records import Failure
-from beam_job.runs.run import MaxFailures, Moment, Run, TooManyFailuresError, UnbalancedError
+from beam_job.runs.run import MaxFailures, Moment, Run, TooManyFailuresError, UnbalancedError, new_id
 from beam_job.runs.shards import Shard, ShardLimits, WriteShards, delete_orphans, files_in, write_whole
 from tests.cloud import storage_emulator
 from tests.photos import photos
@@ -229,3 +230,10 @@ def test_fields_are_carried_to_captions_and_failures(tmp_path, capsys):
 def test_options_that_make_no_sense(tmp_path, capsys, argv, message):
     assert main(["--images", "x", "--output", str(tmp_path / "out"), *argv]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_runs_of_one_second_sort_by_their_start():
+    moments = [datetime(2026, 1, 2, 3, 4, 5, microsecond, UTC) for microsecond in (0, 1, 9, 16, 999_999)]
+    ids = [new_id(moment) for moment in moments]
+    assert ids == sorted(ids)
+    assert all(re.fullmatch(r"20260102T030405Z-[0-9a-f]{6}", found) for found in ids)

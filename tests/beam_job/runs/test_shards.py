@@ -93,7 +93,8 @@ def test_a_full_disk_ends_in_a_sentence_and_the_run_goes_on_later(tmp_path, disk
         0,
         "4 images: 0 captioned, 0 failed, 4 skipped, 0 duplicates",
     )
-    assert "the report cannot be written" in line
+    assert "report.html" in line
+    assert "No space left on device" in line
     assert "No space left on device" in line
 
 
