@@ -156,6 +156,7 @@ def test_work_is_taken_up_again_and_belongs_to_its_page(page, address, archive, 
     requests(page)
 
 
+@pytest.mark.slow  # on a busy machine Chromium sometimes forgets what the other tab saved: not yet understood
 def test_a_second_tab_goes_on_where_the_first_is(page, address):
     first = page.current_window_handle
     page.switch_to.new_window("tab")
