@@ -30,8 +30,8 @@ class Storage:
 
     ``reset``: the connection breaks in the middle of the body. ``short``: it is closed there. ``damaged``: one byte is
     another. ``cut``: half a body that says it is whole, but for its digest. ``slow``: a second before the answer.
-    ``trickle``: a byte now and then. ``silent``: no answer for a minute. Bytes: the answer, as it stands. A pair of
-    them: a start, and what follows it for ever.
+    ``trickle``: 20 s with a byte now and then, before the rest. ``silent``: no answer for a minute. Bytes: the answer,
+    as it stands. A pair of them: a start, and what follows it for ever.
     """
 
     def __init__(self):
@@ -39,6 +39,7 @@ class Storage:
         self.page_size = None  # objects in a page of a bucket's listing
         self.requests = Counter()
         self.looked_at = Counter()  # requests for the generation of an object alone
+        self.connections = set()  # addresses from which objects and listings were asked for
 
     def __enter__(self):
         self._emulator = create_server(HOST, 0, in_memory=True)
@@ -110,6 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
             faults = self.storage.faults.get(name, [])
             asked = self.storage.requests[name]
             self.storage.requests[name] += 1
+            self.storage.connections.add(self.client_address)
             fault = faults[asked] if asked < len(faults) else None
         if self.command == "GET" and "fields=generation" in self.path:
             self.storage.looked_at[unquote(urlsplit(self.path).path.rpartition("/o/")[2])] += 1
@@ -168,9 +170,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _break_off(self, fault, data, half):
         self.close_connection = True
         if fault == "trickle":
-            for byte in data:
+            for byte in data[:100]:
                 self.wfile.write(bytes([byte]))
                 self.storage.pause(0.2)
+            self.wfile.write(data[100:])
             return
         self.wfile.write(data[:half])
         self.wfile.flush()
