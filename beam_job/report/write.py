@@ -22,7 +22,8 @@ from beam_job.report.run_records import ReportError, Reviewed, open_reviewed
 from beam_job.report.sample import Sample
 from beam_job.report.summary import Summary, edges
 from beam_job.report.thumbnails import thumbnails
-from beam_job.runs.folder import CAPTIONS, FAILURES, is_number
+from beam_job.runs.document import is_number
+from beam_job.runs.folder import CAPTIONS, FAILURES
 from beam_job.runs.shards import write_whole
 
 REPORT = "report.html"

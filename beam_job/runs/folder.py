@@ -4,36 +4,28 @@ Whoever may write into the output folder can put anything there. So nothing outs
 whatever is not as the job writes it is named and passed over.
 """
 
-import json
-import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
-from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import quoted
 from beam_job.model.decoding import Decoding
+from beam_job.runs.document import UnreadableError, is_number, is_text, open_file, parse_line, read_document
 from beam_job.runs.run import MANIFEST, STARTED
 from beam_job.runs.shards import files_in, run_id
 
 CAPTIONS, FAILURES = "captions", "failures"
 
-_DOCUMENT_BYTES = 64 << 20  # of run.json or manifest.json: 300,000 files are named in fewer
 _LINE_BYTES = 4 << 20  # of a record: a hundred captions with their attention are shorter
 _CHUNK_BYTES = 1 << 20
 _COUNTS = ("input", "captioned", "failed", "skipped", "duplicates")
 _DEPTH = 16  # of options within options
 _TEXT = 1000  # characters of a name, a time, a fingerprint
-
-
-class UnreadableError(ValueError):
-    """A file or a folder that is not as the job writes it; the message says what is wrong with it."""
 
 
 @dataclass
@@ -143,11 +135,6 @@ class RecordFile:
         return record if isinstance(record, dict) and self._is_record(record) else None
 
 
-def parse_line(line: bytes) -> Any:
-    """What a line of JSON holds; raises ``ValueError``."""
-    return _DECODER.decode(line.decode())
-
-
 def is_caption(record: Mapping[str, Any]) -> bool:
     """Whether a record says which image it captions, and has a caption."""
     return isinstance(record.get("uri"), str) and isinstance(record.get("caption"), str)
@@ -156,17 +143,6 @@ def is_caption(record: Mapping[str, Any]) -> bool:
 def is_failure(record: Mapping[str, Any]) -> bool:
     """Whether a record says which image failed, and how."""
     return all(isinstance(record.get(name), str) for name in ("uri", "stage", "error"))
-
-
-def is_text(value: object) -> bool:
-    """Whether it is a string that can be written as UTF-8."""
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def run_folders(output: str) -> list[str]:
@@ -221,11 +197,6 @@ def _checked(about: Mapping[str, Any], *, finished: bool) -> dict[str, Any]:
     return found
 
 
-def is_number(value: object) -> bool:
-    """Whether it is a number that can be computed with."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
-
-
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and is_number(value) and value >= 0
 
@@ -234,37 +205,10 @@ def _is_short(value: object) -> bool:
     return is_text(value) and len(str(value)) <= _TEXT
 
 
-def is_shallow(value: object, depth: int = _DEPTH) -> bool:
-    """Whether objects and arrays are nested at most so deep: deeper ones end Python's own recursion."""
-    if not isinstance(value, (dict, list)):
-        return True
-    return depth > 0 and all(
-        is_shallow(inner, depth - 1) for inner in (value.values() if isinstance(value, dict) else value)
-    )
-
-
-def read_document(path: str) -> dict[str, Any] | None:
-    """A JSON object; ``None`` where there is no such file; raises ``UnreadableError``."""
-    try:
-        with closing(_open(path)) as file:
-            data = file.read(_DOCUMENT_BYTES + 1)
-    except FileNotFoundError:
-        return None
-    if len(data) > _DOCUMENT_BYTES:
-        raise UnreadableError(f"has more than {_DOCUMENT_BYTES:,} bytes")
-    try:
-        found = _DECODER.decode(data.decode())
-    except (ValueError, RecursionError) as error:
-        raise UnreadableError("is not valid JSON") from error
-    if not isinstance(found, dict) or not is_shallow(found):
-        raise UnreadableError("is no run's")
-    return found
-
-
 def _lines(path: str, seen: Callable[[bytes], None] | None) -> Iterator[tuple[int, bytes | None]]:
     """The lines of a file without their ends, each with its place; ``None`` for one that is too long."""
     try:
-        file = _open(path)
+        file = open_file(path)
     except FileNotFoundError as error:
         raise UnreadableError("is gone") from error
     with closing(file):
@@ -282,35 +226,3 @@ def _lines(path: str, seen: Callable[[bytes], None] | None) -> Iterator[tuple[in
                 rest, too_long = b"", True
         if rest or too_long:
             yield place, None if too_long else rest
-
-
-def _open(path: str) -> Any:
-    """Opens a file for reading bytes.
-
-    Raises:
-      FileNotFoundError: there is none.
-      UnreadableError: what is there is no file, or this account may not read it.
-    """
-    try:
-        if "://" not in path and not stat.S_ISREG(os.lstat(path).st_mode):  # a link would lead out of the folder
-            raise UnreadableError("is no regular file")
-        return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileNotFoundError(path) from error
-    except PermissionError as error:
-        raise UnreadableError("cannot be read: this account lacks permission") from error
-    except NotImplementedError as error:
-        raise UnreadableError("is compressed in a way that Beam does not read") from error
-    except Exception as error:  # Cloud Storage has errors of its own
-        if getattr(error, "code", None) == 404:
-            raise FileNotFoundError(path) from error
-        if getattr(error, "code", None) == 403:
-            raise UnreadableError("cannot be read: this account lacks permission") from error
-        raise
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse)

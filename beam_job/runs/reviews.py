@@ -18,7 +18,8 @@ from typing import Any
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import quoted
 from beam_job.runs.digest import digest64
-from beam_job.runs.folder import RecordFile, is_number, is_text
+from beam_job.runs.document import is_number, is_text
+from beam_job.runs.folder import RecordFile
 from beam_job.runs.shards import files_in
 
 FOLDER = "reviews"
