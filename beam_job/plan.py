@@ -11,10 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
+from beam_job.files.document import UnreadableError
 from beam_job.images.local_path import local_path
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
-from beam_job.runs.document import UnreadableError
 from beam_job.runs.folder import RunFolder, open_run_folder, run_folders
 from beam_job.runs.run import MANIFEST
 from beam_job.terminal import streams

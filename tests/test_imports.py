@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = {
     "beam_job": [
         ["messages"],
-        ["records", "metrics", "devices"],
+        ["records", "metrics", "devices", "files"],
         ["images/pixels/formats", "images/pixels/tiff", "images/pixels", "images"],
         ["listing"],
         ["model"],

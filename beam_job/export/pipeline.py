@@ -13,8 +13,8 @@ from beam_job.export.outcomes import FAILED, WRITTEN, Outcome
 from beam_job.export.selection import LEFT_OUT, Select, Selection
 from beam_job.export.tables.write import WriteTable
 from beam_job.export.xmp.write import Sidecars, TakeBackSidecars, WriteSidecars
+from beam_job.files.document import UnreadableError, is_text
 from beam_job.runs.current import ReadCaptions
-from beam_job.runs.document import UnreadableError, is_text
 from beam_job.runs.folder import CAPTIONS, RecordFile, is_caption, open_run_folder, run_folders
 from beam_job.runs.shards import WriteShards
 

@@ -7,7 +7,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
-from beam_job.runs.document import is_number
+from beam_job.files.document import is_number
 from beam_job.runs.reviews import CORRECTED, RIGHT, WRONG
 from beam_job.trust.trust_file import Trust
 

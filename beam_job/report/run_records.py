@@ -7,12 +7,12 @@ from typing import Any, TypeAlias
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job.files.document import UnreadableError, is_number, is_shallow
 from beam_job.images.local_path import local_path
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import quoted
 from beam_job.records import FIELDS
 from beam_job.runs.current import NoRunsError, current_runs
-from beam_job.runs.document import UnreadableError, is_number, is_shallow
 from beam_job.runs.folder import CAPTIONS, FAILURES, RecordFile, RunFolder, is_caption, is_failure, open_run_folder
 from beam_job.runs.output_folder import OutputFolder
 from beam_job.runs.reviews import Reviews, decoding_digest, read_reviews

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job.files.document import is_number
 from beam_job.images import decoders, http
 from beam_job.images.local_path import local_path
 from beam_job.listing import globs, rows
@@ -22,7 +23,6 @@ from beam_job.report.run_records import ReportError, Reviewed, open_reviewed
 from beam_job.report.sample import Sample
 from beam_job.report.summary import Summary, edges
 from beam_job.report.thumbnails import thumbnails
-from beam_job.runs.document import is_number
 from beam_job.runs.folder import CAPTIONS, FAILURES
 from beam_job.runs.shards import write_whole
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from beam_job.files.document import is_number, is_shallow, is_text
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import shown
 from beam_job.runs.current import NoRunsError, current_runs
-from beam_job.runs.document import is_number, is_shallow, is_text
 from beam_job.runs.folder import CAPTIONS, RecordFile, RunFolder, is_caption
 from beam_job.runs.output_folder import OutputFolder
 from beam_job.runs.reviews import Reviews, decoding_digest, read_reviews

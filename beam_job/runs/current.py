@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
+from beam_job.files.document import UnreadableError, is_text
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import quoted
-from beam_job.runs.document import UnreadableError, is_text
 from beam_job.runs.folder import CAPTIONS, RecordFile, RunFolder, is_caption, open_run_folder, run_folders
 from beam_job.runs.reviews import read_reviews
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from beam_job.runs.document import is_number
+from beam_job.files.document import is_number
 
 COLUMNS = {
     "uri": pa.string(),

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from beam_job.runs.document import UnreadableError
+from beam_job.files.document import UnreadableError
 from beam_job.runs.folder import CAPTIONS, RecordFile, is_caption, open_run_folder, run_folders
 from tests.cloud import storage_emulator
 from tests.earlier_runs import earlier_run
