@@ -103,8 +103,18 @@ def test_every_command_of_a_document_runs(document, dry, made, tmp_path):
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
 def test_links_lead_somewhere(document):
-    targets = re.findall(r"\]\(([^)#\s]+)", re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL))
-    assert not [t for t in targets if "://" not in t and not (document.parent / t).exists()]
+    found = re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL))
+    targets = [
+        ((document.parent / path) if path else document, heading) for path, heading in found if "://" not in path
+    ]
+    assert not [str(target) for target, _ in targets if not target.exists()]
+    assert not [(target.name, heading) for target, heading in targets if heading and heading not in anchors(target)]
+
+
+def anchors(document):
+    """How GitHub names the headings of a document in links."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def fields_of(text, heading):
