@@ -22,8 +22,8 @@ from beam_job.images.pixels import ImageError, Pixels
 
 ERRORS = {
     **pixels.ERRORS,
-    "deadline_exceeded": "Still being decoded after --decode_deadline.",
-    "crashed": "The process that decoded it died, and so did a second one.",
+    "deadline_exceeded": "Decoding took longer than --decode_deadline.",
+    "crashed": "The process that decoded the image crashed, and so did a second one.",
 }
 """Every code that an ``ImageError`` can have here, and what it means."""
 

@@ -23,14 +23,14 @@ from beam_job.images.connections import TimedAdapter
 from beam_job.images.gunzip import Gunzip, TooManyBytesError
 
 ERRORS = {
-    "not_found": "There is nothing at the URI, or it is no regular file.",
-    "permission_denied": "The job's account may not read it.",
-    "too_large": "More bytes than --max_bytes.",
-    "unavailable": "Still failing (408, 429, 5xx, broken connection, short or damaged body) after --fetch_deadline.",
-    "deadline_exceeded": "Still arriving, or not yet answered, after --fetch_deadline.",
-    "refused": "The server answered with an HTTP status or with headers that trying again does not change.",
-    "bad_uri": "The URI, or the one that a server redirects to, cannot be read as one, or holds a password.",
-    "scheme_not_allowed": "The URI's scheme is not gs, file or a plain path (nor https with --allow_https).",
+    "not_found": "There is nothing at the URI, or it is not a regular file.",
+    "permission_denied": "The job's account has no permission to read it.",
+    "too_large": "The file is larger than --max_bytes.",
+    "unavailable": "All tries within --fetch_deadline failed (408, 429, 5xx, broken connection, damaged body).",
+    "deadline_exceeded": "There was no response, or an incomplete one, within --fetch_deadline.",
+    "refused": "The server refused the request, or sent invalid headers; retrying does not help.",
+    "bad_uri": "The URI, or the one that a server redirects to, is invalid or contains a password.",
+    "scheme_not_allowed": "The URI is not a path, gs:// or file:// (or https:// with --allow_https).",
 }
 """Every code that a ``FetchError`` can have, and what it means."""
 

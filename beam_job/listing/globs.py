@@ -19,7 +19,7 @@ from beam_job.listing.left_out import LeaveOut, Rules
 from beam_job.listing.patterns import Patterns, States, parse_object, parse_path
 from beam_job.messages.quoting import shown
 
-ERRORS = {"cannot_list": "A folder that a glob leads into, and that cannot be listed: its images are unknown."}
+ERRORS = {"cannot_list": "A folder that a glob matches cannot be listed; its images are unknown."}
 """Every code that a ``CannotList`` becomes, and what it means."""
 
 _SHOWN = 300  # characters of a path in a message

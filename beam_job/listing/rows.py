@@ -15,7 +15,7 @@ from beam_job.listing.tables import BadRecord, records
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import quoted
 
-ERRORS = {"bad_row": "A row of a list that holds no URI, or cannot be read."}
+ERRORS = {"bad_row": "A row of a list has no URI, or cannot be read."}
 """Every code that a ``BadRow`` can have, and what it means."""
 
 _BOM = "\ufeff"

@@ -17,21 +17,21 @@ from beam_job.messages import unforeseen
 from beam_job.runs.reviews import CORRECTED, WRONG
 
 ERRORS = {
-    "bad_uri": "The image's URI is no path, or the sidecar would be the image itself.",
+    "bad_uri": "The image's URI is not a path, or the sidecar would be the image itself.",
     "conflict": "Two images would share one sidecar.",
-    "not_found": "The image is gone: no sidecar is made for it.",
-    "not_a_file": "There is a folder, or something else that is no file, in the sidecar's place.",
-    "permission_denied": "This account may not read the sidecar, or not write it.",
+    "not_found": "The image no longer exists, so no sidecar is written.",
+    "not_a_file": "The sidecar's path is a folder or something else that is not a file.",
+    "permission_denied": "This account has no permission to read or write the sidecar.",
     "cannot_access": "The disk or the bucket refuses to read or write the sidecar.",
     "unavailable": "Cloud Storage cannot be reached.",
-    "changed_meanwhile": "Another program changed the sidecar at the same moment. It was left as it is.",
-    "too_large": "The sidecar has more than 16 MiB, or more than 10,000 properties.",
-    "encoding": "The sidecar is not text in the encoding that it names.",
+    "changed_meanwhile": "Another program changed the sidecar during the export. It was not overwritten.",
+    "too_large": "The sidecar is larger than 16 MiB, or has more than 10,000 properties.",
+    "encoding": "The sidecar is not text in the encoding that it declares.",
     "broken": "The sidecar is not well-formed XML.",
-    "doctype": "The sidecar declares a document type, and so entities, which are not read.",
-    "not_xmp": "The sidecar is XML but no XMP.",
-    "cannot_merge": "The sidecar is built in a way that cannot be changed and changed back safely.",
-    "cannot_undo": "The sidecar's note on what was there before is damaged.",
+    "doctype": "The sidecar has a document type declaration, which is not supported.",
+    "not_xmp": "The sidecar is XML but not XMP.",
+    "cannot_merge": "The sidecar has a structure that cannot be changed and restored safely.",
+    "cannot_undo": "The sidecar's note of its original content is damaged.",
 }
 """The codes of sidecars that cannot be written, and what they mean. None of these sidecars is touched."""
 

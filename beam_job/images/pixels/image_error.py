@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 ERRORS = {
-    "empty": "The file holds no bytes.",
-    "not_an_image": "Not an image; the message names what it is, as far as its first bytes tell.",
-    "unsupported_format": "An image, but of a format or a variant that is not read here (HEIC: install pillow-heif).",
-    "too_many_pixels": "Width x height is over the limit.",
-    "out_of_memory": "Decoding it takes more memory than --decode_memory, or than there is.",
-    "truncated": "The file ends before the image does.",
-    "corrupt": "An image format that is read here, but damaged.",
+    "empty": "The file is empty.",
+    "not_an_image": "The file is not an image; the message says what its first bytes suggest.",
+    "unsupported_format": "The image has a format or a variant that is not supported (HEIC: install pillow-heif).",
+    "too_many_pixels": "Width x height exceeds the limit.",
+    "out_of_memory": "Decoding needs more memory than --decode_memory, or than the machine has.",
+    "truncated": "The file ends before the image is complete.",
+    "corrupt": "The image is damaged.",
 }
 """Every code that an `ImageError` can have, and what it means."""
 
