@@ -1,4 +1,4 @@
-"""Captions images in a pipeline of your own: `CaptionImages` turns URIs into captions and failures.
+"""Captions images in your own pipeline: `CaptionImages` turns URIs into captions and failures.
 
     python examples/own_pipeline.py photos/*.jpg
 
@@ -15,7 +15,7 @@ from beam_job.terminal.console import console
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Captions images in a pipeline of one's own.")
+    parser = argparse.ArgumentParser(description="Captions images in your own Beam pipeline.")
     parser.add_argument("uris", metavar="URI", nargs="+", help="an image; Beam's options may follow the last one")
     known, beam_options = parser.parse_known_args(argv)
     # Hides log messages of Beam and TensorFlow, but not errors, as the job does.
