@@ -1,6 +1,6 @@
 """Batch image captioning on Apache Beam: image URIs in, captions out.
 
-In a pipeline of your own:
+In your own pipeline:
 
     import apache_beam as beam
     from beam_job import CaptionImages, Decoding
