@@ -9,6 +9,7 @@ import pytest
 
 from beam_job.cli import main
 from tests.bad_images import bad_images
+from tests.deadlines import deadlines
 from tests.https_server import https_server
 from tests.photos import photos
 from tests.storage import Storage
@@ -115,8 +116,7 @@ class Job:
 @pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_each_bad_input_costs_itself_alone(tmp_path, monkeypatch, capsys, caplog, count):
     good = photos(tmp_path / "good", count)
-    deadline = 4 if count < 100 else 10
-    job = Job(tmp_path, fetch_deadline=deadline, decode_deadline=10 * deadline)
+    job = Job(tmp_path, fetch_deadline=600, decode_deadline=600)
     glob = f"{tmp_path}/good/*.jpg"
     _, _, alone = job(tmp_path / "alone", "--images", glob)
 
@@ -128,7 +128,12 @@ def test_each_bad_input_costs_itself_alone(tmp_path, monkeypatch, capsys, caplog
         expected[str(bad / name)] = code
     (bad / "dangling.jpg").symlink_to("nowhere")
     expected[str(bad / "dangling.jpg")] = "not_found"
-    with Storage() as storage, https_server(Redirecting, tmp_path, monkeypatch) as web:
+    endless = [name for name, (_, code) in ANSWERS.items() if code == "deadline_exceeded"]
+    with (
+        Storage() as storage,
+        https_server(Redirecting, tmp_path, monkeypatch) as web,
+        deadlines(600, endless),
+    ):
         storage.bucket("archive")
         for name, (fault, code) in ANSWERS.items():
             storage.put("archive", name, b"x")

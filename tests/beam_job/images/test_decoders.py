@@ -87,14 +87,13 @@ def test_pixels_and_errors_are_those_of_this_process(real):
             assert outcome(there, data, accept_truncated) == outcome(here, data, accept_truncated)
 
 
-def test_a_decoder_that_takes_too_long_is_ended_and_no_other(made, tmp_path):
+def test_a_decoder_that_takes_too_long_is_ended_and_no_other(made):
     decoders = made(2)
     with ThreadPoolExecutor(2) as threads:
-        slow = threads.submit(code, decoders, f"wait {tmp_path}/told".encode(), seconds=0.5)
+        slow = threads.submit(code, decoders, f"wait {os.devnull}".encode(), seconds=0.5)
         for _ in range(20):
             assert ask(decoders, FINE).array.max() == len(FINE)
         assert slow.result() == "deadline_exceeded"
-    assert (tmp_path / "told").read_text() == "begun\n"
     for _ in range(2):
         assert ask(decoders, FINE).array.max() == len(FINE)
 

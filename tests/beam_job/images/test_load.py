@@ -3,6 +3,7 @@
 import hashlib
 import random
 import sys
+import threading
 import time
 
 import apache_beam as beam
@@ -22,6 +23,8 @@ from tests.decoder_stand_in import FINE
 from tests.images import bomb, heic, kinds
 from tests.mutations import mutated
 from tests.photos import photos
+
+LONG = 300.0  # seconds that no test comes near
 
 
 def load(uris, loading=Loading(), ahead=0, size=16):
@@ -48,14 +51,22 @@ def test_each_uri_comes_out_once_and_carries_its_fields(tmp_path):
 
 def test_a_slow_image_holds_up_no_other(monkeypatch, tmp_path):
     made = [str(path) for path in photos(tmp_path, 12)]
-    fetch = FetchAndDecode._load
+    fetch, others_came_out = FetchAndDecode._load, threading.Event()
 
     def slowly(self, wanted, place):
-        time.sleep(1 if wanted.uri == made[0] else 0.01)
+        if wanted.uri == made[0]:
+            others_came_out.wait(LONG)
         return fetch(self, wanted, place)
 
     monkeypatch.setattr(FetchAndDecode, "_load", slowly)
-    assert [image.uri for image in load(made, Loading(threads=4), ahead=8)].index(made[0]) == 11
+    fn = FetchAndDecode(16, 16, Loading(threads=4), ahead=8)
+    fn.setup()
+    fn.start_bundle()
+    assert not [out for uri in made for out in fn.process(uri, 0, None)]
+    found = fn.finish_bundle()
+    assert {next(found).value.uri for _ in made[1:]} == set(made[1:])
+    others_came_out.set()
+    assert [out.value.uri for out in found] == made[:1]
 
 
 def test_while_the_model_works_the_next_images_are_always_in_hand(monkeypatch, tmp_path):
@@ -76,7 +87,7 @@ def test_while_the_model_works_the_next_images_are_always_in_hand(monkeypatch, t
         for _ in fn.process(uri, 0, None):
             left += 1
             if left % 8 == 0:  # a batch is full: the model is slow, and twelve more images get ready beside it
-                deadline = time.monotonic() + 30
+                deadline = time.monotonic() + LONG
                 while len(done) < left + 12 and time.monotonic() < deadline:
                     time.sleep(0.01)
                 assert len(done) == left + 12
@@ -200,12 +211,10 @@ def test_mutated_files_give_an_image_or_a_documented_failure_each(tmp_path, coun
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(mutated(dice, files))
         uris.append(str(path))
-    started = time.monotonic()
-    found = load(uris, Loading(threads=2, max_pixels=20_000_000))
-    assert time.monotonic() - started < 0.2 * count  # seconds: none hangs
+    found = load(uris, Loading(threads=2, max_pixels=20_000_000, decode_deadline=LONG))
     assert sorted(outcome.uri for outcome in found) == sorted(uris)
     failures = [outcome for outcome in found if isinstance(outcome, Failure)]
-    assert {failure.error for failure in failures} <= {*decoders.ERRORS, *http.ERRORS}
+    assert {failure.error for failure in failures} <= {*decoders.ERRORS, *http.ERRORS} - {"deadline_exceeded"}
     assert all(failure.stage == "decode" and failure.message for failure in failures)
     assert all(image.pixels.shape == (16, 16, 3) for image in found if isinstance(image, DecodedImage))
     assert 0.1 < len(failures) / count < 0.95

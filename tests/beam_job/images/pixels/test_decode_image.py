@@ -9,15 +9,17 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from beam_job.images.pixels import ImageError, Pixels, decode
+from beam_job.images.pixels import ImageError, Pixels, decode, decode_image, file_format
+from beam_job.images.pixels.formats import jpeg
+from beam_job.images.pixels.picture import Picture
 from tests import images
 from tests.images import COLOURS, HEIGHT, WIDTH
-from tests.timing import least_cpu_seconds
 
 KINDS = images.kinds()
 
@@ -128,14 +130,20 @@ def test_reduced_decoding_looks_the_same(size: tuple[int, int]) -> None:
     assert np.abs(reduced.array - full).mean() < 1.5
 
 
-def test_a_12_megapixel_jpeg_decodes_at_least_four_times_faster() -> None:
-    data = images.encode(images.photo(4000, 3000), "JPEG", quality=85)
+@pytest.mark.parametrize(("model", "scale"), [(56, 8), (120, 8), (121, 4), (240, 4), (241, 2), (480, 2), (481, 1)])
+def test_a_large_jpeg_is_decoded_at_the_least_scale_that_is_enough(
+    model: int, scale: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is what makes it fast: `python -m benchmarks --only decoding` measures how fast."""
+    read = []
 
-    def full() -> None:
-        with Image.open(io.BytesIO(data)) as file:
-            np.asarray(file.convert("RGB").resize((224, 224), Image.Resampling.BILINEAR))
+    def keep(*arguments: Any) -> Picture:
+        read.append(jpeg.read(*arguments))
+        return read[0]
 
-    assert least_cpu_seconds(full) / least_cpu_seconds(lambda: decode(data, 224, 224)) >= 4
+    monkeypatch.setitem(decode_image._READERS, file_format.JPEG, keep)
+    decode(images.encode(images.photo(1600, 1200), "JPEG"), model, model)
+    assert read[0].image.size == (1600 // scale, 1200 // scale)
 
 
 # Sizes and threads
