@@ -14,15 +14,15 @@ _NEVER = 10**6  # seconds
 
 @contextmanager
 def deadlines(seconds, endless):
-    """Downloads are tried four times; objects whose names start with one of ``endless`` end after two seconds.
+    """Downloads are tried four times; of objects whose names start with one of ``endless`` they end after two seconds.
 
-    All others have the ``seconds`` of the job's ``--fetch_deadline``, which is checked.
+    Those would have the ``seconds`` of the job's ``--fetch_deadline``, which is checked.
     """
     get = Downloader.get
 
     def hurried(self, url, **limits):
-        assert limits["seconds"] == seconds
         if "alt=media" in url and any(f"/o/{name}" in url for name in endless):
+            assert limits["seconds"] == seconds
             limits["seconds"] = _SHORT
         return get(self, url, **limits)
 
