@@ -66,6 +66,7 @@ def write_while_stopping(path, data):
 
 if __name__ == "__main__":
     OddCaptioner.marker, OddCaptioner.event = Path(sys.argv[1]), sys.argv[2]
+    signals.SECONDS = 60.0  # on a busy machine, too
     stand_in(OddCaptioner)
     if OddCaptioner.event == "import":
         sys.meta_path.insert(0, StayWithBeam)

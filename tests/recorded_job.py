@@ -2,7 +2,9 @@
 
     python -m tests.recorded_job LOG SECONDS_PER_IMAGE <options of the job>
 
-A stand-in captions, so that a process starts without TensorFlow; everything else is the program itself.
+A stand-in captions, so that a process starts without TensorFlow; everything else is the program itself. Where the
+environment has STAY_AFTER=N, no more than N images are captioned, and then the job stays where it is, or until there is
+the file that STAY_UNTIL names.
 """
 
 import os
@@ -14,6 +16,7 @@ from types import ModuleType
 class Captioner:
     device = "CPU"
     log, seconds = os.devnull, 0.0
+    captioned, most, go = 0, float(os.environ.get("STAY_AFTER", "inf")), os.environ.get("STAY_UNTIL", "")
 
     def __init__(self, model, *_, **__):
         self.fingerprint = model.fingerprint
@@ -24,6 +27,9 @@ class Captioner:
     def caption(self, pixels, uris):
         from beam_job.records import Caption
 
+        self.captioned += len(uris)
+        while self.captioned > self.most and not os.path.exists(self.go):
+            time.sleep(0.02)
         time.sleep(self.seconds * len(uris))
         with open(self.log, "ab", buffering=0) as file:
             file.write("".join(f"{uri}\n" for uri in uris).encode(errors="surrogateescape"))

@@ -29,14 +29,16 @@ def kill_loop(tmp_path, kills, images, seconds_per_image):
     command = ["tests.recorded_job", log, seconds_per_image, *argv]
     for kill in range(kills):
         before, kept_before = len(lines(log)), len(records(output))
+        left = images - kept_before
+        # One in four is killed anywhere, while it starts or reads; the others while they caption. None ends before.
+        wanted = min(dice.randint(1, 2 * images // kills), left - BATCH) if kill % 4 != 1 else 0
         with (tmp_path / "err").open("w") as err:
-            job = start(*command, stderr=err)
-            # One in four is killed anywhere, while it starts or reads; the others while they caption.
-            while kill % 4 and len(lines(log)) == before and job.poll() is None:
+            job = start(*command, stderr=err, environment={"STAY_AFTER": str(left - 1)})
+            while len(lines(log)) < before + wanted and job.poll() is None:
                 time.sleep(0.02)
-            time.sleep(dice.uniform(0, 2 * images * seconds_per_image / kills if kill % 4 else 4))
+            time.sleep(dice.uniform(0, 0.2 if wanted else 4))
             job.send_signal(signal.SIGKILL)
-            job.wait()
+            assert job.wait() == -signal.SIGKILL, (tmp_path / "err").read_text()
         done, kept = len(lines(log)) - before, len(records(output)) - kept_before
         assert done - SHARD - BATCH < kept <= done + BATCH  # what is written down may be behind by a batch
     last = start(*command)

@@ -72,7 +72,7 @@ def test_a_full_disk_ends_in_a_sentence_and_the_run_goes_on_later(tmp_path, disk
 
     def job():
         process = start("tests.recorded_job", tmp_path / "log", 0, *argv)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=600)
         assert not list(disk.rglob("*.tmp"))
         assert "Traceback" not in err
         return process.returncode, err.splitlines(), sorted((disk / "out").glob("run=*"))
@@ -106,7 +106,7 @@ def test_worker_processes_on_a_full_disk_end_in_a_sentence(tmp_path, disk):
     (disk / "out").mkdir()
     leave(disk, 1)
     process = start("beam_job", *argv, "--direct_running_mode=multi_processing", "--direct_num_workers=2")
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=600)
     lines = [line for line in err.splitlines() if not line.endswith("so far")]  # slow machines
     (run,) = (disk / "out").iterdir()
     assert process.returncode == 1

@@ -1,6 +1,7 @@
 import io
 import itertools
 import os
+import re
 import threading
 
 from hypothesis import given
@@ -106,11 +107,39 @@ def test_a_short_run_leaves_nothing_in_a_log(tmp_path):
     assert screen.getvalue() == ""
 
 
+class Flushed(io.TextIOWrapper):
+    """Says when it has been flushed twice."""
+
+    def __init__(self, raw):
+        super().__init__(raw)
+        self.times = 0
+        self.twice = threading.Event()
+
+    def flush(self):
+        try:
+            super().flush()
+        finally:
+            self.times += 1
+            if self.times == 2:
+                self.twice.set()
+
+
 def test_nobody_reads_the_progress_and_the_run_goes_on(tmp_path):
     ours, theirs = os.pipe()
     os.close(ours)
-    with os.fdopen(theirs, "w") as closed, progress(str(tmp_path), width=lambda: 80, stream=closed, redraw=0.01):
-        pass
+    with (
+        Flushed(os.fdopen(theirs, "wb")) as closed,
+        progress(str(tmp_path), width=lambda: 80, stream=closed, redraw=0.01),
+    ):
+        assert closed.twice.wait(60)
+
+
+def test_a_log_gets_plain_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr("beam_job.terminal.progress.intervals", lambda: itertools.repeat(0.01))
+    log = Screen()
+    with progress(str(tmp_path), width=None, stream=log):
+        assert log.drawn.wait(60)
+    assert re.fullmatch(r"(beam_job: reading the list of images, \d+ s so far\n)+", log.getvalue())
 
 
 @given(st.integers(1, 300), st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 10**6))

@@ -79,7 +79,7 @@ def ended(job, tmp_path_factory):
     started["all are closed"] = closing, output
     found = {}
     for way, (process, output) in started.items():
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         found[way] = process.returncode, (out or b""), (err or b"").decode(), output
     return found
 
