@@ -1,9 +1,17 @@
-"""Settings of all tests."""
+"""Settings of all tests, and what tests of several rooms share."""
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.script_shell import Shell
 
 # The same examples each time, however long they take: no test fails by chance, or where the machine is busy.
 settings.register_profile(
     "repeatable", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def shell(tmp_path):
+    return Shell(tmp_path)

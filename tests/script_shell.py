@@ -7,6 +7,9 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).parents[1] / "run_dataflow.sh"
 
+JOB = ["--", "--images", "gs://photos/a b/*.jpg", "--output=gs://photos/captions"]
+NIGHTLY = ["--cron", "0 2 * * *", "--time_zone=Europe/Zurich", "--scheduler_account=nightly@p.iam.gserviceaccount.com"]
+
 STAND_IN = """#!/usr/bin/env -S python3 -I -S
 import json, os, sys
 from pathlib import Path
@@ -67,7 +70,7 @@ class Shell:
             env={**plain, **files, **self.settings},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         assert done.returncode == status, done.stdout + done.stderr
@@ -90,3 +93,8 @@ class Shell:
         submitted = [words for words in self.asked if "beam_job" in words and "--check" not in words]
         assert not [words for words in self.asked if changing & {*words[:5]}] + submitted
         return self.err.strip().splitlines()[-1]
+
+
+def value(words, flag):
+    (found,) = [word.split("=", 1)[1] for word in words if word.startswith(f"{flag}=")]
+    return found

@@ -13,22 +13,11 @@ import pytest
 
 from flex_template.request import METADATA
 from tests.cloud import BUCKET, dataflow_service, storage_emulator
-from tests.script_shell import SCRIPT, Shell
+from tests.script_shell import JOB, NIGHTLY, SCRIPT, Shell, value
 from tests.tiny_model import write_tiny_model
 
 CHECKOUT = Path(__file__).parents[1]
-JOB = ["--", "--images", "gs://photos/a b/*.jpg", "--output=gs://photos/captions"]
 LAUNCH = "https://dataflow.googleapis.com/v1b3/projects/my-project/locations/europe-west4/flexTemplates:launch"
-
-
-@pytest.fixture
-def shell(tmp_path):
-    return Shell(tmp_path)
-
-
-def value(words, flag):
-    (found,) = [word.split("=", 1)[1] for word in words if word.startswith(f"{flag}=")]
-    return found
 
 
 def test_shellcheck():
@@ -144,9 +133,6 @@ def test_run_from_the_template(shell):
         "serviceAccountEmail": "w@my-project.iam.gserviceaccount.com",
     }
     assert "secret-token" not in " ".join(sum(shell.asked, [])) + shell.out + shell.err  # noqa: RUF017
-
-
-NIGHTLY = ["--cron", "0 2 * * *", "--time_zone=Europe/Zurich", "--scheduler_account=nightly@p.iam.gserviceaccount.com"]
 
 
 def test_schedule_creates_then_updates(shell):
@@ -267,132 +253,6 @@ def test_a_machine_without_beam_launches_the_template_all_the_same(shell):
     assert (
         "lacks Beam or this package, so the job's options were not checked" in shell("run", "--from_template", *JOB).err
     )
-
-
-@pytest.mark.parametrize(
-    ("name", "given"),
-    [
-        ("labels", "*"),
-        ("labels", "team=*"),
-        ("labels", "team=a b"),
-        ("labels", "team"),
-        ("labels", "team=archive,"),
-        ("labels", 'team="x"'),
-        ("labels", "a=b\nc=d"),
-        ("image", "-x"),
-        ("image", "a,_VARIANT=b"),
-        ("template_file", "--impersonate-service-account=x"),
-        ("project", "-p"),
-        ("region", "europe-west4\nx"),
-        ("bucket", "gs://b ucket"),
-        ("repository", "--quiet"),
-        ("job", "-j"),
-        ("accelerator", "nvidia-l4;count:8"),
-        ("machine_type", "--foo"),
-        ("max_workers", "1e3"),
-        ("service_account", "-x@y"),
-        ("subnetwork", "[1]"),
-        ("time_zone", "-1"),
-        ("scheduler_account", "nobody"),
-        ("python", "-c"),
-    ],
-)
-def test_values_are_words_not_globs_or_options(shell, name, given):
-    """A star is no list of files, and nothing that a person names is read as an option of another program."""
-    assert f"--{name} {given}".replace("\n", "?") in shell.refusal("run", f"--{name}", given, *JOB)
-
-
-def test_values_of_the_environment_are_checked_too(shell):
-    shell.settings["CAPTION_LABELS"] = "*"
-    assert "--labels *: write key=value" in shell.refusal("run", *JOB)
-
-
-@pytest.mark.parametrize("command", ["status", "cancel"])
-@pytest.mark.parametrize("name", ["-1", "--quiet", "nightly", "*", "1 2", "1\n2"])
-def test_an_id_is_an_id(shell, command, name):
-    assert shell.refusal(command, name)
-    assert not [words for words in shell.asked if words[:3] == ["gcloud", "dataflow", "jobs"]]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["launch"], "launch: there is no such command"),
-        (["build", "--colour=blue"], "--colour=blue: there is no such setting"),
-        (["build", "--variant=tpu"], "--variant tpu: choose gpu or cpu"),
-        (["build", "--region=Europe"], "--region Europe: this is no region"),
-        (["build", "--region"], "--region: its value is missing"),
-        (["build", *JOB], "build: it takes no options of the job"),
-        (["build", "extra"], "extra: settings begin with --"),
-        (["template", "--bucket=my-bucket"], "--bucket my-bucket: give gs://BUCKET"),
-        (["run"], "run: the job's options are missing"),
-        (["run", "--variant=cpu", "--accelerator=nvidia-l4", *JOB], "the cpu image has no CUDA libraries"),
-        (["run", "--variant=cpu", *JOB, "--accelerator=nvidia-l4"], "the cpu image has no CUDA libraries"),
-        (["run", "--variant=cpu", *JOB, "--accelerator", "nvidia-l4"], "the cpu image has no CUDA libraries"),
-        (["run", "--variant=cpu", *JOB, "--runner", "DirectRunner"], "--runner: this script submits to Dataflow"),
-        (["run", "--max_workers=many", *JOB], "--max_workers many: choose 1 or more"),
-        (["run", "--job=My_Job", *JOB], "--job My_Job: use small letters"),
-        (["run", "--image=x/y:beam2.76.0-tf2.21.0-py3.11", *JOB], "launcher and image differ"),
-        (["run", "--from_template", "--", "--images", "gs://b/*.jpg"], "do not fit the template"),
-        (["schedule", *JOB], "--cron is missing"),
-        (["schedule", "--cron=nightly", *JOB], "--cron nightly: give five fields"),
-        (["schedule", "--cron=0 2 * * *", *JOB], "--scheduler_account is missing"),
-        (["schedule", *NIGHTLY, *JOB, "--colour=blue"], "do not fit the template"),
-        (["status", "--wait"], "status --wait: name the JOB_ID"),
-        (["status", "1", "2"], "2: one job at a time"),
-        (["cancel"], "cancel: name the JOB_ID"),
-    ],
-)
-def test_refusals(shell, arguments, message):
-    assert message in shell.refusal(*arguments)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "question", "answer", "message"),
-    [
-        (["build"], "gcloud auth list", ("", 0), "nobody is logged in"),
-        (["build"], "gcloud projects describe", ("", 1), "--project my-project: it is not there"),
-        (["build"], "gcloud services list", ("dataflow.googleapis.com", 0), "cloudbuild.googleapis.com is off"),
-        (
-            ["build"],
-            "gcloud artifacts repositories describe",
-            ("", 1),
-            "the repository captioner is not there: run 'gcloud",
-        ),
-        (["template"], "gcloud storage buckets describe", ("", 1), "--bucket gs://my-bucket: it is not there"),
-        (
-            ["template"],
-            "gcloud artifacts docker images describe",
-            ("", 1),
-            "is not there: run './run_dataflow.sh build'",
-        ),
-        (["run", *JOB], "gcloud artifacts docker images describe", ("", 1), "run './run_dataflow.sh build'"),
-        (["run", *JOB], "gcloud compute accelerator-types list", ("", 0), "there is none in europe-west4"),
-        (["run", "--accelerator=nvidia-l4", *JOB], "-", ("", 0), "no nvidia-l4 is left in europe-west4"),
-        (["run", *JOB], "python -c", ("beam2.76.0-tf2.21.0-py3.11", 0), "launcher and image differ"),
-        (["run", *JOB], "python -c", ("", 1), "it lacks Beam or this package"),
-        (["schedule", *NIGHTLY, *JOB], "gcloud storage objects describe", ("", 1), "run './run_dataflow.sh template'"),
-        (["run", "--from_template", *JOB], "gcloud storage objects describe", ("", 1), "the template"),
-    ],
-)
-def test_preflight_refusals(shell, arguments, question, answer, message):
-    shell.answers[question] = answer
-    assert message in shell.refusal(*arguments)
-
-
-def test_preflight_notes(shell):
-    shell.answers["gcloud storage buckets describe"] = ("US-EAST1", 0)
-    shell("run", "--accelerator=nvidia-tesla-t4:2", "--max_workers=10", *JOB)
-    assert "note: gs://my-bucket lies in us-east1 and the job runs in europe-west4" in shell.err
-    assert "note: 12 of the 20 GPUs that --max_workers 10 may want are left in europe-west4" in shell.err
-
-
-def test_settings_come_from_gcloud_where_nobody_gives_them(shell):
-    del shell.settings["CAPTION_PROJECT"]
-    shell.answers["gcloud config get-value project"] = ("their-project", 0)
-    assert value(shell("status").last, "--project") == "their-project"
-    del shell.settings["CAPTION_REGION"]
-    assert "--region is missing" in shell.refusal("status")
 
 
 def test_a_job_all_the_way_to_dataflow(shell, tmp_path):

@@ -104,7 +104,7 @@ def test_blocks_that_are_missing_in_the_last_row_do_not_matter() -> None:
     assert np.abs(decode(whole[:-80] + END, 32, 32).array - expected)[:-2].max() <= 1
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.tuples(st.integers(1, 70), st.integers(1, 70)),
     st.sampled_from(["L", "RGB", "CMYK"]),

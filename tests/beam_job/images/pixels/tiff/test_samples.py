@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from beam_job.images.pixels import ImageError, decode
 from tests import images, tiffs
@@ -229,16 +227,6 @@ def test_samples_of_several_kinds_are_refused() -> None:
         assert refused.value.code == "unsupported_format"
 
 
-@pytest.mark.parametrize(
-    "compression", [6, 9, 10, 32766, 32771, 32809, 33003, 34676, 34677, 34712, 34887, 50001, 50002]
-)
-def test_compressions_that_are_not_read_are_named(compression: int) -> None:
-    data = tiff(quadrants([*COLOURS]).astype("u1"), 2, more={259: (3, [compression])})
-    with pytest.raises(ImageError, match=f"compression {compression}") as refused:
-        decode(data, 36, 40)
-    assert refused.value.code == "unsupported_format"
-
-
 def test_inks_that_are_not_cmyk_are_refused() -> None:
     data = tiff(quadrants([*images.INKS]).astype("u1"), 5, more={332: (3, [2])})
     with pytest.raises(ImageError) as refused:
@@ -251,169 +239,3 @@ def test_a_palette_of_8_bit_values_is_read_as_it_is_meant() -> None:
     kind, values = more[320]
     data = tiff(samples.astype("u1"), 3, more={320: (kind, [value // 257 for value in values])})
     np.testing.assert_allclose(images.quadrants(decode(data, 36, 40).array), shown, atol=2)
-
-
-# JPEG and fax inside
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB", "YCbCr", "CMYK"])
-@pytest.mark.parametrize("strip_size", [None, 2048])
-def test_jpeg_inside(mode: str, strip_size: int | None) -> None:
-    photo = images.photo(96, 80)
-    options = {"strip_size": strip_size} if strip_size else {}
-    data = images.encode(photo.convert(mode), "TIFF", compression="jpeg", quality=95, **options)
-    expected = np.asarray(photo.convert(mode).convert("RGB")).astype(int)
-    assert np.abs(decode(data, 80, 96).array - expected).mean() < 8
-
-
-def test_the_order_of_bits_says_nothing_of_jpeg() -> None:
-    photo = images.photo(96, 80)
-    tags = {256: (4, [96]), 257: (4, [80]), 258: (3, [8] * 3), 259: (3, [7]), 262: (3, [6]), 277: (3, [3])}
-    jpeg = images.encode(photo, "JPEG", quality=95, subsampling=0)
-    found = decode(tiffs.assembled([({**tags, 266: (3, [2]), 530: (3, [1, 1])}, [jpeg], False)]), 80, 96).array
-    assert np.abs(found - np.asarray(photo).astype(int)).mean() < 8
-
-
-def test_one_strip_whose_length_is_not_said() -> None:
-    samples = np.asarray(images.photo(40, 36))
-    for compression in (tiffs.NONE, tiffs.DEFLATE, tiffs.PACKBITS):
-        data = tiffs.tiff(samples, 2, compression=compression, more={279: (4, [0])})
-        np.testing.assert_array_equal(decode(data, 36, 40).array, samples)
-
-
-@pytest.mark.parametrize("compression", ["tiff_ccitt", "group3", "group4"])
-@pytest.mark.parametrize("white_is_zero", [False, True])
-def test_fax_inside(compression: str, white_is_zero: bool) -> None:
-    picture = images.picture([0, 255, 255, 0], "1")
-    data = images.encode(picture, "TIFF", compression=compression, tiffinfo={262: 0 if white_is_zero else 1})
-    with Image.open(io.BytesIO(data)) as written:
-        photometric = written.tag_v2[262]
-    shown = [images.BLACK, images.WHITE, images.WHITE, images.BLACK]
-    assert photometric == (0 if white_is_zero else 1)
-    np.testing.assert_allclose(images.quadrants(decode(data, 36, 40).array), shown, atol=2)
-
-
-# Which picture
-
-
-def page(size: int, colour: Colour, **tags: int) -> tuple[dict[int, object], list[bytes], bool]:
-    """An RGB page of one colour; the names of `tags` are t and a number."""
-    given: dict[int, object] = {
-        256: (4, [size]),
-        257: (4, [size]),
-        258: (3, [8, 8, 8]),
-        259: (3, [1]),
-        262: (3, [2]),
-        277: (3, [3]),
-        **{int(name[1:]): (4, [value]) for name, value in tags.items()},
-    }
-    return given, [bytes(colour) * size * size], False
-
-
-def test_smaller_copies_are_passed_over() -> None:
-    for pages in (
-        [page(32, images.RED), page(8, images.BLUE, t254=1)],
-        [page(8, images.BLUE, t254=1), page(32, images.RED)],
-        [page(8, images.BLUE, t255=2), page(32, images.RED)],
-        [page(8, images.BLUE, t254=4), page(32, images.RED)],
-        [page(32, images.RED), page(64, images.BLUE)],
-    ):
-        pixels = decode(tiffs.assembled(pages), 8, 8)
-        assert (pixels.width, tuple(pixels.array[0, 0])) == (32, images.RED)
-
-
-def test_raw_files_of_cameras_are_refused() -> None:
-    filters = page(64, images.RED, t254=0)
-    filters[0].update({262: (3, [32803]), 277: (3, [1]), 258: (3, [14])})
-    linear = page(64, images.RED, t254=0)
-    linear[0].update({262: (3, [34892])})
-    dng = page(64, images.RED)
-    dng[0][50706] = (4, [1])
-    for pages in (
-        [filters],
-        [page(8, images.BLUE), filters],
-        [page(8, images.BLUE, t254=1), linear],
-        [dng],
-        [page(8, images.BLUE, t254=1)],  # nothing but a preview
-        with_inner(page(8, images.BLUE, t254=1), page(64, images.RED)),
-        with_inner(page(8, images.BLUE), page(64, images.RED)),
-        with_inner(page(8, images.BLUE), filters),
-    ):
-        data = pages if isinstance(pages, bytes) else tiffs.assembled(pages)
-        with pytest.raises(ImageError, match="Raw files of cameras") as refused:
-            decode(data, 8, 8)
-        assert refused.value.code == "unsupported_format"
-
-
-def test_smaller_copies_inside_change_nothing() -> None:
-    data = with_inner(page(32, images.RED), page(8, images.BLUE, t254=1))
-    assert decode(data, 8, 8).width == 32
-
-
-def with_inner(
-    outer: tuple[dict[int, object], list[bytes], bool], inner: tuple[dict[int, object], list[bytes], bool]
-) -> bytes:
-    """A page that has another one below it: written as two, then the link is made a tag."""
-    outer[0][330] = (4, [0])
-    data = bytearray(tiffs.assembled([outer, inner]))
-    first = int.from_bytes(data[4:8], "little")
-    count = int.from_bytes(data[first : first + 2], "little")
-    link = first + 2 + 12 * count
-    for entry in range(first + 2, link, 12):
-        if int.from_bytes(data[entry : entry + 2], "little") == 330:
-            data[entry + 8 : entry + 12] = data[link : link + 4]
-    data[link : link + 4] = bytes(4)
-    return bytes(data)
-
-
-def test_a_chain_that_bites_its_tail_ends() -> None:
-    data = bytearray(tiffs.assembled([page(8, images.RED)]))
-    first = int.from_bytes(data[4:8], "little")
-    data[-4:] = first.to_bytes(4, "little")
-    assert decode(bytes(data), 8, 8).width == 8
-
-
-# What is cut, damaged or hostile
-
-
-@pytest.mark.parametrize("compression", [tiffs.NONE, tiffs.DEFLATE, tiffs.LZW])
-def test_a_cut_tiff_is_truncated_and_shows_what_is_there(compression: int) -> None:
-    rgb = np.asarray(images.photo(200, 160))
-    data = tiff(rgb, 2, compression=compression, rows_per_strip=10)
-    # The strips behind the directory, as those write them whose files can be cut and still be read.
-    with Image.open(io.BytesIO(data)) as file:
-        starts = np.array(file.tag_v2[273], "<u4")
-    front = data.replace(starts.tobytes(), (starts + len(data) - 8).astype("<u4").tobytes()) + data[8:]
-    whole = decode(front, 32, 32).array.astype(int)
-    np.testing.assert_array_equal(whole, decode(data, 32, 32).array)
-    cut = front[: len(data) + (int.from_bytes(data[4:8], "little") * 3 // 4)]
-    with pytest.raises(ImageError) as refused:
-        decode(cut, 32, 32)
-    assert refused.value.code == "truncated"
-    shown = decode(cut, 32, 32, accept_truncated=True).array.astype(int)
-    assert np.abs(shown[:16] - whole[:16]).max() <= 1
-
-
-def test_tags_that_add_up_to_more_than_the_file_cost_nothing() -> None:
-    good, strips, _ = page(8, images.RED)
-    bomb = {**good, **{tag: (4, [0] * 5) for tag in range(1000, 3000)}}
-    data = bytearray(tiffs.assembled([(bomb, strips, False)]))
-    first = int.from_bytes(data[4:8], "little")
-    for entry in range(first + 2, first + 2 + 12 * len(bomb), 12):
-        if 1000 <= int.from_bytes(data[entry : entry + 2], "little") < 3000:
-            data[entry + 4 : entry + 12] = (2**30).to_bytes(4, "little") + bytes(4)
-    assert decode(bytes(data), 8, 8).width == 8
-
-
-def test_tiles_far_larger_than_the_picture_are_refused() -> None:
-    data = tiff(np.zeros((8, 8, 1), "u1"), 1, tile=(16, 16), more={322: (4, [26_000]), 323: (4, [26_000])})
-    with pytest.raises(ImageError) as refused:
-        decode(data, 8, 8)
-    assert refused.value.code == "too_many_pixels"
-
-
-def test_strips_by_the_million_are_refused() -> None:
-    data = tiff(np.zeros((8, 8, 1), "u1"), 1, more={257: (4, [1_000_000]), 278: (4, [1])})
-    with pytest.raises(ImageError, match="over 300,000 strips") as refused:
-        decode(data, 8, 8)
-    assert refused.value.code == "corrupt"
