@@ -1,6 +1,8 @@
 """The job from its command line: what it refuses before any work, and a whole run on DirectRunner."""
 
+import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -101,7 +103,11 @@ def test_limits_on_decoding_are_options():
 def test_help_names_every_option(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(option in text for option in ("--images", "--uris", "--output", "--model", "--batch_size", "--decoding"))
+    parser = argparse.ArgumentParser()
+    CaptionOptions._add_argparse_args(parser)
+    added = {name for action in parser._actions for name in action.option_strings} - {"-h", "--help"}
+    assert len(added) > 40
+    assert set(re.findall(r"^  (--\w+)", text, re.MULTILINE)) == added
 
 
 def broken_files(folder):

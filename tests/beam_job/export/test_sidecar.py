@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from beam_job.export.xmp.packet import PacketError, parse
@@ -102,7 +102,6 @@ def test_what_is_no_sidecar_is_refused(data, code):
         assert len(str(caught.value)) < 300
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8")), st.lists(st.text(min_size=1), max_size=3), st.booleans())
 @example("\r\n\t ]]> --> ?> \" ' \x00\x0b\ufffe \U0001f415", ["<", "&amp;"], True)
 def test_any_text_comes_back(caption, keywords, overwrite):
@@ -123,7 +122,6 @@ PIECES += [b"xmlns:dc='urn:x'", b"<!DOCTYPE x>", b"captioner:wrote", b"was_descr
 PIECES += [b"<dc:description>x</dc:description>", b"<rdf:RDF>", b"<x:x/>", b"ZGM6"]
 
 
-@settings(deadline=None)
 @given(st.sampled_from(SOURCES), st.integers(0, 2**32), st.integers(1, 4), st.booleans())
 def test_damaged_sidecars_are_refused_or_come_back(data, seed, number, overwrite):
     rng = random.Random(seed)

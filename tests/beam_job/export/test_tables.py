@@ -7,7 +7,7 @@ import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_job.export.command import main
@@ -150,7 +150,6 @@ def test_a_table_of_no_captions_has_its_columns(kind, tmp_path):
 CELLS = st.text(st.characters()) | st.sampled_from(HOSTILE) | st.integers() | st.none() | st.lists(st.text())
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["uri", "caption", "score", "model", "album", "width", "captions"]), CELLS))
 def test_any_record_is_a_row_that_computes_nothing(record):
     record = {"uri": "u", "caption": "c", **record}

@@ -72,7 +72,7 @@ NAMES = ["a", "b", "ab", ".h", ".h.jpg", "x.jpg", "y.png", "c[d"]
 SEGMENTS = ["*", "**", "?", "a*", "*.jpg", "[ab]", "[!a]*", ".*", ".h", "a", "x.jpg", "c[d", "*b", "[a-b]?"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sets(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4).map(tuple), max_size=12), st.data())
 def test_disks_give_what_python_gives(tmp_path_factory, paths, data):
     glob = "/".join(data.draw(st.lists(st.sampled_from(SEGMENTS), min_size=1, max_size=4)))
@@ -119,7 +119,7 @@ def every_path(folder, depth):
             yield from every_path(entry.path, depth - 1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(LINKS, st.sampled_from(TREES))
 def test_whatever_links_there_are_each_file_is_named_once(tmp_path_factory, links, glob):
     root = tmp_path_factory.mktemp("links")

@@ -64,7 +64,7 @@ ALSO = ["@eaDir", "Thumbs.db", "run=1", "[ab]", "é.jpg"]
 WILD = ["a**", "**.jpg", "**b", "{a,b}", "*.{jpg,png}", "@*", "run=*", "{,.}*"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sets(st.lists(st.sampled_from(NAMES + ALSO), min_size=1, max_size=4).map(tuple), max_size=12), st.data())
 def test_a_bucket_gives_what_a_disk_gives(tmp_path_factory, bucket, paths, data):
     glob = "/".join(data.draw(st.lists(st.sampled_from(SEGMENTS + WILD + ALSO), min_size=1, max_size=4)))

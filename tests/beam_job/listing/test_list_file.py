@@ -16,7 +16,7 @@ from tests.photos import SAMPLES
 PARTS = st.lists(st.sampled_from([b"\n", b"\r", b"\r\n", b"a", b"bc", "é".encode(), b"x" * 9]), max_size=30)
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(PARTS, st.integers(1, 12), st.integers(1, 5))
 def test_lines_read_in_pieces(tmp_path_factory, parts, piece_bytes, read_bytes):
     """Each line is in one piece, as it is in the file; those of more than eight bytes are left out, and known."""

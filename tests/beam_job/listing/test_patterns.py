@@ -63,7 +63,7 @@ def test_two_stars_cross_folders_wherever_they_stand(tokens):
     assert matched(glob, NAMES) == [name for name in NAMES if wanted.fullmatch(name)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text("ab{},", max_size=12))
 def test_braces_stand_for_what_bash_makes_of_them(text):
     text = f"x{text}x"

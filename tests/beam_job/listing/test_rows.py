@@ -9,7 +9,7 @@ import zlib
 import pytest
 import zstandard
 from apache_beam.coders import FastPrimitivesCoder
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_job.listing.list_file import Piece, pieces
@@ -201,7 +201,6 @@ def test_rows_after_a_bad_one_are_read(tmp_path):
     assert [getattr(row, "uri", None) for row in read(tmp_path / "a.csv")] == [None, "y"]
 
 
-@settings(derandomize=True, database=None, deadline=None)
 @given(st.lists(st.text("ab€", max_size=5), max_size=12), st.integers(1, 40), st.sampled_from(["\n", "\r\n"]))
 def test_a_list_that_is_read_in_pieces(tmp_path_factory, uris, piece_bytes, end):
     path = tmp_path_factory.mktemp("pieces") / "list.txt"

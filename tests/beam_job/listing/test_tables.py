@@ -11,7 +11,7 @@ from beam_job.listing import tables
 from beam_job.listing.list_file import Line
 from beam_job.listing.tables import BadRecord, Record, records
 
-CHECKED = settings(derandomize=True, database=None, deadline=None, max_examples=500)
+CHECKED = settings(max_examples=500)
 
 
 def lines(text):

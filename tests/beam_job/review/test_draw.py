@@ -15,7 +15,7 @@ def captions(count):
     return [{"uri": f"{n}.jpg", "caption": "A dog.", "score": -((n * 7919) % 1000) / 100} for n in range(count)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 90), st.integers(1, 60), st.integers(0, 5))
 def test_as_many_are_drawn_as_asked_for_and_their_chances_add_up_to_all(total, size, seed):
     drawn = draw_stratified(lambda: captions(total), size, seed)

@@ -59,7 +59,7 @@ def test_corrected_sentences_are_where_they_should_be(tmp_path, capsys):
 
 
 def downloaded(folder):
-    for _ in range(400):
+    for _ in range(6000):
         files = [str(path) for path in folder.glob("*.jsonl")] if folder.exists() else []
         if files:
             return files

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import apache_beam as beam
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_job.report.run_records import open_source, read
@@ -72,7 +72,6 @@ def test_where_there_is_no_run_as_asked_for(tmp_path):
 RUN = st.tuples(st.booleans(), st.booleans(), st.sets(st.sampled_from("abcd")))
 
 
-@settings(deadline=None)
 @given(runs=st.lists(RUN, min_size=1, max_size=6))
 def test_the_report_reads_the_captions_that_the_rule_names(tmp_path_factory, runs):
     output = tmp_path_factory.mktemp("out")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from train.fitting.cider import Cider
@@ -12,7 +12,6 @@ CORPUS = st.lists(st.tuples(st.lists(WORDS, min_size=1, max_size=4), WORDS), min
 
 
 @given(CORPUS)
-@settings(deadline=None)
 def test_equals_pycocoevalcap(corpus: list[tuple[list[list[str]], list[str]]]) -> None:
     theirs = pytest.importorskip("pycocoevalcap.cider.cider").Cider()
     _, expected = theirs.compute_score(
