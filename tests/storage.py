@@ -9,12 +9,13 @@ with Storage() as storage:             # STORAGE_EMULATOR_HOST points at it
 
 import json
 import os
+import re
 import socket
 import struct
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -40,6 +41,7 @@ class Storage:
         self.requests = Counter()
         self.looked_at = Counter()  # requests for the generation of an object alone
         self.connections = set()  # addresses from which objects and listings were asked for
+        self.changing = threading.Lock()
 
     def __enter__(self):
         self._emulator = create_server(HOST, 0, in_memory=True)
@@ -124,12 +126,17 @@ class _Handler(BaseHTTPRequestHandler):
         if fault in ("slow", "silent"):
             self.storage.pause(1 if fault == "slow" else 60)
         headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
-        status, found, data = self.storage.forward(self.command, self.path, body, headers)
+        with self.storage.changing if self.command != "GET" else nullcontext():
+            if not self._is_as_expected(headers, body):
+                self._answer(412, [], b"conditionNotMet")
+                return
+            status, found, data = self.storage.forward(self.command, self.path, body, headers)
         if self.command == "GET" and status == 200 and urlsplit(self.path).path.endswith("/o"):
             data = self._page(json.loads(data))
         found = [(name, value) for name, value in found if name.lower() in ("x-goog-hash", "content-type", "location")]
         if self.command == "GET" and status == 200 and "alt=media" in self.path:
-            found.append(("X-Goog-Generation", self._generation(headers)))
+            path = urlsplit(self.path).path.removeprefix("/download")
+            found.append(("X-Goog-Generation", self._generation(path, headers)))
         half = len(data) // 2
         if fault == "damaged":
             data = data[:half] + bytes([data[half] ^ 1]) + data[half + 1 :]
@@ -141,9 +148,20 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._answer(status, found, data)
 
-    def _generation(self, headers):
-        path = urlsplit(self.path).path.removeprefix("/download")
-        return json.loads(self.storage.forward("GET", path, b"", headers)[2])["generation"]
+    def _is_as_expected(self, headers, body):
+        """Whether an object has the generation that the request names, which the emulator itself never looks at."""
+        wanted = parse_qs(urlsplit(self.path).query).get("ifGenerationMatch")
+        if wanted is None:
+            return True
+        path = urlsplit(self.path).path.removeprefix("/download").removeprefix("/upload")
+        if path.endswith("/o"):  # an upload, whose name stands in the first part of its body
+            path += "/" + quote(json.loads(re.search(rb"\{.*?\}", body)[0])["name"], safe="")
+        return self._generation(path, headers) == wanted[0]
+
+    def _generation(self, path, headers):
+        """An object's generation; 0 where there is none."""
+        status, _, data = self.storage.forward("GET", path, b"", headers)
+        return json.loads(data)["generation"] if status == 200 else "0"
 
     def _answer_oddly(self, start, drip):
         self.close_connection = True

@@ -16,7 +16,7 @@ from beam_job.export.export import EXPORTS, Export
 from beam_job.export.options import XMP, OptionError, help_text, parse
 from beam_job.export.pipeline import take_back_sidecars, write_sidecars, write_table
 from beam_job.export.selection import Selection
-from beam_job.export.tables.published import check_ours
+from beam_job.export.tables.published import TablePlace
 from beam_job.export.tables.write import WriteTable
 from beam_job.export.xmp.write import Sidecars
 from beam_job.messages import unforeseen
@@ -59,6 +59,16 @@ def _export(argv: list[str]) -> int:
         export.start()
     except ValueError as error:
         return _say(error, EXIT_REFUSED)
+    with export.running():
+        return _run(options, beams, put, export)
+
+
+def _run(
+    options: argparse.Namespace,
+    beams: PipelineOptions,
+    put: Callable[[beam.Pipeline, Export], Any],
+    export: Export,
+) -> int:
     try:
         pipeline = beam.Pipeline(options=beams)
         put(pipeline, export)
@@ -83,15 +93,20 @@ def _check(options: argparse.Namespace) -> Callable[[beam.Pipeline, Export], Any
     sidecars = Sidecars(options.sidecar, options.keywords, options.overwrite, options.dry_run)
     if options.undo:
         return lambda pipeline, export: take_back_sidecars(pipeline, export, sidecars)
+    if options.keywords is not None and options.keywords not in _carried(runs):
+        names = ", ".join(_carried(runs)) or "none"
+        raise OptionError(
+            f"--keywords {shown(options.keywords)}: no such field was carried (--carry). There are: {names}."
+        )
     captions = ReadCaptions(options.directory, options.model, options.run, keep_wrong=True)
     selection = Selection(options.min_score, options.at_least, _trust(options, runs[0]))
     if options.to == XMP:
         return lambda pipeline, export: write_sidecars(pipeline, export, captions, selection, sidecars)
-    if not options.overwrite:
-        check_ours(options.output, FileSystems.join(options.directory, EXPORTS))
+    place = TablePlace(options.output, FileSystems.join(options.directory, EXPORTS), options.overwrite)
+    place.check()
     carried = _carried(runs)
     return lambda pipeline, export: write_table(
-        pipeline, export, captions, selection, WriteTable(options.to, options.output, export.directory, carried)
+        pipeline, export, captions, selection, WriteTable(options.to, place, export.directory, carried)
     )
 
 

@@ -3,15 +3,17 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job.export.leftovers import delete_parts, running
 from beam_job.export.outcomes import FAILED, KEPT, LEFT_OUT, STAGE, UNCHANGED, WRITTEN
 from beam_job.runs.run import MANIFEST, Moment, UnbalancedError, new_id
-from beam_job.runs.shards import Shard, delete_orphans, write_whole
+from beam_job.runs.shards import Shard, delete_orphans, has_folders, write_whole
 
 EXPORTS = "exports"
 """The folder in the job's output folder that collects exports."""
@@ -40,10 +42,17 @@ class Export:
     def start(self) -> None:
         """Makes the export's folder; raises ``ValueError`` where that can't be done."""
         try:
-            if "://" not in self.output:
+            if has_folders(self.output):
                 FileSystems.mkdirs(self.directory)
         except Exception as error:  # file systems raise what they like
             raise ValueError(f"{self.output}: the export's manifest cannot be written there ({error}).") from error
+
+    def running(self) -> AbstractContextManager[None]:
+        """While it is entered, other exports leave this one's parts alone; it deletes those of killed ones."""
+        if "://" in self.output:
+            return nullcontext()
+        delete_parts(FileSystems.join(self.output, EXPORTS))
+        return running(self.directory)
 
     def finish(
         self,

@@ -1,6 +1,7 @@
 """The options of an export, and everything that is checked before work starts."""
 
 import argparse
+import math
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -21,7 +22,8 @@ _EXAMPLES = """examples:
   python -m beam_job.export captions --to xmp --undo
   python -m beam_job.export captions --to csv --output captions.csv
   python -m beam_job.export gs://bucket/captions --to parquet --runner DataflowRunner \\
-      --project my-project --region europe-west4 --temp_location gs://bucket/tmp
+      --project my-project --region europe-west4 --temp_location gs://bucket/tmp \\
+      --setup_file ./setup.py
 
 Beam's own options (--runner, --project, --temp_location, ...) are passed on to it.
 Exit status: 0 done, 1 failed, 2 refused before any work, 3 done with more failures than --max_failures, 130 stopped by
@@ -46,7 +48,7 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, PipelineOptions]:
         beam_options._add_argparse_args(beams)  # noqa: SLF001
     unknown = beams.parse_known_args(rest)[1]
     if unknown:
-        raise OptionError(f"{' '.join(unknown)[:200]}: there is no such option. See --help.")
+        raise OptionError(f"{' '.join(unknown)[:200]}: there is no such option or argument. See --help.")
     _check(options)
     return options, PipelineOptions(rest)
 
@@ -60,40 +62,59 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=program("beam_job.export"),
         usage=f"{program('beam_job.export')} DIR --to xmp|csv|parquet [options] [Beam's own options]",
-        description="Exports captions: to XMP sidecars beside the photos, to a spreadsheet, to Parquet.",
+        description="Exports captions: to XMP sidecars beside the photos, to a spreadsheet, or to Parquet.",
         epilog=_EXAMPLES.replace("python -m beam_job.export", program("beam_job.export")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         add_help=False,
     )
-    parser.add_argument("directory", metavar="DIR", help="The --output of the job.")
-    parser.add_argument("--to", choices=(XMP, CSV, PARQUET), required=True, help="The format.")
+    parser.add_argument("directory", metavar="DIR", help="The folder that the job was given as --output.")
     parser.add_argument(
-        "--output", metavar="PATH", help="The file of csv or parquet (default: captions.csv, captions.parquet in DIR)."
+        "--to",
+        choices=(XMP, CSV, PARQUET),
+        required=True,
+        help="xmp: a sidecar beside each photo. csv: a spreadsheet. parquet: a table for data tools.",
     )
-    which = parser.add_argument_group("which captions")
-    which.add_argument("--model", metavar="FINGERPRINT", help="Captions of this model (default: the newest run's).")
-    which.add_argument("--run", metavar="ID", help="Captions of this run's model and decoding.")
-    which.add_argument("--min_score", type=float, metavar="SCORE", help="Leave out captions with lower scores.")
-    which.add_argument(
-        "--at_least", metavar="90%", help="Leave out captions with a lower chance of being right, by DIR/trust.json."
+    parser.add_argument(
+        "--output", metavar="PATH", help="The file of csv or parquet (default: DIR/captions.csv, DIR/captions.parquet)."
     )
-    sidecars = parser.add_argument_group("sidecars")
-    sidecars.add_argument(
-        "--sidecar",
-        choices=(ADOBE, FULL),
-        help="Their names: photo.xmp (adobe) or photo.jpg.xmp (full; the default).",
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="Also replace what exports have not written: descriptions in sidecars, or the file at PATH.",
     )
-    sidecars.add_argument("--keywords", metavar="FIELD", help="Write a carried field as keywords, too (dc:subject).")
-    sidecars.add_argument(
-        "--overwrite", action="store_true", help="Replace descriptions, or a table, that others have written."
-    )
-    sidecars.add_argument("--undo", action="store_true", help="Take back what exports have written to sidecars.")
-    sidecars.add_argument("--dry_run", action="store_true", help="Write nothing; count, and show ten sidecars.")
     parser.add_argument(
         "--max_failures", metavar="N", help="Exit with status 3 when more fail: a number (100), or a share (5%%)."
     )
     parser.add_argument("--verbose", action="store_true", help="Show what Beam logs.")
+    which = parser.add_argument_group(
+        "which captions", "Those of the newest run's model and decoding. Captions marked as wrong are never exported."
+    )
+    which.add_argument("--model", metavar="FINGERPRINT", help="The captions of this model instead.")
+    which.add_argument("--run", metavar="ID", help="The captions of this run's model and decoding instead.")
+    which.add_argument(
+        "--min_score",
+        type=float,
+        metavar="SCORE",
+        help="Only captions with at least this score, such as -0.8, and those that a person confirmed or corrected.",
+    )
+    which.add_argument(
+        "--at_least",
+        metavar="90%",
+        help="Only captions with at least this chance of being right, and those that a person confirmed or corrected. "
+        f"The chances are in DIR/trust.json, which `{program('beam_job.trust')} DIR` writes.",
+    )
+    sidecars = parser.add_argument_group("with --to xmp")
+    sidecars.add_argument(
+        "--sidecar",
+        choices=(ADOBE, FULL),
+        help="How sidecars are called: photo.xmp (adobe) or photo.jpg.xmp (full; the default).",
+    )
+    sidecars.add_argument(
+        "--keywords", metavar="FIELD", help="Also write keywords (dc:subject), from a field that --carry named."
+    )
+    sidecars.add_argument("--undo", action="store_true", help="Take back all that exports have written to sidecars.")
+    sidecars.add_argument("--dry_run", action="store_true", help="Write no sidecar: count, and show ten.")
     return parser
 
 
@@ -118,6 +139,10 @@ def _check(options: argparse.Namespace) -> None:
         for name in ("model", "run", "min_score", "at_least", "keywords", "overwrite", "sidecar"):
             if getattr(options, name) is not None and getattr(options, name) is not False:
                 raise OptionError(f"--{name}: --undo takes back all that was written to sidecars; drop it.")
+    if options.run is not None and options.model is not None:
+        raise OptionError("--run, --model: a run has one model; drop one of them.")
+    if options.min_score is not None and math.isnan(options.min_score):
+        raise OptionError("--min_score nan: choose a number, such as -0.8.")
     options.sidecar = options.sidecar or FULL
     if options.at_least is not None:
         options.at_least = _share(options.at_least)

@@ -4,14 +4,14 @@ import hashlib
 import json
 import logging
 import os
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job.export.leftovers import delete_unfinished, unfinished
 from beam_job.runs.shards import files_in, write_whole
 
 WRITTEN, UNCHANGED = "written", "unchanged"
@@ -21,34 +21,62 @@ NOTE = "table.json"
 _CHUNK = 1 << 20
 
 
-class NotOursError(ValueError):
-    """The file in a table's place was written, or changed, by somebody else; the message says what to do."""
+class TableError(ValueError):
+    """A table cannot be put in its place: the message says why, and what to do."""
 
 
-def check_ours(path: str, exports: str) -> None:
-    """Raises ``NotOursError`` where the file at ``path`` is not as one of the exports in that folder left it."""
-    present = digest_of(path)
-    if present is not None and present not in _digests(path, exports):
-        raise NotOursError(
-            f"{path}: this file was not written by an export, or was changed since. Name another by --output, or let "
-            "--overwrite replace it."
-        )
+@dataclass(frozen=True)
+class TablePlace:
+    """Where a table goes.
 
+    Attributes:
+      path: the file.
+      exports: the folder that collects the notes of exports.
+      overwrite: replace somebody else's file, too.
+    """
 
-def publish(table: str, path: str, parts: list[str]) -> str:
-    """Moves a finished table to ``path``, unless it is there already; deletes what was made on the way."""
-    digest = digest_of(table)
-    found = UNCHANGED
-    if digest != digest_of(path):
-        found = WRITTEN
-        note = {"path": path, "sha256": digest}
-        write_whole(FileSystems.join(FileSystems.split(table)[0], NOTE), json.dumps(note).encode())
-        _copy(table, path)
-    try:
-        FileSystems.delete([table, *parts])
-    except Exception as error:  # file systems raise what they like
-        logging.warning("Files that the export made on its way are left beside %s: %s.", table, error)
-    return found
+    path: str
+    exports: str
+    overwrite: bool = False
+
+    def check(self) -> None:
+        """Raises ``TableError`` where no table can be, or where a file is that no export has left like this."""
+        if "://" not in self.path:
+            folder = os.path.dirname(os.path.realpath(self.path))
+            if not os.path.isdir(folder):
+                raise TableError(f"{self.path}: there is no folder {folder}; make it first.")
+            if os.path.exists(self.path) and not os.path.isfile(self.path):
+                raise TableError(f"{self.path}: this is not a file; name one.")
+        try:
+            present = None if self.overwrite else digest_of(self.path)
+        except OSError as error:
+            raise TableError(f"{self.path}: cannot be read ({error.strerror or error}).") from error
+        if present is not None and present not in _digests(self.path, self.exports):
+            raise TableError(
+                f"{self.path}: this file was not written by an export, or was changed since. Name another by "
+                "--output, or let --overwrite replace it."
+            )
+
+    def publish(self, table: str, parts: list[str]) -> str:
+        """Moves a finished table there, unless it is there already; deletes what was made on the way.
+
+        Raises ``TableError`` where somebody has put a file there since the export began.
+        """
+        if "://" not in self.path:
+            delete_unfinished(os.path.dirname(os.path.realpath(self.path)))
+        digest = digest_of(table)
+        found = UNCHANGED
+        if digest != digest_of(self.path):
+            found = WRITTEN
+            self.check()
+            note = {"path": self.path, "sha256": digest}
+            write_whole(FileSystems.join(FileSystems.split(table)[0], NOTE), json.dumps(note).encode())
+            _copy(table, self.path)
+        try:
+            FileSystems.delete([table, *parts])
+        except Exception as error:  # file systems raise what they like
+            logging.warning("Files that the export made on its way are left beside %s: %s.", table, error)
+        return found
 
 
 def digest_of(path: str) -> str | None:
@@ -79,16 +107,13 @@ def _copy(source: str, path: str) -> None:
             for chunk in _chunks(source):
                 file.write(chunk)
         return
-    beside = Path(f"{path}.{uuid.uuid4().hex}.tmp")
-    try:
-        with beside.open("wb") as file:
-            for chunk in _chunks(source):
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    path = os.path.realpath(path)
+    with unfinished(path) as file:
+        for chunk in _chunks(source):
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+        os.replace(file.name, path)
 
 
 def _chunks(path: str) -> Iterator[bytes]:

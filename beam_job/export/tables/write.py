@@ -18,7 +18,7 @@ from pyarrow import Table
 from pyarrow.parquet import ParquetWriter
 
 from beam_job.export.tables.csv_cells import header, line
-from beam_job.export.tables.published import publish
+from beam_job.export.tables.published import TablePlace
 from beam_job.export.tables.rows import row, schema
 from beam_job.runs.shards import write_whole
 
@@ -37,15 +37,15 @@ class WriteTable(beam.PTransform):
 
     Args:
       kind: CSV or PARQUET.
-      path: the file.
+      place: of the file.
       folder: the export's own, for parts.
       carried: names of carried fields.
     """
 
-    def __init__(self, kind: str, path: str, folder: str, carried: Sequence[str]) -> None:
+    def __init__(self, kind: str, place: TablePlace, folder: str, carried: Sequence[str]) -> None:
         super().__init__()
         self._kind = kind
-        self._path = path
+        self._place = place
         self._folder = folder
         self._carried = tuple(carried)
 
@@ -54,11 +54,11 @@ class WriteTable(beam.PTransform):
         return (
             records.pipeline
             | "Table" >> beam.Create([FileSystems.join(self._folder, f"table.{self._kind}")])
-            | "WriteTable" >> beam.Map(_write, self._path, self._carried, parts=beam.pvalue.AsList(parts))
+            | "WriteTable" >> beam.Map(_write, self._place, self._carried, parts=beam.pvalue.AsList(parts))
         )
 
 
-def _write(table: str, path: str, carried: Sequence[str], parts: list[str]) -> str:
+def _write(table: str, place: TablePlace, carried: Sequence[str], parts: list[str]) -> str:
     """Merges parts into a table, and publishes it."""
     with FileSystems.create(table, compression_type=CompressionTypes.UNCOMPRESSED) as file:
         if table.endswith(CSV):
@@ -67,7 +67,7 @@ def _write(table: str, path: str, carried: Sequence[str], parts: list[str]) -> s
                 file.write(line(record, carried))
         else:
             write_parquet(file, merge(parts), carried)
-    return publish(table, path, parts)
+    return place.publish(table, parts)
 
 
 def write_parquet(file: BinaryIO, records: Iterable[dict[str, Any]], carried: Sequence[str]) -> None:

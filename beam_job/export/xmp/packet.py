@@ -5,12 +5,13 @@ never serialised: expat says where each property starts and ends, and only those
 refused, and with them every entity that a file could declare; nothing outside the file is ever read.
 """
 
-import codecs
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 from xml.parsers import expat
+
+from beam_job.export.xmp.encoding import as_utf8
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 MAX_BYTES = 16 << 20  # of a sidecar: those with a hundred masks and brushes have a few million
@@ -20,16 +21,6 @@ Values = tuple[tuple[str, str], ...]
 """A property's texts, each with its language, which is empty where there is none."""
 
 _LANGUAGE = "http://www.w3.org/XML/1998/namespace lang"
-_BOMS = {  # the longer before the shorter: one starts with the other
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32-le",
-    codecs.BOM_UTF32_BE: "utf-32-be",
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-}
-_NO_BOM = {b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
-_DECLARED = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
-_ENCODINGS = re.compile(r"utf-8|ascii|iso8859-\d+|cp125\d|koi8-r|shift_jis|gb2312|gbk|gb18030|big5|euc_\w+")
 _ATTRIBUTE = re.compile(rb"""([^\s=/<>"']+)\s*=\s*(?:"[^"]*"|'[^']*')""")
 _START_TAG = re.compile(rb"""<[^\s/>]+(?:\s+[^\s=/<>"']+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*/?>""")
 
@@ -111,7 +102,10 @@ def parse(data: bytes) -> Packet:
     """Reads a packet; raises ``PacketError``."""
     if len(data) > MAX_BYTES:
         raise PacketError("too_large", f"The sidecar has more than {MAX_BYTES >> 20} MiB.")
-    text, encode = _as_utf8(data)
+    try:
+        text, encode = as_utf8(data)
+    except ValueError as error:
+        raise PacketError("encoding", str(error)) from error
     reader = _Reader(text)
     try:
         reader.read()
@@ -121,28 +115,6 @@ def parse(data: bytes) -> Packet:
         raise PacketError("not_xmp", "The sidecar is XML, but no XMP: it has no rdf:RDF.")
     content, end = reader.rdf
     return Packet(text, encode, reader.nodes, content, end, text[content[0] - 2 : content[0]] == b"/>")
-
-
-def _as_utf8(data: bytes) -> tuple[bytes, Callable[[bytes], bytes]]:
-    bom = next((bom for bom in _BOMS if data.startswith(bom)), b"")
-    declared = _DECLARED.match(data)
-    name = _BOMS.get(bom) or _NO_BOM.get(data[:2]) or (declared[1].decode() if declared else "utf-8")
-    try:
-        if not bom and data[:2] not in _NO_BOM:
-            name = codecs.lookup(name).name
-            if not _ENCODINGS.fullmatch(name):
-                raise LookupError
-        text = data[len(bom) :].decode(name)
-        encoding = name
-
-        def encode(utf8: bytes) -> bytes:
-            return bom + utf8.decode().encode(encoding, "xmlcharrefreplace")
-
-        if encode(text.encode()) != data:
-            raise LookupError
-        return text.encode(), encode
-    except (LookupError, UnicodeError) as error:
-        raise PacketError("encoding", f"The sidecar is not text in its encoding, {name[:40]}.") from error
 
 
 class _Reader:

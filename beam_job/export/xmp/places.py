@@ -7,19 +7,19 @@ disk it is read again first.
 import functools
 import os
 import shutil
-import uuid
 from contextlib import suppress
-from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 from google.api_core import exceptions
 from google.cloud import storage
 
+from beam_job.export.leftovers import unfinished
 from beam_job.export.xmp.packet import MAX_BYTES
 from beam_job.images.local_path import local_path
 
 ADOBE, FULL = "adobe", "full"
+CHANGED = "changed_meanwhile"
 _XMP = "application/rdf+xml"
 _making = Lock()
 
@@ -81,6 +81,13 @@ def _bucket() -> "CloudStorage":
     return CloudStorage(storage.Client(project="unused"))
 
 
+def folder_of(path: str) -> str | None:
+    """The folder on a disk in which a sidecar is written; ``None`` for what is not on a disk."""
+    if "\0" in path or path.startswith("gs://"):
+        return None
+    return os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path) or "."
+
+
 class Disk:
     """Local files. A link is followed: what it leads to is replaced, with the permissions that it has."""
 
@@ -100,28 +107,22 @@ class Disk:
         return Found(data, None)
 
     def write(self, path: str, data: bytes, before: Found | None) -> None:
-        target = Path(os.path.realpath(path))
-        beside = target.with_name(
-            f".{uuid.uuid4().hex}.tmp"
-        )  # short: the sidecar's name may be as long as names can be
+        target = os.path.realpath(path)
         try:
-            with beside.open("xb") as file:
+            with unfinished(target) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            if before is None:
-                _move_to_free_name(beside, target)
-            else:
-                self._check(path, before)
-                _copy_owner(target, beside)
-                beside.replace(target)
+                if before is None:
+                    _move_to_free_name(file.name, target)
+                else:
+                    self._check(path, before)
+                    _copy_owner(target, file.name)
+                    os.replace(file.name, target)
         except FileExistsError as error:
             raise _changed() from error
         except OSError as error:
             raise _failed(error) from error
-        finally:
-            with suppress(OSError):
-                beside.unlink()
 
     def delete(self, path: str, before: Found) -> None:
         try:
@@ -152,7 +153,10 @@ class CloudStorage:
                 return None
             if found.size > MAX_BYTES:
                 return Found(bytes(MAX_BYTES + 1), found.generation)
-            data = self._blob(path).download_as_bytes(raw_download=True, if_generation_match=found.generation)
+            try:
+                data = self._blob(path).download_as_bytes(raw_download=True, if_generation_match=found.generation)
+            except exceptions.NotFound as error:
+                raise _changed() from error
             return Found(data, found.generation)
 
         return self._call(read)
@@ -162,7 +166,13 @@ class CloudStorage:
         self._call(lambda: self._blob(path).upload_from_string(data, _XMP, if_generation_match=generation))
 
     def delete(self, path: str, before: Found) -> None:
-        self._call(lambda: self._blob(path).delete(if_generation_match=before.version))
+        def delete() -> None:
+            try:
+                self._blob(path).delete(if_generation_match=before.version)
+            except exceptions.NotFound as error:
+                raise _changed() from error
+
+        self._call(delete)
 
     def _blob(self, path: str) -> Any:
         bucket, _, name = path.removeprefix("gs://").partition("/")
@@ -181,7 +191,7 @@ class CloudStorage:
             raise PlaceError("unavailable", f"Cloud Storage cannot be reached: {str(error)[:200]}.") from error
 
 
-def _move_to_free_name(file: Path, target: Path) -> None:
+def _move_to_free_name(file: str, target: str) -> None:
     """Moves a file; raises ``FileExistsError`` where there is one by that name."""
     try:
         os.link(file, target)
@@ -190,12 +200,12 @@ def _move_to_free_name(file: Path, target: Path) -> None:
     except OSError:  # memory cards and some network drives have no hard links
         if os.path.lexists(target):
             raise FileExistsError(target) from None
-        file.replace(target)
+        os.replace(file, target)
 
 
-def _copy_owner(source: Path, target: Path) -> None:
+def _copy_owner(source: str, target: str) -> None:
     """Gives a file the permissions and, where that is allowed, the owner of another."""
-    about = source.stat()
+    about = os.stat(source)
     with suppress(OSError):
         os.chown(target, about.st_uid, about.st_gid)
     with suppress(OSError):  # memory cards have no permissions
@@ -203,7 +213,7 @@ def _copy_owner(source: Path, target: Path) -> None:
 
 
 def _changed() -> PlaceError:
-    return PlaceError("changed_meanwhile", "Somebody changed the sidecar while it was being read; export again.")
+    return PlaceError(CHANGED, "Somebody changed the sidecar while it was being read; export again.")
 
 
 def _failed(error: OSError) -> PlaceError:

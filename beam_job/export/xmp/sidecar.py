@@ -7,64 +7,26 @@ somebody has edited the text, and it is theirs. A property that gives way (an em
 """
 
 import base64
-import hashlib
-import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from xml.sax.saxutils import escape, quoteattr
 
-from beam_job.export.xmp.packet import RDF, Node, Packet, PacketError, Property, Values, parse
+from beam_job.export.xmp.description import (
+    DESCRIPTION,
+    KEYWORDS,
+    NAMES,
+    OURS,
+    Description,
+    block,
+    digest,
+    new_sidecar,
+    short_digest,
+)
+from beam_job.export.xmp.packet import Node, Packet, PacketError, Property, Values, parse
 
-OURS = "urn:beam-captioner:sidecar#"
-DESCRIPTION, ALT_TEXT, KEYWORDS, WRITER = "description", "alt_text", "keywords", "writer"
-NAMES = {
-    DESCRIPTION: "http://purl.org/dc/elements/1.1/ description",
-    ALT_TEXT: "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/ AltTextAccessibility",
-    KEYWORDS: "http://purl.org/dc/elements/1.1/ subject",
-    WRITER: "http://ns.adobe.com/photoshop/1.0/ CaptionWriter",
-}
 WRITTEN, UNCHANGED, KEPT = "written", "unchanged", "kept"
 
 _WROTE, _WAS = f"{OURS} wrote", f"{OURS} was_"
 _CREATED, _CLOSED = "created", "closed"  # the file was made here; its rdf:RDF was one tag
-_TAGS = {
-    DESCRIPTION: ("dc:description", "rdf:Alt"),
-    ALT_TEXT: ("Iptc4xmpCore:AltTextAccessibility", "rdf:Alt"),
-    KEYWORDS: ("dc:subject", "rdf:Bag"),
-    WRITER: ("photoshop:CaptionWriter", ""),
-}
-_NAMESPACES = {
-    "rdf": RDF,
-    "captioner": OURS,
-    **{tag.partition(":")[0]: NAMES[name].partition(" ")[0] for name, (tag, _) in _TAGS.items()},
-}
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_HEAD = (
-    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n<x:xmpmeta xmlns:x="adobe:ns:meta/">\n'
-    f' <rdf:RDF xmlns:rdf="{RDF}">\n  '
-)
-_TAIL = '\n </rdf:RDF>\n</x:xmpmeta>\n<?xpacket end="w"?>\n'
-
-
-@dataclass(frozen=True)
-class Description:
-    """The texts for one photo: its caption, who or what wrote it, and its keywords."""
-
-    caption: str
-    writer: str
-    keywords: tuple[str, ...] = ()
-
-    def values(self) -> dict[str, Values]:
-        """The properties' values, by name; characters that XML cannot hold are replaced."""
-        texts = (self.caption, self.writer, *self.keywords)
-        caption, writer, *keywords = (_NO_XML.sub("\ufffd", text) for text in texts)
-        found: dict[str, Values] = dict.fromkeys((DESCRIPTION, ALT_TEXT), (("x-default", caption),))
-        if keywords:
-            found[KEYWORDS] = tuple(("", keyword) for keyword in keywords)
-        if writer:
-            found[WRITER] = (("", writer),)
-        return found
 
 
 def put(data: bytes | None, description: Description, *, overwrite: bool = False) -> tuple[str, bytes]:
@@ -78,7 +40,7 @@ def put(data: bytes | None, description: Description, *, overwrite: bool = False
     """
     wanted = description.values()
     if data is None:
-        return WRITTEN, _HEAD.encode() + _node("", wanted, (_CREATED,)) + _TAIL.encode()
+        return WRITTEN, new_sidecar(wanted, (_CREATED,))
     packet = parse(data)
     wrote = _wrote(packet)
     # What gave way before gives way to a newer text, too.
@@ -146,12 +108,12 @@ def _start(packet: Packet, found: Property) -> int:
 
 
 def _fragment(found: Property) -> bytes:
-    digest, _, kept = "".join(text for _, text in found.values).strip().partition(" ")
+    wanted, _, kept = "".join(text for _, text in found.values).strip().partition(" ")
     try:
         fragment = base64.b64decode(kept, validate=True)
     except ValueError:
         fragment = b""
-    if not fragment or _short_digest(fragment) != digest:
+    if not fragment or short_digest(fragment) != wanted:
         raise PacketError("cannot_undo", "What the sidecar keeps of its former description is damaged.")
     return fragment
 
@@ -168,7 +130,7 @@ def _inserted(packet: Packet, wanted: dict[str, Values], yielding: set[str]) -> 
         for number, found in enumerate(present, 1):
             stand_in = f"was_{name}" if number == 1 else f"was_{name}_{number}"
             fragment = packet.data[found.start : found.end]
-            kept = f"{_short_digest(fragment)} {base64.b64encode(fragment).decode()}"
+            kept = f"{short_digest(fragment)} {base64.b64encode(fragment).decode()}"
             # The prefix is its own name: two may stand in one tag, each with its declaration.
             declared = f'xmlns:{stand_in}="{OURS}"'
             as_element = f"<{stand_in}:{stand_in} {declared}>{kept}</{stand_in}:{stand_in}>"
@@ -178,47 +140,22 @@ def _inserted(packet: Packet, wanted: dict[str, Values], yielding: set[str]) -> 
     if packet.is_closed:
         tag = packet.data.rindex(b"<", 0, packet.content[0])  # a value in it has none
         element = re.split(rb"[\s/>]", packet.data[tag + 1 : packet.content[0]], maxsplit=1)[0]
-        closed = b">" + _node(about, taken, (_CLOSED,)) + b"</" + element + b">"
+        closed = b">" + block(about, taken, (_CLOSED,)) + b"</" + element + b">"
         return packet.edited([*edits, (packet.content[0] - 2, packet.content[0], closed)])
     place = packet.nodes[-1].end if packet.nodes else packet.content[0]
-    return packet.edited([*edits, (place, place, _node(about, taken))])
-
-
-def _node(about: str, values: dict[str, Values], notes: tuple[str, ...] = ()) -> bytes:
-    used = {"rdf", "captioner", *(_TAGS[name][0].partition(":")[0] for name in values)}
-    declared = "".join(
-        f'\n    xmlns:{prefix}="{namespace}"' for prefix, namespace in _NAMESPACES.items() if prefix in used
-    )
-    wrote = " ".join([*notes, *(f"{name}:{_digest(found)}" for name, found in values.items())])
-    lines = [f"   <captioner:wrote>{wrote}</captioner:wrote>"]
-    for name, found in values.items():
-        tag, container = _TAGS[name]
-        if not container:
-            lines.append(f"   <{tag}>{_escaped(found[0][1])}</{tag}>")
-            continue
-        lines += [f"   <{tag}>", f"    <{container}>"]
-        for language, text in found:
-            attribute = f' xml:lang="{language}"' if language else ""
-            lines.append(f"     <rdf:li{attribute}>{_escaped(text)}</rdf:li>")
-        lines += [f"    </{container}>", f"   </{tag}>"]
-    body = "\n".join(lines)
-    return f"<rdf:Description rdf:about={quoteattr(about)}{declared}>\n{body}\n  </rdf:Description>".encode()
-
-
-def _escaped(text: str) -> str:
-    return escape(text, {"\r": "&#13;"})
+    return packet.edited([*edits, (place, place, block(about, taken))])
 
 
 def _wrote(packet: Packet) -> dict[str, str]:
     """What was written here: properties and their digests; notes stand beside them, with empty ones."""
     for found in packet.properties(_WROTE):
         parts = (part.partition(":") for part in found.values[0][1].split()) if found.values else ()
-        return {name: digest for name, _, digest in parts}
+        return {name: its_digest for name, _, its_digest in parts}
     return {}
 
 
 def _is_ours(found: Property, wrote: dict[str, str]) -> bool:
-    return any(full == found.name and wrote.get(name) == _digest(found.values) for name, full in NAMES.items())
+    return any(full == found.name and wrote.get(name) == digest(found.values) for name, full in NAMES.items())
 
 
 def _has_text(packet: Packet, name: str) -> bool:
@@ -253,14 +190,6 @@ def _holds(packet: Packet, wanted: dict[str, Values], yielding: set[str]) -> boo
         if name not in wrote:
             if name in yielding or not _has_text(packet, name):
                 return False
-        elif [found.values for found in present] != [values] or wrote[name] != _digest(values):
+        elif [found.values for found in present] != [values] or wrote[name] != digest(values):
             return False
     return True
-
-
-def _digest(values: Values) -> str:
-    return _short_digest(json.dumps(values).encode())
-
-
-def _short_digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]

@@ -8,11 +8,22 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
+from beam_job.export.leftovers import delete_unfinished
 from beam_job.export.outcomes import FAILED, LEFT_OUT, STAGE, Outcome
 from beam_job.export.selection import CALLED_WRONG
+from beam_job.export.xmp.description import OURS, Description
 from beam_job.export.xmp.packet import PacketError
-from beam_job.export.xmp.places import ADOBE, FULL, PlaceError, photo_path, place_of, sidecar_path
-from beam_job.export.xmp.sidecar import OURS, UNCHANGED, WRITTEN, Description, put, take_back
+from beam_job.export.xmp.places import (
+    ADOBE,
+    CHANGED,
+    FULL,
+    PlaceError,
+    folder_of,
+    photo_path,
+    place_of,
+    sidecar_path,
+)
+from beam_job.export.xmp.sidecar import UNCHANGED, WRITTEN, put, take_back
 from beam_job.messages import unforeseen
 from beam_job.runs.reviews import CORRECTED, WRONG
 
@@ -37,6 +48,7 @@ ERRORS = {
 
 _THREADS = 16  # they wait for disks and for Cloud Storage
 _BATCH = 64
+_TRIES = 3  # of reading and writing a sidecar that others are changing
 _NO_PLACE = "no place for a sidecar"
 
 
@@ -102,7 +114,7 @@ class TakeBackSidecars(beam.PTransform):
 
 
 class _InThreads(beam.DoFn):
-    """Calls a function for each element of a batch, in threads; it gives an element's outcomes."""
+    """Calls a function for each element of a batch, a sidecar and more, in threads; it gives the outcomes."""
 
     def __init__(self, function: Callable[..., list[Outcome]], sidecars: Sidecars) -> None:
         self._function = function
@@ -110,8 +122,14 @@ class _InThreads(beam.DoFn):
 
     def setup(self) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, "sidecars")
+        self._tidy: set[str] = set()
 
     def process(self, batch: list[Any]) -> Iterator[Outcome]:
+        if not self._sidecars.dry_run:
+            folders = {folder for folder in map(folder_of, (sidecar for sidecar, _ in batch)) if folder}
+            for folder in folders - self._tidy:
+                delete_unfinished(folder)
+            self._tidy |= folders
         for outcomes in self._threads.map(lambda element: self._function(element, self._sidecars), batch):
             yield from outcomes
 
@@ -212,9 +230,20 @@ def _restore(uri: str, sidecar: str, sidecars: Sidecars) -> Outcome | None:
 
 def _guarded(uri: str, sidecar: str, function: Callable[[], Outcome | None]) -> Outcome | None:
     try:
-        return function()
+        return _again_after_changes(function)
     except (PacketError, PlaceError) as error:
         return Outcome(FAILED, uri, sidecar, error.code, str(error))
     except Exception as error:  # a fault of ours costs this image alone
         message = unforeseen.logged(uri, STAGE, type(error).__name__, str(error), unforeseen.trace_of(error))
         return Outcome(FAILED, uri, sidecar, unforeseen.CODE, message)
+
+
+def _again_after_changes(function: Callable[[], Outcome | None]) -> Outcome | None:
+    """Calls it again where somebody changed the sidecar after it was read: it then reads what they wrote."""
+    for _ in range(_TRIES - 1):
+        try:
+            return function()
+        except PlaceError as error:
+            if error.code != CHANGED:
+                raise
+    return function()

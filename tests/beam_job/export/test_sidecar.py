@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from beam_job.export.xmp.description import NAMES, Description
 from beam_job.export.xmp.packet import PacketError, parse
-from beam_job.export.xmp.sidecar import KEPT, NAMES, UNCHANGED, WRITTEN, Description, put, take_back
+from beam_job.export.xmp.sidecar import KEPT, UNCHANGED, WRITTEN, put, take_back
 from tests.beam_job.export.sidecars import DARKTABLE, HOSTILE, WITH_DESCRIPTION, WITHOUT_DESCRIPTION
 
 DOG = Description("A dog <runs> & “jumps”.", "beam-captioner, model 0123")

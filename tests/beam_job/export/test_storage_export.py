@@ -1,14 +1,13 @@
-"""Exports on Cloud Storage: sidecars beside photos in a bucket, tables into one."""
-
-import json
+"""Exports on Cloud Storage: tables in a bucket, and what the service refuses."""
 
 import pytest
+from apache_beam.portability.api import beam_runner_api_pb2
 
 from beam_job.export.command import main
 from beam_job.export.xmp import places
 from beam_job.export.xmp.places import CloudStorage, PlaceError, place_of
-from tests.beam_job.export.sidecars import HOSTILE, WITH_DESCRIPTION, WITHOUT_DESCRIPTION
-from tests.beam_job.export.test_xmp_export import run_of
+from tests.beam_job.export.archive import run_of
+from tests.cloud import BUCKET, dataflow_service, storage_emulator
 from tests.storage import Storage
 
 
@@ -21,52 +20,8 @@ def storage():
     places._bucket.cache_clear()
 
 
-def sidecars(storage):
-    """The sidecars in the bucket, by their names."""
-    _, _, data = storage.forward("GET", "/storage/v1/b/archive/o", None, {"Host": storage.url.removeprefix("http://")})
-    names = [item["name"] for item in json.loads(data).get("items", []) if item["name"].endswith(".xmp")]
-    return {name: place_of("gs://archive/x").read(f"gs://archive/{name}").data for name in names}
-
-
 def export(folder, *options):
     assert main([folder, "--runner", "DirectRunner", *options]) == 0
-
-
-def test_sidecars_in_a_bucket_there_and_back(storage, tmp_path, capsys):
-    names = [f"2026/ü [{number}] #?.jpg" for number in range(60)]
-    for name in names:
-        storage.put("archive", name, b"photo")
-    own = [
-        *WITHOUT_DESCRIPTION.values(),
-        *WITH_DESCRIPTION.values(),
-        HOSTILE["billion laughs"][0],
-        HOSTILE["truncated"][0],
-    ]
-    for name, data in zip(names, own, strict=False):
-        storage.put("archive", f"{name}.xmp", data)
-    before = sidecars(storage)
-    uris = [f"gs://archive/{name}" for name in [*names, "gone.jpg"]]
-    captions = run_of(tmp_path / "captions", uris)
-    for path in captions.rglob("*"):
-        if path.is_file() and path.stat().st_size:
-            storage.put("archive", f"out/{path.relative_to(captions)}", path.read_bytes())
-    new = len(names) - len(own) + len(WITHOUT_DESCRIPTION)
-    kept = len(WITH_DESCRIPTION)
-    said = {
-        "": f"61 captions: {new} written, 0 unchanged, {kept} kept, 0 left out, 3 failed",
-        "again": f"61 captions: 0 written, {new} unchanged, {kept} kept, 0 left out, 3 failed",
-        "--undo": f"{len(names)} sidecars: {new} taken back, {kept + 2} unchanged, 0 kept, 0 left out, 0 failed",
-    }
-    export("gs://archive/out", "--to", "xmp")
-    assert said[""] in capsys.readouterr().err
-    after = sidecars(storage)
-    assert sum(b"A photo, gs://archive/2026" in data.replace(b"\0", b"") for data in after.values()) == new
-    export("gs://archive/out", "--to", "xmp")
-    assert said["again"] in capsys.readouterr().err
-    assert sidecars(storage) == after
-    export("gs://archive/out", "--to", "xmp", "--undo")
-    assert said["--undo"] in capsys.readouterr().err
-    assert sidecars(storage) == before
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -127,3 +82,24 @@ def test_refusals_of_cloud_storage(status, code):
     with pytest.raises(PlaceError) as caught:
         CloudStorage(Refusing()).write("gs://archive/a.xmp", b"new", None)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(("kind", "step"), [("xmp", "WriteSidecars"), ("csv", "WriteTable")])
+def test_an_export_as_dataflow_receives_it(kind, step, tmp_path, capsys):
+    captions = run_of(tmp_path / "captions", ["gs://bucket/a.jpg"])
+    with storage_emulator() as client, dataflow_service() as service:
+        bucket = client.bucket(BUCKET)
+        for path in captions.rglob("*.json*"):
+            bucket.blob(f"captions/{path.relative_to(captions)}").upload_from_filename(path)
+        arguments = ["--runner=DataflowRunner", "--project=project", "--region=europe-west4", "--no_auth"]
+        arguments += ["--temp_location=gs://bucket/temp", "--staging_location=gs://bucket/staging"]
+        arguments += ["--sdk_container_image=image", f"--dataflow_endpoint={service.url}"]
+        assert main(["gs://bucket/captions", "--to", kind, *arguments]) == 0
+        out, err = capsys.readouterr()
+        assert out == "2026-01-01_00_00_00-1\n"
+        assert "Submitted. Its manifest goes to gs://bucket/captions/exports/" in err
+        (job,) = service.jobs
+        url = job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"]
+        submitted = bucket.blob(url.removeprefix(f"gs://{BUCKET}/")).download_as_bytes()
+    steps = beam_runner_api_pb2.Pipeline.FromString(submitted).components.transforms.values()
+    assert step in {found.unique_name for found in steps}

@@ -1,7 +1,6 @@
 """Tables as spreadsheets, DuckDB and pandas read them."""
 
 import csv
-import json
 
 import duckdb
 import pandas as pd
@@ -11,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_job.export.command import main
+from beam_job.export.tables import write
 from beam_job.export.tables.csv_cells import BOM, header, line, safe
 from beam_job.export.tables.rows import row, schema
-from tests.beam_job.export.test_xmp_export import counts, last_counts, run_of
+from tests.beam_job.export.archive import counts, last_counts, run_of
 
 HOSTILE = ['=HYPERLINK("http://x","y")', "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "\uff1d1+1", '"=1', "\n@x"]
 RECORD = {
@@ -43,13 +43,7 @@ RECORD = {
 
 def archive(folder, records):
     """A finished run whose list carried three fields."""
-    run_of(folder, records)
-    for name in ("run.json", "manifest.json"):
-        path = folder / "run=20260102T030405Z-a1b2c3" / name
-        about = json.loads(path.read_text())
-        about["options"]["carry"] = "album,id,taken"
-        path.write_text(json.dumps(about))
-    return folder
+    return run_of(folder, records, carry="album,id,taken")
 
 
 def export(folder, kind, *options, status=0):
@@ -115,6 +109,29 @@ def test_a_persons_table_is_never_replaced(tmp_path, capsys):
     path.write_bytes(path.read_bytes() + b"a note")
     assert export(captions, "csv", "--output", str(path), status=2) is None
     assert path.read_bytes().endswith(b"a note")
+
+
+def test_a_table_that_somebody_saves_meanwhile_is_not_replaced(tmp_path, monkeypatch, capsys):
+    captions = archive(tmp_path / "captions", [RECORD])
+    path = captions / "captions.csv"
+
+    def merge(parts):
+        path.write_text("mine")
+        return merge_parts(parts)
+
+    merge_parts = write.merge
+    monkeypatch.setattr(write, "merge", merge)
+    export(captions, "csv", status=1)
+    assert "captions.csv: this file was not written by an export" in capsys.readouterr().err
+    assert path.read_text() == "mine"
+
+
+def test_a_linked_table_stays_a_link(tmp_path):
+    captions = archive(tmp_path / "captions", [RECORD])
+    (tmp_path / "table.csv").symlink_to("there.csv")
+    assert export(captions, "csv", "--output", str(tmp_path / "table.csv")) == counts(written=1)
+    assert (tmp_path / "table.csv").is_symlink()
+    assert (tmp_path / "there.csv").stat().st_size
 
 
 def test_parquet_is_typed_and_holds_all_captions(tmp_path):

@@ -1,194 +1,20 @@
-"""Exports to sidecars: what readers see, what stays, a kill in the middle, and the way back."""
+"""Exports to sidecars: what fails, what is chosen, what people wrote, and options."""
 
-import hashlib
 import json
-import os
 import re
-import shutil
-import stat
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from beam_job.export.command import main
-from beam_job.export.xmp.sidecar import Description, put
+from beam_job.export.xmp.description import Description
+from beam_job.export.xmp.sidecar import put
 from beam_job.runs.reviews import decoding_digest
 from beam_job.trust.trust_file import Threshold, Trust, write_trust
-from tests.beam_job.export.sidecars import DARKTABLE, HOSTILE, WITH_DESCRIPTION, WITHOUT_DESCRIPTION
-from tests.earlier_runs import DECODING, earlier_run
-
-needs_readers = pytest.mark.skipif(
-    not shutil.which("exiftool") or not shutil.which("exiv2"), reason="needs ExifTool and exiv2"
-)
-OURS = ("XMP-dc:Description", "XMP-iptcCore:AltTextAccessibility", "XMP-photoshop:CaptionWriter")
-KILLED = """
-import os, signal, sys
-from beam_job.export.command import main
-from beam_job.export.xmp.places import Disk
-write, written = Disk.write, []
-def killed(self, *arguments):
-    written.append(write(self, *arguments))
-    if len(written) == 150:
-        os.kill(os.getpid(), signal.SIGKILL)
-Disk.write = killed
-main(sys.argv[1:])
-"""
-
-
-def run_of(folder, captions, name="run=20260102T030405Z-a1b2c3", **about):
-    """A finished run with these captions: dictionaries, or URIs of which each gets a caption of its own."""
-    run = earlier_run(folder / name, captions=[], **about)
-    records = [
-        record if isinstance(record, dict) else {"uri": record, "caption": f"A photo, {record}."} for record in captions
-    ]
-    data = "".join(json.dumps({"score": -1.0, "model": "m", **record}) + "\n" for record in records)
-    (run / "captions-1.jsonl").write_text(data)
-    manifest = json.loads((run / "manifest.json").read_text())
-    digest = hashlib.sha256(data.encode()).hexdigest()
-    manifest["captions"] = [{"name": "captions-1.jsonl", "records": len(records), "sha256": digest}]
-    (run / "manifest.json").write_text(json.dumps(manifest))
-    return folder
-
-
-def last_counts(folder):
-    manifests = folder.glob("exports/*/manifest.json")
-    return json.loads(max(manifests, key=lambda path: path.stat().st_mtime_ns).read_text())["counts"]
-
-
-def export(folder, *options):
-    """Exports to sidecars; returns the counts, which add up."""
-    assert main([str(folder), "--to", "xmp", "--runner", "DirectRunner", *options]) == 0
-    counts = last_counts(folder)
-    assert counts["read"] == sum(counts.values()) - counts["read"]
-    return counts
-
-
-def counts(**found):
-    return {"read": sum(found.values()), "written": 0, "unchanged": 0, "kept": 0, "left_out": 0, "failed": 0, **found}
-
-
-def failures(folder):
-    found = [json.loads(line) for path in folder.glob("exports/*/failures-*.jsonl") for line in path.open()]
-    assert all(record["stage"] == "export" and record["message"] for record in found)
-    return {record["uri"]: record["error"] for record in found}
-
-
-def contents(folder):
-    """Every file's bytes, permissions and time of change."""
-    return {
-        path: (path.read_bytes(), stat.S_IMODE(path.stat().st_mode), path.stat().st_mtime_ns)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def dump(folder):
-    """What ExifTool reads of each sidecar."""
-    command = ["exiftool", "-j", "-G1", "-a", "-s", "-struct", "-ext", "xmp", folder]
-    found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    is_theirs = re.compile("XMP-(?!captioner|was_)").match
-    return {
-        Path(tags["SourceFile"]).name: {name: value for name, value in tags.items() if is_theirs(name)}
-        for tags in found
-    }
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    """500 photos; 200 have sidecars, of which 50 describe them; the captions of all."""
-    folder = tmp_path_factory.mktemp("archive")
-    photos = folder / "photos"
-    photos.mkdir()
-    Image.new("RGB", (8, 8)).save(photos / "000.jpg")
-    for number in range(1, 500):
-        os.link(photos / "000.jpg", photos / f"{number:03}.jpg") if number > 250 else shutil.copy(
-            photos / "000.jpg", photos / f"{number:03}.jpg"
-        )
-    by_exiftool = [photos / f"{number:03}.jpg.xmp" for number in range(70)]
-    tags = [
-        "-XMP-xmp:Rating=3",
-        "-XMP-dc:Subject=a",
-        "-XMP-dc:Subject=b",
-        "-XMP-dc:Title=Ü",
-        "-XMP-photoshop:City=Ulm",
-    ]
-    subprocess.run(["exiftool", "-q", *tags, *by_exiftool], check=True)
-    subprocess.run(["exiftool", "-q", "-overwrite_original", "-XMP-dc:Description=Oma", *by_exiftool[:25]], check=True)
-    by_exiv2 = [photos / f"{number:03}.jpg" for number in range(70, 140)]
-    subprocess.run(["exiv2", "-M", "set Xmp.xmp.Label blue", "-M", "set Xmp.dc.creator Jo", *by_exiv2], check=True)
-    subprocess.run(["exiv2", "-eX", *by_exiv2], check=True)
-    for path in by_exiv2:
-        path.with_suffix(".xmp").rename(f"{path}.xmp")
-    handmade = [*WITHOUT_DESCRIPTION.values(), DARKTABLE.encode()]
-    for number in range(140, 175):
-        (photos / f"{number:03}.jpg.xmp").write_bytes(handmade[number % len(handmade)])
-    described = list(WITH_DESCRIPTION.values())
-    for number in range(175, 200):
-        (photos / f"{number:03}.jpg.xmp").write_bytes(described[number % len(described)])
-    for number in range(0, 200, 7):
-        (photos / f"{number:03}.jpg.xmp").chmod(0o600)
-    return run_of(folder / "captions", [str(path) for path in sorted(photos.glob("*.jpg"))]), photos
-
-
-@needs_readers
-def test_500_photos_with_200_sidecars_there_and_back(archive, capsys):
-    captions, photos = archive
-    before, read_before = contents(photos), dump(photos)
-
-    assert export(captions, "--dry_run") == counts(written=450, kept=50)
-    shown, said = capsys.readouterr()
-    assert len(shown.splitlines()) == 10
-    assert shown.startswith(f"{photos}/025.jpg.xmp\tA photo, {photos}/025.jpg.\n")
-    assert "Nothing was written" in said
-    assert contents(photos) == before
-
-    killed = [sys.executable, "-c", KILLED, str(captions), "--to", "xmp", "--runner", "DirectRunner"]
-    assert subprocess.run(killed, check=False).returncode == -9
-    halfway = contents(photos)
-    done = sum(halfway[path][0] != before.get(path, (b"",))[0] for path in halfway if path.suffix == ".xmp")
-    assert 150 <= done < 450
-    assert not [path for path in halfway if path.suffix == ".tmp" and b"</x:xmpmeta>" not in halfway[path][0]]
-    for path in photos.glob(".*.tmp"):
-        path.unlink()
-
-    assert export(captions) == counts(written=450 - done, unchanged=done, kept=50)
-    after, read = contents(photos), dump(photos)
-    assert len(read) == 500
-    for name, tags in read.items():
-        theirs = {tag: value for tag, value in tags.items() if tag not in OURS}
-        uri = str(photos / name.removesuffix(".xmp"))
-        if tags.get("XMP-dc:Description") == f"A photo, {uri}.":
-            assert tags["XMP-iptcCore:AltTextAccessibility"] == f"A photo, {uri}."
-            assert tags["XMP-photoshop:CaptionWriter"] == "beam-captioner, model m"
-            assert theirs == {tag: value for tag, value in read_before.get(name, {}).items() if tag not in OURS}
-        else:
-            assert tags == read_before[name], "a person's description"
-    assert {path: entry for path, entry in after.items() if path.suffix == ".jpg"} == {
-        path: entry for path, entry in before.items() if path.suffix == ".jpg"
-    }, "photos are not touched"
-    assert all(after[path][1] == before[path][1] for path in before), "permissions stay"
-    both_read = [path for path in sorted(photos.glob("*.xmp")) if not 140 <= int(path.name[:3]) < 200]
-    by_exiv2 = subprocess.run(
-        ["exiv2", "-K", "Xmp.dc.description", "-Pt", *both_read], capture_output=True, text=True, check=True
-    )
-    assert (by_exiv2.stdout.count("A photo, "), by_exiv2.stderr) == (415, "")
-
-    capsys.readouterr()
-    assert export(captions) == counts(unchanged=450, kept=50)
-    assert "Nothing changed." in capsys.readouterr().err
-    assert contents(photos) == after
-
-    assert export(captions, "--undo", "--dry_run") == counts(written=450, unchanged=50)
-    assert contents(photos) == after
-    assert export(captions, "--undo") == counts(written=450, unchanged=50)
-    assert {path: entry[:2] for path, entry in contents(photos).items()} == {
-        path: entry[:2] for path, entry in before.items()
-    }
-    assert export(captions, "--undo") == counts(unchanged=200)
+from tests.beam_job.export.archive import contents, counts, export, failures, run_of
+from tests.beam_job.export.sidecars import DARKTABLE, HOSTILE
+from tests.earlier_runs import DECODING
 
 
 def test_each_bad_sidecar_is_a_failure_and_stays(tmp_path):
@@ -288,7 +114,7 @@ def test_what_is_chosen_and_what_people_said(tmp_path, capsys):
     for record in records:
         Path(record["uri"]).touch()
     sidecars = [Path(f"{record['uri']}.xmp") for record in records]
-    captions = run_of(tmp_path / "captions", records)
+    captions = run_of(tmp_path / "captions", records, carry="id,tags")
     assert export(captions, "--min_score", "-1", "--keywords", "tags") == counts(written=2, left_out=3)
     both = Description("Sure.", "beam-captioner, model m", ("dog", "park"))
     assert sidecars[0].read_bytes() == put(None, both)[1]
@@ -342,6 +168,13 @@ def test_a_linked_sidecar_stays_a_link(tmp_path):
         (["captions", "--to", "csv", "--undo"], "--undo is for --to xmp"),
         (["captions", "--to", "xmp", "--undo", "--min_score", "0"], "--min_score: --undo takes back all"),
         (["captions", "--to", "xmp", "--at_least", "most"], "--at_least most: choose a share"),
+        (["captions", "--to", "xmp", "--at_least", "90"], "--at_least 90: choose a share, such as 90% or 0.9"),
+        (["captions", "--to", "xmp", "--min_score", "nan"], "--min_score nan: choose a number"),
+        (["captions", "--to", "xmp", "--keywords", "tags"], "--keywords tags: no such field was carried"),
+        (["captions", "--to", "xmp", "--run", "1", "--model", "m"], "--run, --model: a run has one model"),
+        (["captions", "--to", "csv", "--output", "captions"], "captions: this is not a file"),
+        (["captions", "--to", "csv", "--output", "no/a.csv"], "no/a.csv: there is no folder"),
+        (["captions", "more", "--to", "xmp"], "more: there is no such option or argument"),
         (["captions", "--to", "xmp", "--run", "1"], "there is no run with the id '1' here"),
         (["captions", "--to", "xmp", "--model", "x\ny"], "there is no run of model 'x\\ny' here"),
         (["captions", "--to", "xmp", "--max_failures", "some"], "--max_failures some"),
