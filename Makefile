@@ -14,7 +14,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint $
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help caption test test-slow test-engines bench lint clean
+.PHONY: help caption test test-slow test-engines mutants bench lint clean
 
 help: ## Show this list
 	@echo "make <target>, where the target is one of"
@@ -34,6 +34,9 @@ test-slow: $(VENV)/installed-test ## Run the tests that take minutes
 test-engines: $(VENV)/installed-test ## Run the job on Prism and on Flink, fetched with go and mvn into .engines
 	$(BIN)/python -m pytest -m engines tests/engines
 
+mutants: $(VENV)/installed-mutants ## Put small faults into the code: do the tests notice? An hour (MUTANTS='--all runs/shards': of one module)
+	$(BIN)/python -m tests.mutants $(MUTANTS)
+
 bench: $(VENV)/installed-test ## Measure speed, half an hour (BENCH=--quick: some minutes); a page of plots in benchmarks/results
 	$(BIN)/python -m benchmarks --output benchmarks/results $(BENCH)
 
@@ -43,7 +46,7 @@ lint: $(VENV)/installed-test ## Check style and types
 	$(BIN)/mypy
 
 clean: ## Remove the virtual environment and everything that was built; captions stay
-	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) mutants build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: each says that the step before it is done, and is made again when what it depends on has changed.
@@ -63,4 +66,8 @@ $(VENV)/installed: $(VENV)/made setup.py image/requirements.txt
 
 $(VENV)/installed-test: $(VENV)/installed
 	@$(INSTALL) '.[test]'
+	@touch $@
+
+$(VENV)/installed-mutants: $(VENV)/installed-test
+	@$(INSTALL) '.[test,mutants]'
 	@touch $@

