@@ -2,20 +2,13 @@
 
 import json
 import logging
+import os
 
 import pytest
 
+from beam_job.files.document import UnreadableError
 from beam_job.runs import folder
-from beam_job.runs.folder import (
-    RecordFile,
-    UnreadableError,
-    is_caption,
-    is_failure,
-    is_number,
-    is_shallow,
-    open_run_folder,
-    read_document,
-)
+from beam_job.runs.folder import RecordFile, is_caption, is_failure, open_run_folder
 from beam_job.runs.shards import files_in
 from tests.earlier_runs import earlier_run
 
@@ -82,22 +75,6 @@ def test_a_file_that_ends_early_costs_what_is_missing_alone(tmp_path, monkeypatc
     assert read(path) == ([("a", (0, len(line("a"))), 1)], 2, "it is gone.")
 
 
-def test_documents_have_a_limit(tmp_path, monkeypatch):
-    path = tmp_path / "run.json"
-    path.write_bytes(b'{"a": 5}')
-    monkeypatch.setattr(folder, "_DOCUMENT_BYTES", 8)
-    assert read_document(str(path)) == {"a": 5}
-    assert read_document(f"{path}/x") is None
-    path.write_bytes(b'{"a": 5} ')
-    with pytest.raises(UnreadableError, match=r"^has more than 8 bytes$"):
-        read_document(str(path))
-    monkeypatch.setattr(folder, "_DOCUMENT_BYTES", 100)
-    for odd, message in ((b"[]", "is no run's"), (b"{", "is not valid JSON"), (b"\xff", "is not valid JSON")):
-        path.write_bytes(odd)
-        with pytest.raises(UnreadableError, match=f"^{message}$"):
-            read_document(str(path))
-
-
 def test_what_a_finished_run_says_of_itself(tmp_path):
     more = {"seconds": 5.5, "devices": ["CPU"] * 20, "versions": {"python": "3"}, "odd": 1}
     counts = {"input": 9, "captioned": 5, "failed": 1, "skipped": 2, "duplicates": 1, "more": 7}
@@ -131,24 +108,6 @@ def test_a_run_without_options_of_decoding_had_the_defaults(tmp_path):
     assert run.files("captions") == {}
 
 
-def test_what_may_be_computed_with():
-    assert [is_number(value) for value in (0, -1.5, 999_999_999_999_999, -1e14)] == [True] * 4
-    assert [is_number(value) for value in (1e15, -1e15, float("nan"), float("inf"), True, "1", None)] == [False] * 7
-
-
-def test_how_deep_is_shallow():
-    def nested(depth, kind):
-        value = 1
-        for _ in range(depth):
-            value = {"a": value} if kind is dict else [value]
-        return value
-
-    for kind in (dict, list):
-        assert is_shallow(nested(16, kind))
-        assert not is_shallow(nested(17, kind))
-    assert not is_shallow([1, nested(16, dict)])
-
-
 def test_a_failure_says_which_image_and_how():
     whole = {"uri": "a", "stage": "fetch", "error": "not_found"}
     assert is_failure(whole)
@@ -164,7 +123,7 @@ def test_files_are_found_by_names_and_folders_that_may_not_be_read_are_named(tmp
     assert files_in(str(tmp_path), "*", "*.json") == [f"{tmp_path}/a/x.json", f"{tmp_path}/b/x.json"]
     assert files_in(str(tmp_path), "*.json") == [f"{tmp_path}/c.json"]
     assert files_in(f"{tmp_path}/none", "*") == files_in(f"{tmp_path}/c.json", "*") == []
-    listdir = folder.os.listdir
+    listdir = os.listdir
 
     def closed(path):
         if str(path).endswith("/b"):
