@@ -19,16 +19,23 @@ import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from hypothesis import settings
+
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "mutants"
 STATISTICS = "mutmut-stats.json"
 SURVIVORS = WORK / "survivors.txt"
 MEMORY = 6 << 30  # bytes: a mutant that never stops collecting ends by itself
+EXAMPLES = 40  # of a property test: a fault that shows is in most of them
 GOAL = 0.9
 
 
 def pytest_collection_modifyitems(items):
     """mutmut loads this module as a plugin of pytest: the fastest tests come first, as the first failure is enough."""
+    for item in items:
+        found = getattr(item.obj, "_hypothesis_internal_use_settings", None)
+        if found is not None and found.max_examples > EXAMPLES:
+            item.obj._hypothesis_internal_use_settings = settings(found, max_examples=EXAMPLES)
     if os.path.exists(STATISTICS):
         with open(STATISTICS) as file:
             seconds = json.load(file)["duration_by_test"]
