@@ -1,5 +1,6 @@
 """Bundles that are tried again, by a runner that does so as Dataflow does: each record is there once."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -53,10 +54,11 @@ def test_a_bundle_that_is_tried_again_leaves_each_record_once(tmp_path, monkeypa
     assert sorted(row["uri"] for row in rows) == NAMES
 
 
-def test_what_a_bucket_refuses_to_take_is_named(monkeypatch):
+def test_what_a_bucket_refuses_to_take_is_named():
     with storage_emulator() as client:
         folder = f"gs://{BUCKET}/out/run=1"
         write_whole(f"{folder}/captions-1.jsonl", b"{}\n")
         client.bucket(BUCKET).delete(force=True)
         with pytest.raises(WriteError, match=f"^cannot write {folder}/captions-2.jsonl: .*404"):
             write_whole(f"{folder}/captions-2.jsonl", b"{}\n")
+        gc.collect()  # the client tries again when its file is, and would do so for minutes where nobody answers
