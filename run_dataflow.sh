@@ -176,6 +176,25 @@ check() {
   case "$value" in *[[:cntrl:]]*) refuse "--$1 $value: it holds a control character." ;; esac
   [ -z "$value" ] || matches "$value" "$2" || refuse "--$1 $value: $3"
 }
+
+# The values that Cloud Scheduler documents: numbers, names, ranges, steps of a range, and lists of these.
+check_cron() {
+  month='JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC' weekday='SUN|MON|TUE|WED|THU|FRI|SAT'
+  set -- minute 0-59 '[0-5]?[0-9]' hour 0-23 '[01]?[0-9]|2[0-3]' "day of the month" 1-31 '0?[1-9]|[12][0-9]|3[01]' \
+    month "1-12 or JAN-DEC" "0?[1-9]|1[0-2]|$month" weekday "0-7 or SUN-SAT" "[0-7]|$weekday"
+  for field in $cron; do
+    item="(\*|($3)-($3))(/[1-9][0-9]?)?|$3"
+    matches "$field" "($item)(,($item))*" || refuse "--cron $cron: $field is no $1; choose from $2, such as *, 1, 1-5, */2 or 1,3."
+    for item in $(printf '%s' "$field" | tr , ' '); do
+      item="${item%/*}"
+      case "$item" in
+        *[A-Z]*) ;;
+        *-*) [ "${item%-*}" -le "${item#*-}" ] || refuse "--cron $cron: $item is no range of the $1; put the lower end first." ;;
+      esac
+    done
+    shift 3
+  done
+}
 account='[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9.-]+'
 check project '[a-z][a-z0-9.:-]*' "this is no project's id; one looks like my-project."
 check region '[a-z]+-[a-z]+[0-9]+' "this is no region; one looks like europe-west4."
@@ -193,6 +212,7 @@ check subnetwork '[A-Za-z][A-Za-z0-9._/:-]*' "this is no subnetwork; one looks l
 label='[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}'
 check labels "$label(,$label)*" "write key=value,key=value in small letters, digits, hyphens and underscores."
 check cron '[^ ]+( [^ ]+){4}' "give five fields, minute hour day month weekday, such as \"0 2 * * *\"."
+check_cron
 check time_zone '[A-Za-z][A-Za-z0-9_/+-]*' "this is no time zone; one looks like Europe/Zurich."
 check scheduler_account "$account" "this is no service account; one looks like nightly@my-project.iam.gserviceaccount.com."
 check python '[^-].*' "this is no program's name."

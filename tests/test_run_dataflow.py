@@ -49,6 +49,7 @@ def session(folder, *interpreter):
     done = [shell.asked]
     shell("run", "--from_template", "--dry_run", "--labels=team=archive,cost=7", *options)
     done += [shell.asked, shell.out, shell.refusal("run", "--max_workers=many", *options)]
+    done += [shell.refusal("schedule", "--cron=0 08-23/2 1,31 JAN 5-1", *options)]
     return re.sub(r"--job_name=[a-z0-9-]+", "", json.dumps(done))
 
 

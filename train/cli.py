@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import shlex
 import tempfile
@@ -184,6 +185,8 @@ def _fit(options: argparse.Namespace) -> None:
     recipe = with_settings(RECIPES[options.recipe], options.set)
     if options.fresh_decoder and not options.start:
         raise TrainError("--fresh_decoder belongs to --start: without --start the decoder is fresh anyway.")
+    if not 0 <= options.checkpoint_seconds < math.inf:
+        raise TrainError(f"--checkpoint_seconds {options.checkpoint_seconds}: choose 0 or more.")
 
     from beam_job.model.directory import refuse_existing
     from train.data.captions import DataSet

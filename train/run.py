@@ -19,7 +19,7 @@ from beam_job.model.directory import OpenModel, copy_model
 from beam_job.model.manifest import Manifest
 from beam_job.model.vocabulary import Vocabulary
 from train.curves import report_to
-from train.data.batches import Batches
+from train.data.batches import Batches, Division
 from train.data.captions import DataSet
 from train.data.examples import EncodedCaptions, encode_captions, epoch_images, references
 from train.data.features import FeatureCache, cached_features
@@ -162,8 +162,10 @@ def _read(
     if start:
         vocabulary = extended(start.vocabulary, vocabulary)
     say(f"{len(vocabulary):,} tokens")
+    captions = encode_captions(data_sets, vocabulary, recipe)
+    _check_batch_size(recipe, captions, len(epoch_images(data_sets)))
     features = cached_features(data_sets, split.trunk, cache, flip=recipe.flip, corner_crops=recipe.corner_crops)
-    captions = encode_captions(data_sets, vocabulary, recipe, left_out=features.broken)
+    captions = captions.without(features.broken)
     batches = Batches(
         features,
         *captions,
@@ -175,8 +177,7 @@ def _read(
     if batches.advice:
         say(batches.advice)
     images = epoch_images(data_sets, left_out=features.broken)
-    if recipe.self_critical_epochs:
-        steps_in_epoch(recipe, len(images))  # refuses too few images before anything is trained
+    _check_batch_size(recipe, captions, len(images))  # broken images are known only now
     dev_features = cached_features([dev_set], split.trunk, cache) if dev_set else None
     return _Inputs(
         vocabulary,
@@ -188,6 +189,13 @@ def _read(
         dev_features,
         references([dev_set], left_out=dev_features.broken) if dev_set and dev_features else {},
     )
+
+
+def _check_batch_size(recipe: Recipe, captions: EncodedCaptions, images: int) -> None:
+    """Raises ``TrainError`` where the captions, or the images of an epoch, do not fill a batch of each stage."""
+    Division.of(captions.images, recipe.batch_size, recipe.captions_per_image_per_batch)
+    if recipe.self_critical_epochs:
+        steps_in_epoch(recipe, images)
 
 
 def _build(

@@ -81,7 +81,7 @@ def read_manifest(model: str | os.PathLike[str]) -> Manifest:
             text = file.read(_MOST_BYTES + 1)
     except Exception as error:  # Beam's file systems raise what they like
         raise ModelError(
-            f"Model {model}: {MANIFEST} cannot be read ({error}). --model takes a directory that `train` exported."
+            f"Model {model}: {MANIFEST} cannot be read ({error}). A model is a directory that `train` exported."
         ) from error
     if len(text) > _MOST_BYTES:
         raise ModelError(f"Model {model}: {MANIFEST} has over {_MOST_BYTES:,} bytes, which no manifest has.")

@@ -172,7 +172,7 @@ def test_features_are_made_ahead(captions: Path, tmp_path: Path, capsys: pytest.
 
 def test_wrong_paths_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "captions.jsonl"
-    file.write_text(json.dumps({"image": "elsewhere/1.jpg", "captions": ["a red wall"]}))
+    file.write_text(json.dumps({"image": "elsewhere/1.jpg", "captions": ["a red wall"] * 8}))
     command = ["fit", "--captions", str(file), "--encoder", "tiny", "--cache", str(tmp_path / "cache")]
     assert main([*command, "--output", str(tmp_path / "model"), "--set", *QUICK]) == 2
     told = capsys.readouterr().err
@@ -215,6 +215,8 @@ def test_evaluate(model: OpenModel, captions: Path, tmp_path: Path, capsys: pyte
         (["--start", "default", "--encoder", "ResNet50"], "brings its own encoder"),
         (["--fresh_decoder"], "belongs to --start"),
         (["--encoder", "tiny", "--set", "vocabulary_size=4"], "No word of the captions"),
+        (["--start", "/nope"], "Model /nope: manifest.json cannot be read"),
+        (["--checkpoint_seconds", "nan"], "--checkpoint_seconds nan: choose 0 or more"),
     ],
 )
 def test_bad_input_is_one_sentence(
@@ -226,6 +228,24 @@ def test_bad_input_is_one_sentence(
     assert message in error
     assert error.count("\n") == 1
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["batch_size=9"], "8 captions, too few for a batch of 9"),
+        (["self_critical_epochs=1"], "1 photo, too few for the second stage"),
+    ],
+)
+def test_a_batch_that_is_never_full_is_refused_before_features_are_computed(
+    given: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "captions.jsonl"
+    file.write_text(json.dumps({"image": "elsewhere/1.jpg", "captions": ["a red wall"] * 8}))
+    command = ["fit", "--captions", str(file), "--encoder", "tiny", "--cache", str(tmp_path / "cache")]
+    assert main([*command, "--output", str(tmp_path / "model"), "--set", *QUICK, *given]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_taken_output_is_refused(model: OpenModel, captions: Path, capsys: pytest.CaptureFixture[str]) -> None:

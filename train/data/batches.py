@@ -41,6 +41,44 @@ class Features(Protocol):
     def __getitem__(self, image_and_view: tuple[int, int]) -> np.ndarray: ...
 
 
+class Division(NamedTuple):
+    """How the captions of an epoch are divided into batches.
+
+    Attributes:
+      groups: captions of one image that stand together; so many groups in an epoch.
+      images_at_once: groups in a batch.
+      together: captions of a group at most.
+      steps_per_epoch: batches in an epoch, at least 1.
+      fitting: a batch size that suits so few captions, if they are few.
+    """
+
+    groups: int
+    images_at_once: int
+    together: int
+    steps_per_epoch: int
+    fitting: int
+
+    @classmethod
+    def of(cls, images: np.ndarray, batch_size: int, captions_per_image_per_batch: int) -> "Division":
+        """Divides captions whose images are ``images`` int [captions].
+
+        Raises:
+          TrainError: they do not fill one batch.
+        """
+        counts = np.bincount(images)
+        together = min(captions_per_image_per_batch, int(counts.max()))
+        fitting = fitting_size(len(images), captions_per_image_per_batch)
+        images_at_once = batch_size // together
+        groups = int(np.sum(-(-counts // together)))
+        if groups < images_at_once:
+            shared = f" ({together} captions of the same photo stand together)" if together > 1 else ""
+            raise TrainError(
+                f"{quantity(len(images), 'caption')}, too few for a batch of {batch_size}{shared}. Add some, or make "
+                f"the batches smaller: --set batch_size={fitting}."
+            )
+        return cls(groups, images_at_once, together, groups // images_at_once, fitting)
+
+
 class Batches:
     """All batches of all epochs, by number."""
 
@@ -69,30 +107,19 @@ class Batches:
         """
         self.features, self.images, self.tokens = features, images, tokens
         self.lengths = np.array([len(ids) for ids in tokens])
-        counts = np.bincount(images)
-        self.pad_id, self.seed, self.together = pad_id, seed, min(captions_per_image_per_batch, int(counts.max()))
-        self._fitting = fitting_size(len(images), captions_per_image_per_batch)
-        self.images_at_once = batch_size // self.together
-        self.groups = int(np.sum(-(-counts // self.together)))
-        self.steps_per_epoch = self.groups // self.images_at_once
-        if not self.steps_per_epoch:
-            together = f" ({self.together} captions of the same photo stand together)" if self.together > 1 else ""
-            raise TrainError(
-                f"{quantity(len(images), 'caption')}, too few for a batch of {batch_size}{together}. Add some, or make "
-                f"the batches smaller: --set batch_size={self._fitting}."
-            )
+        self.pad_id, self.seed = pad_id, seed
+        self.division = Division.of(images, batch_size, captions_per_image_per_batch)
+        self.steps_per_epoch = self.division.steps_per_epoch
         self._epoch = -1
 
     @property
     def advice(self) -> str | None:
         """A sentence where an epoch has so few batches that little is learned in it."""
-        if self.steps_per_epoch >= FEW_STEPS or self._fitting >= self.images_at_once * self.together:
+        fitting = self.division.fitting
+        if self.steps_per_epoch >= FEW_STEPS or fitting >= self.division.images_at_once * self.division.together:
             return None
         steps, captions = quantity(self.steps_per_epoch, "step"), quantity(len(self.images), "caption")
-        return (
-            f"only {steps} in an epoch of {captions}: smaller batches learn more, such as "
-            f"--set batch_size={self._fitting}"
-        )
+        return f"only {steps} in an epoch of {captions}: smaller batches learn more, such as --set batch_size={fitting}"
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of that step, counted from 0 over all epochs."""
@@ -112,12 +139,13 @@ class Batches:
     def _shuffle(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """The captions of each batch [steps, images, captions together], and the view of each caption."""
         random = np.random.default_rng([self.seed, epoch])
-        groups = random.permutation(self._groups(random))[: self.steps_per_epoch * self.images_at_once]
+        _, images_at_once, together, steps, _ = self.division
+        groups = random.permutation(self._groups(random))[: steps * images_at_once]
         longest = np.where(groups == NONE, 0, self.lengths[groups]).max(axis=1)
-        size = POOL * self.images_at_once
+        size = POOL * images_at_once
         pools = [slice(start, start + size) for start in range(0, len(groups), size)]
         groups = np.concatenate([groups[pool][np.argsort(longest[pool], kind="stable")] for pool in pools])
-        batches = random.permutation(groups.reshape(-1, self.images_at_once, self.together))
+        batches = random.permutation(groups.reshape(-1, images_at_once, together))
         return batches, random.integers(self.features.shape[1], size=len(self.images))
 
     def _groups(self, random: np.random.Generator) -> np.ndarray:
@@ -125,9 +153,10 @@ class Batches:
         order = np.lexsort((random.random(len(self.images)), self.images))
         images = self.images[order]
         place = np.arange(len(order)) - np.searchsorted(images, images)  # among the captions of its image
-        starts = np.cumsum(place % self.together == 0) - 1
-        groups = np.full((self.groups, self.together), NONE)
-        groups[starts, place % self.together] = order
+        together = self.division.together
+        starts = np.cumsum(place % together == 0) - 1
+        groups = np.full((self.division.groups, together), NONE)
+        groups[starts, place % together] = order
         return groups
 
 

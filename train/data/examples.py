@@ -20,25 +20,23 @@ class EncodedCaptions(NamedTuple):
     images: np.ndarray
     tokens: list[list[int]]
 
+    def without(self, left_out: Collection[int]) -> "EncodedCaptions":
+        """The captions of the other images; the images keep their numbers."""
+        kept = [place for place, image in enumerate(self.images.tolist()) if image not in left_out]
+        return EncodedCaptions(self.images[kept], [self.tokens[place] for place in kept]) if left_out else self
 
-def encode_captions(
-    data_sets: Sequence[DataSet], vocabulary: Vocabulary, recipe: Recipe, left_out: Collection[int] = ()
-) -> EncodedCaptions:
-    """The captions of an epoch; a data set with a weight is repeated that many times.
 
-    ``left_out`` holds numbers of images whose captions are not used.
-    """
+def encode_captions(data_sets: Sequence[DataSet], vocabulary: Vocabulary, recipe: Recipe) -> EncodedCaptions:
+    """The captions of an epoch; a data set with a weight is repeated that many times."""
     images, tokens, image = [], [], -1
     for data in data_sets:
         for example in data.examples:
             image += 1
-            if image in left_out:
-                continue
             for caption in example.captions[: recipe.captions_per_image]:
                 ids = vocabulary.encode(words(caption, recipe.lowercase)[: recipe.max_caption_length - 1])
                 images += data.weight * [image]
                 tokens += data.weight * [[vocabulary.start_id, *ids, vocabulary.end_id]]
-    return EncodedCaptions(np.array(images), tokens)
+    return EncodedCaptions(np.array(images, int), tokens)
 
 
 def references(data_sets: Sequence[DataSet], left_out: Collection[int] = ()) -> dict[int, tuple[str, ...]]:

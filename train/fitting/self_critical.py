@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from beam_job.messages.quantity import quantity
 from beam_job.model.vocabulary import END, Vocabulary
 from train.data.batches import Features
 from train.data.text import repeated, words
@@ -155,7 +156,7 @@ def steps_in_epoch(recipe: Recipe, images: int) -> int:
     at_once = recipe.batch_size // samples
     if at_once > images:
         raise TrainError(
-            f"{images:,} photos are too few for the second stage: a batch of {recipe.batch_size} holds {samples} "
+            f"{quantity(images, 'photo')}, too few for the second stage: a batch of {recipe.batch_size} holds {samples} "
             f"sampled captions for each of {at_once} photos. Set batch_size to {samples * images} or less, with "
             "--set batch_size=N."
         )
