@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ from beam_job.listing.globs import check_images
 from beam_job.listing.lists import check_list, copy_pipes, is_pipe
 from beam_job.listing.uris import ReadUris
 from beam_job.messages.invocation import program
-from beam_job.model.directory import DEFAULT_MODEL, open_model
+from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
 from beam_job.options import CaptionOptions, OptionError, help_text, parse
 from beam_job.pipeline import CaptionImages, build
 from beam_job.runs.previous import ReadEarlier
@@ -68,7 +68,9 @@ def _caption(argv: list[str], width: Callable[[], int] | None, at_end: ExitStack
         complete_options(options)
         if options.check:
             return _say("the options are valid. No file, list, model or cloud service was accessed.", 0)
-        job = prepare_job(options, at_end)
+        inputs = check_inputs(options, at_end)
+        choose_batch_size(options)
+        job = make_job(options, inputs)
         job.run.start()
     except (ValueError, devices.NoGpuError) as error:
         return _say(error, EXIT_REFUSED)
@@ -102,6 +104,13 @@ def _caption(argv: list[str], width: Callable[[], int] | None, at_end: ExitStack
     except TooManyFailuresError as error:
         return _say(error, EXIT_TOO_MANY_FAILURES)
     return 0
+
+
+class Inputs(NamedTuple):
+    """What a job reads: the checked model, and the paths of the copies of lists that are pipes."""
+
+    model: OpenModel
+    copies: Mapping[str, str]
 
 
 class Job(NamedTuple):
@@ -157,31 +166,44 @@ def complete_options(options: CaptionOptions) -> None:
         dataflow.prepare(options)
 
 
-def prepare_job(options: CaptionOptions, at_end: ExitStack) -> Job:
-    """Checks the files, lists, model and devices that the options name, and sets up the job.
+def check_inputs(options: CaptionOptions, at_end: ExitStack) -> Inputs:
+    """Checks the files, lists, model and devices that the options name.
 
-    Lists that are pipes are copied to files, which are deleted when ``at_end`` is closed.
+    Lists that are pipes can be read only once: they are copied to files, which are deleted when ``at_end`` is closed.
 
     Raises:
-      ValueError: something cannot be used; the message is one sentence.
+      ValueError, NoGpuError: something cannot be used; the message is one sentence.
     """
-    decoding, fields, loading = options.to_decoding(), options.to_fields(), options.to_loading()
     if options.require_gpu and _is_local(options):
         devices.require_gpu()
     model = open_model(options.model or DEFAULT_MODEL)
-    leave_out = options.to_leave_out()
     copies = _copies(options, at_end)
     for glob in options.uris:
-        check_list(glob, fields, copies)
-    for note in check_images(options.images, leave_out):
+        check_list(glob, options.to_fields(), copies)
+    for note in check_images(options.images, options.to_leave_out()):
         print(f"beam_job: {note}", file=sys.stderr)
+    return Inputs(model, copies)
+
+
+def choose_batch_size(options: CaptionOptions) -> None:
+    """Sets the batch size where none is given: what a GPU likes where there is one, or will be.
+
+    It becomes one of the options, as Dataflow and ``run.json`` show those.
+    """
     if options.batch_size is None:
-        options.batch_size = _batch_size(options)  # Dataflow shows the options of a job
+        there = options.require_gpu or dataflow.wants_gpu(options)
+        here = _is_local(options) and devices.may_have_gpu() and devices.gpus()
+        options.batch_size = devices.GPU_BATCH_SIZE if there or here else devices.BATCH_SIZE
+
+
+def make_job(options: CaptionOptions, inputs: Inputs) -> Job:
+    """The run and its transforms, from options and inputs that were checked."""
+    decoding, fields, loading = options.to_decoding(), options.to_fields(), options.to_loading()
     versions = bool(options.images or fields.version or options.recheck)
-    run = Run(options.output, model.fingerprint, {**_asked(options), "decoding": asdict(decoding)})
+    run = Run(options.output, inputs.model.fingerprint, {**_asked(options), "decoding": asdict(decoding)})
     return Job(
         run,
-        ReadUris(options.images, options.uris, fields, copies, leave_out),
+        ReadUris(options.images, options.uris, fields, inputs.copies, options.to_leave_out()),
         ReadEarlier(run, options.recaption, versions=versions, renamed=options.to_renamed()),
         CaptionImages(
             options.model,
@@ -232,13 +254,6 @@ def _runner(options: CaptionOptions) -> FnApiRunner | None:
         return None
     direct.direct_running_mode = "in_memory"  # the runner would start Beam's own workers instead of those it is given
     return FnApiRunner(SubprocessSDKEnvironment.from_command_string(worker.COMMAND))
-
-
-def _batch_size(options: CaptionOptions) -> int:
-    """The default: what a GPU likes where there is one, or will be."""
-    here = _is_local(options) and devices.may_have_gpu() and devices.gpus()
-    there = options.require_gpu or dataflow.wants_gpu(options) or here
-    return devices.GPU_BATCH_SIZE if there else devices.BATCH_SIZE
 
 
 def _is_local(options: CaptionOptions) -> bool:

@@ -68,12 +68,14 @@ def plan(
       PlanError: the numbers make no plan.
     """
     for name, value in (("images", images), ("images_per_second", images_per_second), ("efficiency", efficiency)):
-        if not value > 0:
+        if not 0 < value < math.inf:
             raise PlanError(f"--{name} {value}: choose a number above 0.")
     if efficiency > 1:
         raise PlanError(f"--efficiency {efficiency}: choose a share of at most 1.")
-    if startup_minutes < 0 or (worker_price or 0) < 0:
-        raise PlanError("--startup_minutes and --worker_price: choose 0 or more.")
+    times = ("deadline_hours", deadline_hours), ("startup_minutes", startup_minutes)
+    for name, value in (*times, ("worker_price", worker_price or 0)):
+        if not 0 <= value < math.inf:
+            raise PlanError(f"--{name} {value}: choose 0 or more.")
     if (workers > 0) == (deadline_hours > 0):
         raise PlanError("Give either --workers or --deadline_hours, above 0.")
     alone = images / images_per_second / 3600  # hours of work for one worker

@@ -73,7 +73,7 @@ if __name__ == "__main__":
     elif OddCaptioner.event == "check":
         from beam_job import cli
 
-        cli.prepare_job = stay
+        cli.check_inputs = stay
     elif OddCaptioner.event == "writing":
         from beam_job.runs import shards
 

@@ -8,6 +8,7 @@ with it, at an ``image_size`` of 224.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
@@ -135,9 +136,9 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, minimum in _MINIMUM.items():
             value = getattr(self, name)
-            if value is not None and not value >= minimum:
+            if value is not None and not minimum <= value < math.inf:
                 raise RecipeError(f"{name}={value}: it must be {minimum} or more.")
-        if not self.self_critical_temperature > 0:
+        if not 0 < self.self_critical_temperature < math.inf:
             raise RecipeError(f"self_critical_temperature={self.self_critical_temperature}: it must be more than 0.")
         if not 0 <= self.self_critical_interpolation <= 1:
             raise RecipeError(

@@ -12,6 +12,8 @@ from beam_job.export.tables.write import CSV, PARQUET
 from beam_job.export.xmp.places import ADOBE, FULL
 from beam_job.images.local_path import local_path
 from beam_job.messages.invocation import program
+from beam_job.messages.quoting import shown
+from beam_job.messages.share import parse_share
 from beam_job.runs.run import MaxFailures
 
 XMP = "xmp"
@@ -145,17 +147,14 @@ def _check(options: argparse.Namespace) -> None:
         raise OptionError("--min_score nan: choose a number, such as -0.8.")
     options.sidecar = options.sidecar or FULL
     if options.at_least is not None:
-        options.at_least = _share(options.at_least)
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        if 0 <= share <= 1:
-            return share
-    except ValueError:
-        pass
-    raise OptionError(f"--at_least {text[:40]}: choose a share, such as 90% or 0.9.")
+        try:
+            options.at_least = parse_share(options.at_least)
+        except ValueError as error:
+            raise OptionError(
+                f"--at_least {shown(options.at_least, 40)}: choose a share, such as 90% or 0.9."
+            ) from error
+    if options.min_score is not None and not options.min_score <= 0:
+        raise OptionError(f"--min_score {options.min_score}: scores are 0 or less, such as -1.5.")
 
 
 def _subclasses(options: Any) -> list[Any]:

@@ -16,6 +16,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_job import __version__
 from beam_job.messages.quantity import quantity
+from beam_job.messages.share import parse_share
 from beam_job.records import CHANGED, KNOWN, TOUCHED
 from beam_job.runs.shards import Shard, delete_orphans, has_folders, write_whole
 
@@ -43,11 +44,10 @@ class MaxFailures:
     def parse(cls, text: str) -> "MaxFailures":
         """Reads ``100`` (images), ``0.05`` or ``5%`` (of the images); raises ``ValueError``."""
         try:
-            share = float(text[:-1]) / 100 if text.endswith("%") else float(text) if "." in text else None
-            if share is None and int(text) >= 0:
+            if text.endswith("%") or "." in text:
+                return cls(parse_share(text), True)
+            if int(text) >= 0:
                 return cls(int(text), False)
-            if share is not None and 0 <= share <= 1:
-                return cls(share, True)
         except ValueError:
             pass
         raise ValueError(f"--max_failures {text}: choose a number of images (100) or a share of them (5% or 0.05).")

@@ -5,12 +5,14 @@ import importlib.util
 import sys
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
 from beam_job.messages.invocation import pip_install, program
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
+from beam_job.messages.share import parse_share
 from beam_job.runs.archive import Archive, ArchiveError, open_archive
 from beam_job.runs.reviews import RIGHT, Review
 from beam_job.runs.shards import WriteError
@@ -89,13 +91,11 @@ def _rounded(scores: Sequence[float]) -> np.ndarray:
 
 
 def _share(text: str) -> float:
-    try:
-        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 < share < 1:
-        raise ArchiveError(f"--right {shown(text)}: choose a share such as 95% or 0.95.")
-    return share
+    with suppress(ValueError):
+        share = parse_share(text)
+        if 0 < share < 1:
+            return share
+    raise ArchiveError(f"--right {shown(text)}: choose a share such as 95% or 0.95.")
 
 
 def _lines(trust: Trust) -> list[str]:

@@ -103,21 +103,20 @@ def test_a_gpu_that_this_process_uses_already(gpu):
     assert devices.prepare() == "NVIDIA L4, float16"
 
 
-def test_batches_are_larger_where_there_is_a_gpu(gpu, model, tmp_path):
-    from contextlib import ExitStack
-
-    from beam_job.cli import prepare_job
+def test_batches_are_larger_where_there_is_a_gpu(gpu):
+    from beam_job.cli import choose_batch_size
     from beam_job.options import parse
 
     def batch_size(*more):
-        options = parse(["--images", str(SAMPLES[0]), "--output", str(tmp_path), "--model", str(model), *more])
-        return prepare_job(options, ExitStack()).run
+        options = parse(["--images", "photos/*.jpg", "--output", "captions", *more])
+        choose_batch_size(options)
+        return options.batch_size
 
     if not devices.gpus():
-        assert batch_size().options["batch_size"] == 32
+        assert batch_size() == 32
     gpu("Tesla T4", (7, 5))
-    assert batch_size().options["batch_size"] == 128
-    assert batch_size("--batch_size=7").options["batch_size"] == 7
+    assert batch_size() == 128
+    assert batch_size("--batch_size=7") == 7
 
 
 def test_the_captions_survive_half_precision(model):

@@ -39,6 +39,9 @@ def test_settings_of_every_kind() -> None:
         "captions_per_image_per_batch=1000",
         "self_critical_repetition_penalty=-1",
         "self_critical_temperature=0",
+        "self_critical_temperature=Infinity",
+        "learning_rate=NaN",
+        "learning_rate=Infinity",
     ],
 )
 def test_nonsense_is_refused(setting: str) -> None:

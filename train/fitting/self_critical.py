@@ -156,8 +156,8 @@ def steps_in_epoch(recipe: Recipe, images: int) -> int:
     at_once = recipe.batch_size // samples
     if at_once > images:
         raise TrainError(
-            f"{quantity(images, 'photo')}, too few for the second stage: a batch of {recipe.batch_size} holds {samples} "
-            f"sampled captions for each of {at_once} photos. Set batch_size to {samples * images} or less, with "
-            "--set batch_size=N."
+            f"{quantity(images, 'photo')}, too few for the second stage: a batch of {recipe.batch_size} holds "
+            f"{samples} sampled captions for each of {at_once} photos. Set batch_size to {samples * images} or less, "
+            "with --set batch_size=N."
         )
     return images // at_once

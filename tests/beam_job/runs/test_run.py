@@ -168,7 +168,7 @@ def test_max_failures(text, tried, limit):
     assert MaxFailures.parse(text).of(tried) == pytest.approx(limit)
 
 
-@pytest.mark.parametrize("text", ["", "-1", "101%", "1.5", "many", "%", "nan", "0.x"])
+@pytest.mark.parametrize("text", ["", "-1", "101%", "-1%", "nan%", "inf%", "1.5", "many", "%", "nan", "0.x"])
 def test_max_failures_that_make_no_sense(text):
     with pytest.raises(ValueError, match=f"^--max_failures {text}: choose"):
         MaxFailures.parse(text)

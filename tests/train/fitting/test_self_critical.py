@@ -57,9 +57,7 @@ def test_repetition_is_unlearned_where_it_costs() -> None:
 
 def test_too_few_images_are_refused(vocabulary: Vocabulary) -> None:
     decoder = build_decoder(RECIPE, 4, len(vocabulary))
-    with pytest.raises(
-        TrainError, match=r"1 photo, too few .* 4 sampled captions for each of 2 photos.*batch_size"
-    ):
+    with pytest.raises(TrainError, match=r"1 photo, too few .* 4 sampled captions for each of 2 photos.*batch_size"):
         self_critical(decoder, RECIPE, FEATURES, {0: ("a red wall",)}, vocabulary, epoch_images=[0], seed=0)
 
 

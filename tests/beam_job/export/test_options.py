@@ -1,0 +1,24 @@
+"""Values of the export's options."""
+
+import pytest
+
+from beam_job.export.options import parse
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        *(([f"--at_least={share}"], "choose a share, such as 90%") for share in ("101%", "1.5", "-1%", "nan", "%", "")),
+        *(([f"--min_score={score}"], "scores are 0 or less") for score in ("0.5", "nan", "inf")),
+        (["--max_failures=101%"], "--max_failures 101%: choose a number"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        parse(["captions", "--to", "xmp", *given])
+
+
+def test_shares_and_scores():
+    for share in ("90%", "0.9"):
+        options, _ = parse(["captions", "--to", "xmp", f"--at_least={share}", "--min_score=-1.5"])
+        assert (options.at_least, options.min_score) == (0.9, -1.5)
