@@ -4,38 +4,31 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import groupby
 
+from beam_job.pages.page import html_page
 from benchmarks.measurement import Measurement
 
+_TITLE = "Benchmarks of the captioning job"
 _LABEL, _WIDTH, _ROW, _VALUE = 380, 460, 26, 190  # pixels
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Benchmarks of the captioning job</title>
-<style>
-  :root {{ color-scheme: light dark }}
-  body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1060px; margin: 2rem auto; padding: 0 1rem }}
-  svg {{ max-width: 100%; height: auto; font: 13px system-ui, sans-serif }}
-  svg text {{ fill: currentColor }}
-  .bar {{ fill: #7aa6d8 }} .missed {{ fill: #d88a7a }} .dot {{ fill: currentColor; opacity: .6 }}
-  .goal {{ stroke: currentColor; stroke-dasharray: 3 2 }}
-</style>
-<h1>Benchmarks of the captioning job</h1>
-<p>{facts}</p>
-<p>Bars are medians, dots the single samples, dashed lines goals; a bar that misses its goal is red.</p>
-{plots}
-</html>
+_STYLE = """
+body { max-width: 1100px }
+svg { max-width: 100%; height: auto; font: 13px system-ui, sans-serif }
+svg text { fill: currentColor }
+.bar { fill: #7aa6d8 } .missed { fill: #d88a7a } .dot { fill: currentColor; opacity: .6 }
+.goal { stroke: currentColor; stroke-dasharray: 3 2 }
 """
 
 
 def page(measurements: Sequence[Measurement], facts: Mapping[str, object]) -> str:
     """HTML of a page with one plot for each group."""
     groups = groupby(measurements, key=lambda measurement: measurement.group)
-    return _PAGE.format(
-        facts=", ".join(f"{escape(name)}: {escape(str(value))}" for name, value in facts.items()),
-        plots="\n".join(f"<h2>{escape(name)}</h2>\n{_plot(list(group))}" for name, group in groups),
-    )
+    told = ", ".join(f"{name}: {value}" for name, value in facts.items())
+    plots = "\n".join(f"<h2>{escape(name)}</h2>\n{_plot(list(group))}" for name, group in groups)
+    body = f"""<h1>{_TITLE}</h1>
+<p>{escape(told)}</p>
+<p>Bars are medians, dots the single samples, dashed lines goals; a bar that misses its goal is red.</p>
+{plots}"""
+    return html_page(_TITLE, body, style=_STYLE)
 
 
 def _plot(group: Sequence[Measurement]) -> str:

@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[1]
 ORDER = {
     "beam_job": [
         ["messages"],
-        ["records", "metrics", "devices", "files"],
+        ["files"],
+        ["pages"],
+        ["records", "metrics", "devices"],
         ["images/pixels/formats", "images/pixels/tiff", "images/pixels", "images"],
         ["listing"],
         ["model"],

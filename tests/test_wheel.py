@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DATA_FOLDERS = ("beam_job/default_model", "beam_job/report/assets", "beam_job/review/assets")
+DATA_FOLDERS = ("beam_job/default_model", *(f"beam_job/{room}/assets" for room in ("pages", "report", "review")))
 
 
 def run(*command, cwd, quiet=False, **environment):

@@ -8,7 +8,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import shown
-from beam_job.report.page import asset, fill
+from beam_job.pages.page import asset, html_page
 from beam_job.report.thumbnails import thumbnails
 from beam_job.review.draw import Drawn
 from beam_job.runs.archive import Archive, ArchiveError
@@ -52,8 +52,8 @@ def write_page(archive: Archive, drawn: Sequence[Drawn], to: str | None, allow_h
         "decoding": archive.decoding,
         "items": items,
     }
-    script = asset("elements.js") + "".join(asset(name, _ROOM) for name in ("work.js", "review.js"))
-    html = fill(asset("page.html", _ROOM), asset("base.css") + asset("page.css", _ROOM), script, data)
+    body, style, *scripts = (asset(_ROOM, name) for name in ("body.html", "page.css", "work.js", "review.js"))
+    html = html_page("Review captions", body, style=style, scripts=scripts, data=data)
     target = to or FileSystems.join(archive.output, f"review-{identity}.html")
     try:
         target = local_path(target)

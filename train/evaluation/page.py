@@ -16,6 +16,7 @@ from PIL import Image as Picture
 
 from beam_job.images.pixels import decode
 from beam_job.model.manifest import Manifest
+from beam_job.pages.page import html_page
 from train.evaluation.evaluate import Evaluation, ScoredCaption
 
 EXAMPLES = 24
@@ -29,15 +30,15 @@ CURVES = {
     "dev_cider_by_self_critical_epoch": "Self-critical training: dev CIDEr",
 }
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1d2530; background: #fff; max-width: 72rem; margin: 2rem auto;
-  padding: 0 1rem }
-h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin-top: 2.5rem }
+body { max-width: 76rem } h2 { margin-top: 2.5rem } figure { margin: 0 } figcaption { color: var(--dim) }
 table { border-collapse: collapse } td, th { padding: .2rem 1.2rem .2rem 0; text-align: left; font-weight: normal }
-td { font-variant-numeric: tabular-nums; text-align: right }
-.row { display: flex; flex-wrap: wrap; gap: 2rem } figure { margin: 0 } figcaption { color: #55606e }
+td { font-variant-numeric: tabular-nums; text-align: right } code { overflow-wrap: anywhere }
+.row { display: flex; flex-wrap: wrap; gap: 2rem }
 .photos { display: grid; grid-template-columns: repeat(auto-fill, minmax(224px, 1fr)); gap: 1.5rem }
-.photos img { width: 100%; border-radius: 4px } .photos p { margin: .3rem 0 } ul { margin: 0; padding-left: 1.1rem;
-  color: #55606e; font-size: .85rem } svg text { font-size: 11px; fill: #55606e } code { overflow-wrap: anywhere }
+.photos img { width: 100%; border-radius: 4px } .photos p { margin: .3rem 0 }
+ul { padding-left: 1.1rem; list-style: disc; color: var(--dim); font-size: .85rem }
+svg text { font-size: 11px; fill: var(--dim) } polyline { fill: none; stroke: var(--accent); stroke-width: 2 }
+circle { fill: var(--accent) }
 """
 
 
@@ -51,18 +52,15 @@ def page(manifest: Manifest, data: str, found: Evaluation) -> str:
     """
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{value:,}</td></tr>" for name, value in found.metrics.items())
     left_out = "".join(f"<li>{escape(sentence)}</li>" for sentence in found.left_out)
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Captions of {escape(data)}</title><style>{_STYLE}</style></head><body>
-<h1>Captions of {escape(data)}</h1>
+    body = f"""<h1>Captions of {escape(data)}</h1>
 <p>Model <code>{manifest.fingerprint}</code>, encoder {escape(manifest.encoder)}.</p>
 <h2>Scores</h2><table>{rows}</table>
 {f"<h2>Left out</h2><ul>{left_out}</ul>" if left_out else ""}
 <h2>Training</h2>{_exported(manifest.training)}<div class="row">{_curves(manifest.training)}</div>
 <h2>Examples, from the lowest CIDEr to the highest</h2>
 <div class="photos">{"".join(map(_example, spread(found.scored)))}</div>
-</body></html>
 """
+    return html_page(f"Captions of {data}", body, style=_STYLE)
 
 
 def spread(scored: Sequence[ScoredCaption], count: int = EXAMPLES) -> list[ScoredCaption]:
@@ -79,11 +77,11 @@ def curve(title: str, values: Sequence[float]) -> str:
     up = _HEIGHT - 24 - (np.array(values) - low) / ((high - low) or 1) * (_HEIGHT - 40)
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, up, strict=True))
     dots = "".join(
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#2563a8"><title>epoch {epoch}: {value:g}</title></circle>'
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"><title>epoch {epoch}: {value:g}</title></circle>'
         for epoch, (x, y, value) in enumerate(zip(across, up, values, strict=True), 1)
     )
     return f"""<figure><svg width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="{escape(title)}">
-<polyline points="{points}" fill="none" stroke="#2563a8" stroke-width="2"/>{dots}
+<polyline points="{points}"/>{dots}
 <text x="0" y="20">{high:.4g}</text><text x="0" y="{_HEIGHT - 22}">{low:.4g}</text>
 <text x="{_EDGE}" y="{_HEIGHT - 4}">epoch 1</text>
 <text x="{_WIDTH - 8}" y="{_HEIGHT - 4}" text-anchor="end">{len(values)}</text></svg>

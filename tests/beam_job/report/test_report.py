@@ -18,7 +18,6 @@ from beam_job.images.decoders import Decoders
 from beam_job.records import Caption, CaptionRecord, Failure
 from beam_job.report import ReportError, write_report
 from beam_job.report.command import main as report_main
-from beam_job.report.page import as_script_data
 from beam_job.report.run_records import open_source, read
 from beam_job.report.sample import Sample
 from beam_job.report.summary import Repeats, Summary, edges
@@ -171,13 +170,6 @@ def test_only_who_writes_the_report_lets_it_ask_servers(tmp_path, monkeypatch, c
         assert asked == ["/a.png"]
     (item,) = data_of(capsys.readouterr().out.splitlines()[-1])["items"]
     assert item["image"].startswith("data:image/webp;base64,")
-
-
-def test_script_data_is_ascii_and_free_of_markup():
-    text = as_script_data({"a": "<>&\u2028é"})
-    assert text.isascii()
-    assert not set("<>&") & set(text)
-    assert json.loads(text) == {"a": "<>&\u2028é"}
 
 
 def test_a_run_that_has_not_ended_is_said_to_be_so(tmp_path):
