@@ -263,9 +263,9 @@ def _encoder(options: argparse.Namespace, recipe: Recipe, start: "OpenModel | No
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    from beam_job.files.whole import write_whole
     from beam_job.model.captioner import Captioner
     from beam_job.model.directory import open_model
-    from beam_job.runs.shards import write_whole
     from train.data.captions import DataSet
     from train.evaluation.evaluate import check_recordable, check_writable, measure, record
     from train.evaluation.page import page

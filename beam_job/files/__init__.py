@@ -1,1 +1,1 @@
-"""Files that others may write, too."""
+"""Files on every file system that Beam knows."""

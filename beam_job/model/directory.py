@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job.files.whole import write_whole
 from beam_job.model.manifest import MANIFEST, SAVED_MODEL, VOCABULARY, ImageSpec, Manifest, ModelError, read_manifest
 from beam_job.model.vocabulary import Vocabulary
 
@@ -145,7 +146,7 @@ def write_model(
         (beside / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         manifests.append(manifest)
 
-    _write_whole(os.fspath(model), write)
+    _write_folder(os.fspath(model), write)
     return manifests[0]
 
 
@@ -158,11 +159,11 @@ def copy_model(source: OpenModel, target: str | os.PathLike[str]) -> None:
             shutil.copyfile(source.directory / name, beside / name)
         (beside / MANIFEST).write_text(source.manifest.to_json(), encoding="utf-8")
 
-    _write_whole(os.fspath(target), copy)
+    _write_folder(os.fspath(target), copy)
     source.check_unchanged()
 
 
-def _write_whole(target: str, write: Callable[[Path], None]) -> None:
+def _write_folder(target: str, write: Callable[[Path], None]) -> None:
     """Has ``write`` fill a folder beside ``target`` and renames it; a remote place gets copies, the manifest last."""
     refuse_existing(target)
     remote = "://" in target
@@ -174,8 +175,7 @@ def _write_whole(target: str, write: Callable[[Path], None]) -> None:
         if remote:
             paths = sorted(path for path in beside.rglob("*") if path.is_file())
             for path in sorted(paths, key=lambda path: path == beside / MANIFEST):
-                with FileSystems.create(FileSystems.join(target, *path.relative_to(beside).parts)) as file:
-                    file.write(path.read_bytes())
+                write_whole(FileSystems.join(target, *path.relative_to(beside).parts), path.read_bytes())
         else:
             beside.chmod(0o755)
             if Path(target).is_dir():

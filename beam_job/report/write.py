@@ -10,6 +10,7 @@ import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.files.document import is_number
+from beam_job.files.whole import write_whole
 from beam_job.images import decoders, http
 from beam_job.images.local_path import local_path
 from beam_job.listing import globs, rows
@@ -24,7 +25,6 @@ from beam_job.report.sample import Sample
 from beam_job.report.summary import Summary, edges
 from beam_job.report.thumbnails import thumbnails
 from beam_job.runs.folder import CAPTIONS, FAILURES
-from beam_job.runs.shards import write_whole
 
 REPORT = "report.html"
 SAMPLE = 300

@@ -11,12 +11,12 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.files.document import UnreadableError, is_number
+from beam_job.files.whole import has_folders, write_whole
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import quoted, shown
 from beam_job.runs.archive import ArchiveError
 from beam_job.runs.folder import CAPTIONS, RecordFile, is_caption, open_run_folder, run_folders
 from beam_job.runs.reviews import FOLDER, BadReviewError, Review, Reviews, decoding_digest, read_reviews
-from beam_job.runs.shards import has_folders, write_whole
 
 _MOST_BYTES = 64 << 20  # of a file: some 100,000 reviews
 

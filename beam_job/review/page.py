@@ -6,6 +6,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job.files.whole import write_whole
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import shown
 from beam_job.pages.page import asset, html_page
@@ -14,7 +15,6 @@ from beam_job.review.draw import Drawn
 from beam_job.runs.archive import Archive, ArchiveError
 from beam_job.runs.digest import digest64
 from beam_job.runs.reviews import FORMAT, LONGEST
-from beam_job.runs.shards import write_whole
 
 MOST_PHOTOS = 2000
 """Photos on a page: somebody reviews them in two or three hours."""

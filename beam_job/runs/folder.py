@@ -13,11 +13,12 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.files.document import UnreadableError, is_number, is_text, open_file, parse_line, read_document
+from beam_job.files.in_folder import files_in
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import quoted
 from beam_job.model.decoding import Decoding
 from beam_job.runs.run import MANIFEST, STARTED
-from beam_job.runs.shards import files_in, run_id
+from beam_job.runs.shards import run_id
 
 CAPTIONS, FAILURES = "captions", "failures"
 

@@ -16,11 +16,11 @@ from functools import cached_property
 from typing import Any
 
 from beam_job.files.document import is_number, is_text
+from beam_job.files.in_folder import files_in
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import quoted
 from beam_job.runs.digest import digest64
 from beam_job.runs.folder import RecordFile
-from beam_job.runs.shards import files_in
 
 FOLDER = "reviews"
 FORMAT = 1

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job import __version__
+from beam_job.files.whole import has_folders, write_whole
 from beam_job.messages.quantity import quantity
 from beam_job.messages.share import parse_share
 from beam_job.records import CHANGED, KNOWN, TOUCHED
-from beam_job.runs.shards import Shard, delete_orphans, has_folders, write_whole
+from beam_job.runs.shards import Shard, delete_orphans
 
 STARTED = "run.json"
 MANIFEST = "manifest.json"

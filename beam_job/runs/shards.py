@@ -1,10 +1,7 @@
 """JSON-lines files of bounded size, each written whole or not at all."""
 
-import fnmatch
 import hashlib
 import logging
-import os
-import re
 import time
 import uuid
 from collections import Counter
@@ -17,17 +14,14 @@ from typing import Any
 from weakref import WeakSet
 
 import apache_beam as beam
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_job.messages.quoting import shown
+from beam_job.files.in_folder import delete_files, files_in
+from beam_job.files.whole import WriteError, write_whole
 from beam_job.runs.counters import count
-
-_OBJECT_STORES = ("gs", "s3", "azfs")
-_WILDCARD = re.compile(r"[*?[]")
 
 
 @dataclass(frozen=True)
@@ -58,10 +52,6 @@ class Shard:
 def run_id(directory: str) -> str:
     """The id of the run whose folder it is: ``run=<id>``."""
     return FileSystems.split(directory)[1].removeprefix("run=")
-
-
-class WriteError(OSError):
-    """A file cannot be written; the message names it and says why."""
 
 
 class OpenShard:
@@ -185,108 +175,10 @@ def delete_orphans(directory: str, prefix: str, named: set[str]) -> None:
             "%s cannot be listed (%s): files of bundles that were tried again may be left.", directory, error
         )
         return
-    left = _deleted(orphans)
+    left = delete_files(orphans)
     if left:
         path, reason = next(iter(left.items()))
         logging.warning(
             "Cannot delete what bundles left that were tried again: %s (%s), and %d more. These files repeat records "
             "of the run; its manifest does not name them.", path, reason, len(left) - 1,
         )  # fmt: skip
-
-
-def _deleted(paths: list[str]) -> dict[str, object]:
-    """Deletes files; returns those that are left, and why."""
-    left: dict[str, object] = {}
-    for path in [path for path in paths if "://" not in path]:
-        try:
-            os.remove(path)
-        except OSError as error:
-            left[path] = error
-    # Beam takes what it shall delete on gs:// for patterns; the unique part of a name makes them exact.
-    remote = [_WILDCARD.sub("?", path) if path.startswith("gs://") else path for path in paths if "://" in path]
-    try:
-        FileSystems.delete(remote)
-    except BeamIOError as error:
-        left.update(error.exception_details or dict.fromkeys(remote, error))
-    except Exception as error:  # file systems raise what they like
-        left.update(dict.fromkeys(remote, error))
-    return left
-
-
-def files_in(directory: str, *pattern: str) -> list[str]:
-    """Paths of the files in ``directory``, taken as it is written, that match a pattern of one or more names.
-
-    Raises ``OSError`` where ``directory`` cannot be read, and what other file systems raise.
-    """
-    if "://" in directory:
-        start = _WILDCARD.split(FileSystems.join(directory, *pattern))[0]
-        wanted = re.compile(re.escape(FileSystems.join(directory, "")) + "/".join(map(_regex, pattern)))
-        found = FileSystems.match([f"{start}**"])[0].metadata_list
-        return sorted(file.path for file in found if wanted.fullmatch(file.path))
-    paths = [directory] if os.path.isdir(directory) else []
-    for names in pattern:
-        paths = [os.path.join(path, name) for path in paths for name in fnmatch.filter(_listed(path, directory), names)]
-    return sorted(filter(os.path.isfile, paths))
-
-
-def _listed(path: str, directory: str) -> list[str]:
-    try:
-        return os.listdir(path)
-    except NotADirectoryError:
-        return []
-    except OSError as error:
-        if path == directory:
-            raise
-        logging.warning("Passed over: %s cannot be read (%s).", shown(path), error.strerror)
-        return []
-
-
-def _regex(names: str) -> str:
-    return re.escape(names).replace(r"\*", "[^/]*")
-
-
-def write_whole(path: str, data: bytes) -> None:
-    """Writes a file that no reader ever sees in part, on any file system that Beam writes; raises ``WriteError``.
-
-    Where it cannot be written nothing is left of it. A process that is killed may leave a ``.tmp`` file, which no
-    reader looks at; the end of its run deletes it, but later runs don't: its writer could be another run that goes on.
-    """
-    try:
-        if has_folders(path):
-            _write_beside(path, data)
-        else:  # an object appears when it is complete
-            _create(path, data)
-    except Exception as error:  # file systems raise what they like
-        reason = (isinstance(error, OSError) and error.strerror) or str(error)
-        raise WriteError(f"cannot write {path}: {reason}") from error
-
-
-def has_folders(path: str) -> bool:
-    """Whether a file lies in folders that have to be made, and can be seen while it is written: on disks and HDFS."""
-    scheme, separator, _ = path.partition("://")
-    return not separator or scheme not in _OBJECT_STORES
-
-
-def _write_beside(path: str, data: bytes) -> None:
-    beside = f"{path}.{uuid.uuid4().hex}.tmp"
-    try:
-        if "://" in path:
-            _create(beside, data)
-            if FileSystems.exists(path):  # HDFS puts no file in the place of another
-                FileSystems.delete([path])
-            FileSystems.rename([beside], [path])
-            return
-        with open(beside, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with suppress(Exception):
-            FileSystems.delete([beside]) if "://" in path else os.remove(beside)
-        raise
-
-
-def _create(path: str, data: bytes) -> None:
-    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        file.write(data)

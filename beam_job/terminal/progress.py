@@ -11,9 +11,9 @@ from typing import TextIO
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job.files.in_folder import files_in
 from beam_job.messages.quantity import quantity
 from beam_job.runs.counters import CAPTIONS, FAILURES, TO_CAPTION, counted
-from beam_job.runs.shards import files_in
 from beam_job.terminal import streams
 
 _REDRAW = 0.5  # seconds

@@ -9,13 +9,13 @@ from contextlib import suppress
 
 import numpy as np
 
+from beam_job.files.whole import WriteError
 from beam_job.messages.invocation import pip_install, program
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
 from beam_job.messages.share import parse_share
 from beam_job.runs.archive import Archive, ArchiveError, open_archive
 from beam_job.runs.reviews import RIGHT, Review
-from beam_job.runs.shards import WriteError
 from beam_job.trust.estimate import TooFewReviewsError, table, weigh
 from beam_job.trust.fit import fit_chances
 from beam_job.trust.trust_file import Threshold, Trust, write_trust

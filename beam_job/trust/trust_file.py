@@ -11,8 +11,8 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.files.document import UnreadableError, is_number, is_text, read_document
+from beam_job.files.whole import write_whole
 from beam_job.images.local_path import local_path
-from beam_job.runs.shards import write_whole
 
 TRUST = "trust.json"
 FORMAT = 1

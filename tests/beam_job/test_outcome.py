@@ -14,8 +14,8 @@ OSError: [Errno 28] No space left on device
 During handling of the above exception, another exception occurred:
 
 Traceback (most recent call last):
-  File "beam_job/runs/shards.py", line 1, in write_whole
-beam_job.runs.shards.WriteError: cannot write x: No space left on device [while running 'WriteCaptions']
+  File "beam_job/files/whole.py", line 1, in write_whole
+beam_job.files.whole.WriteError: cannot write x: No space left on device [while running 'WriteCaptions']
 """
 
 

@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from beam_job.files.whole import write_whole
 from beam_job.images.pixels import LEAST_SCALE, RESIZE, ImageError, decode
 from beam_job.messages.quantity import quantity
-from beam_job.runs.shards import write_whole
 from train.data.captions import CaptionsError, DataSet, Image
 from train.data.tfds_images import TfdsImage
 from train.errors import StoppedError
@@ -83,7 +83,7 @@ class FeatureCache:
         key = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
         self.directory = Path(directory) / key[:16]
         self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "contents.json").write_text(json.dumps(contents, indent=2) + "\n")
+        write_whole(str(self.directory / "contents.json"), (json.dumps(contents, indent=2) + "\n").encode())
         self._progress = self.directory / "progress.json"
         self._done, self.broken = 0, {}
         if self._progress.exists():

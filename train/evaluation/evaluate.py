@@ -22,13 +22,13 @@ from typing import NamedTuple
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job.files.whole import write_whole
 from beam_job.images.pixels import ImageError, decode
 from beam_job.messages.invocation import pip_install
 from beam_job.model.captioner import Captioner
 from beam_job.model.directory import DEFAULT_MODEL
 from beam_job.model.manifest import MANIFEST, read_manifest
 from beam_job.records import Caption, NoCaption
-from beam_job.runs.shards import write_whole
 from train.data.captions import DataSet, Image
 from train.data.text import repeated
 from train.errors import TrainError

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from beam_job.files.whole import open_whole
 from train.errors import StoppedError
 
 
@@ -56,16 +57,11 @@ class Checkpoint:
         named: dict[str, Any] = {
             f"{name}/{index:04d}": array for name, some in arrays.items() for index, array in enumerate(some)
         }
-        beside = self.file.with_suffix(".new")
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
+            with open_whole(str(self.file)) as file:
                 np.savez(file, progress=json.dumps(progress), **named)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self.file)
         except OSError as error:
-            beside.unlink(missing_ok=True)
             raise CheckpointError(
                 f"The checkpoint can't be written to {self.file} ({error}): free some space and run the same command "
                 "again; it resumes from the checkpoint before."
@@ -91,5 +87,6 @@ class Checkpoint:
         return Snapshot(progress, arrays)
 
     def remove(self) -> None:
-        """The run is over."""
-        self.file.unlink(missing_ok=True)
+        """The run is over: deletes the checkpoint, and what killed runs left beside it."""
+        for file in (self.file, *self.file.parent.glob(f"{self.file.name}.*.tmp")):
+            file.unlink(missing_ok=True)

@@ -12,7 +12,8 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.export.leftovers import delete_unfinished, unfinished
-from beam_job.runs.shards import files_in, write_whole
+from beam_job.files.in_folder import files_in
+from beam_job.files.whole import write_whole
 
 WRITTEN, UNCHANGED = "written", "unchanged"
 NOTE = "table.json"

@@ -20,7 +20,7 @@ from pyarrow.parquet import ParquetWriter
 from beam_job.export.tables.csv_cells import header, line
 from beam_job.export.tables.published import TablePlace
 from beam_job.export.tables.rows import row, schema
-from beam_job.runs.shards import write_whole
+from beam_job.files.whole import write_whole
 
 CSV, PARQUET = "csv", "parquet"
 

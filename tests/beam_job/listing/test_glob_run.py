@@ -6,11 +6,13 @@ import re
 import pytest
 
 from beam_job.cli import main
+from beam_job.files.in_folder import files_in
+from beam_job.files.whole import write_whole
 from beam_job.listing.lists import list_pieces
 from beam_job.report.run_records import open_source
 from beam_job.runs.previous import earlier_runs
 from beam_job.runs.run import Run
-from beam_job.runs.shards import delete_orphans, files_in, write_whole
+from beam_job.runs.shards import delete_orphans
 from tests.photos import photos
 from tests.storage import Storage
 from tests.tiny_model import write_tiny_model

@@ -5,18 +5,10 @@ import json
 import pytest
 
 from beam_job.cli import main
-from beam_job.runs.shards import WriteError, has_folders, write_whole
+from beam_job.files.whole import WriteError, write_whole
 from tests.hadoop_like import HadoopLike
 from tests.photos import photos
 from tests.tiny_model import write_tiny_model
-
-
-@pytest.mark.parametrize(
-    ("path", "folders"),
-    [("/a/b", True), ("a", True), ("gs", True), ("hdfs://a/b", True), ("gs://a/b", False), ("s3://a/b", False)],
-)
-def test_which_storages_have_folders(path, folders):
-    assert has_folders(path) is folders
 
 
 def test_a_run_on_a_file_system_that_shows_files_while_they_are_written(tmp_path, monkeypatch):
@@ -33,13 +25,6 @@ def test_a_run_on_a_file_system_that_shows_files_while_they_are_written(tmp_path
     first, second = sorted((tmp_path / "out").iterdir())
     assert {path.suffix for path in first.iterdir()} == {".json", ".jsonl", ".html"}
     assert [json.loads((run / "manifest.json").read_text())["counts"]["skipped"] for run in (first, second)] == [0, 3]
-
-
-def test_a_file_is_replaced_whole(tmp_path):
-    path = f"like-hadoop://{tmp_path}/report.html"
-    write_whole(path, b"old")
-    write_whole(path, b"new")
-    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("report.html", b"new")]
 
 
 def test_a_file_system_that_renames_nothing_is_refused(tmp_path, capsys):

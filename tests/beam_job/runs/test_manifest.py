@@ -11,11 +11,13 @@ import pytest
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job import __version__
+from beam_job.files.in_folder import files_in
+from beam_job.files.whole import WriteError
 from beam_job.runs import run as runs
 from beam_job.runs import shards
 from beam_job.runs.counters import count, counted
 from beam_job.runs.run import MaxFailures, Moment, Run, TooManyFailuresError
-from beam_job.runs.shards import OpenShard, Shard, ShardLimits, WriteError, delete_orphans, files_in, write_open_shards
+from beam_job.runs.shards import OpenShard, Shard, ShardLimits, delete_orphans, write_open_shards
 from tests.cloud import storage_emulator
 
 BEGAN = Moment("a", 100.0, datetime(2026, 1, 2, 12, tzinfo=UTC))

@@ -7,9 +7,9 @@ import os
 import pytest
 
 from beam_job.files.document import UnreadableError
+from beam_job.files.in_folder import files_in
 from beam_job.runs import folder
 from beam_job.runs.folder import RecordFile, is_caption, is_failure, open_run_folder
-from beam_job.runs.shards import files_in
 from tests.earlier_runs import earlier_run
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
+from beam_job.files.whole import WriteError, write_whole
 from beam_job.records import Failure
 from beam_job.runs import shards
 from beam_job.runs.run import Run
-from beam_job.runs.shards import Shard, ShardLimits, WriteError, WriteShards, write_whole
+from beam_job.runs.shards import Shard, ShardLimits, WriteShards
 from tests.cloud import BUCKET, storage_emulator
 
 NAMES = [f"{number}.jpg" for number in range(6)]

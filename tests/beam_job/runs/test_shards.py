@@ -5,21 +5,13 @@ import subprocess
 import apache_beam as beam
 import pytest
 
-from beam_job.runs.shards import OpenShard, ShardLimits, WriteError, WriteShards, write_whole
+from beam_job.files.whole import WriteError
+from beam_job.runs.shards import OpenShard, ShardLimits, WriteShards
 from tests.photos import photos
 from tests.processes import records, start
 from tests.tiny_model import write_tiny_model
 
 PAGE = 4096  # bytes, in which such a disk is filled
-
-
-def test_what_cannot_be_written_leaves_nothing(tmp_path):
-    (tmp_path / "taken").mkdir()
-    with pytest.raises(WriteError, match=f"^cannot write {tmp_path}/taken: Is a directory$"):
-        write_whole(str(tmp_path / "taken"), b"x")
-    with pytest.raises(WriteError, match=r"none/x: No such file or directory$"):
-        write_whole(str(tmp_path / "none" / "x"), b"x")
-    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
 def test_records_stay_until_they_are_written(tmp_path):

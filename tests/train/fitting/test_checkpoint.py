@@ -22,7 +22,10 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(snapshot.arrays["variables"][0], np.arange(3))
     assert snapshot.arrays["variables"][1].dtype == np.float32
     assert Checkpoint(checkpoint.file, every_seconds=0).due
+    (tmp_path / "runs" / "one.npz.0.tmp").touch()  # of a run that was killed while it saved
+    (tmp_path / "runs" / "two.npz").touch()
     checkpoint.remove()
+    assert [file.name for file in (tmp_path / "runs").iterdir()] == ["two.npz"]
     assert checkpoint.restore() is None
 
 
