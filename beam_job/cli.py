@@ -30,7 +30,7 @@ from beam_job.options import CaptionOptions, OptionError, help_text, parse
 from beam_job.pipeline import CaptionImages, build
 from beam_job.runs.previous import ReadEarlier
 from beam_job.runs.recheck import Recheck
-from beam_job.runs.run import MaxFailures, Run, TooManyFailuresError
+from beam_job.runs.run import MaxFailures, Run, TooManyFailuresError, own_manifest
 from beam_job.runs.shards import ShardLimits, write_open_shards
 from beam_job.terminal import signals, worker
 from beam_job.terminal.console import console
@@ -89,7 +89,7 @@ def _caption(argv: list[str], width: Callable[[], int] | None, at_end: ExitStack
         logging.info("The pipeline failed", exc_info=True)  # with --verbose
         failure = error
     signals.wait_if_stopping()
-    manifest = outcome.read_manifest(job.run)
+    manifest = own_manifest(job.run.directory)
     if manifest is not None:
         if options.print_captions:
             outcome.show_captions(job.run, manifest)

@@ -11,20 +11,10 @@ from apache_beam.io.filesystems import FileSystems
 from beam_job.messages import unforeseen
 from beam_job.messages.quantity import quantity
 from beam_job.report import write_report
-from beam_job.runs.run import MANIFEST, Run
+from beam_job.runs.run import Run
 from beam_job.terminal.streams import escaped, say, show
 
 _LONGEST_REASON = 1000  # characters
-
-
-def read_manifest(run: Run) -> dict[str, Any] | None:
-    """The manifest of the run; ``None`` where it ended without one."""
-    path = FileSystems.join(run.directory, MANIFEST)
-    if not FileSystems.exists(path):
-        return None
-    with FileSystems.open(path) as file:
-        manifest: dict[str, Any] = json.load(file)
-    return manifest
 
 
 def show_captions(run: Run, manifest: Mapping[str, Any]) -> None:

@@ -1,7 +1,6 @@
 """The command line of exports: checks everything, runs the pipeline, says how it went."""
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +26,7 @@ from beam_job.records import FIELDS
 from beam_job.runs.current import ReadCaptions, current_runs
 from beam_job.runs.folder import RunFolder
 from beam_job.runs.reviews import decoding_digest
-from beam_job.runs.run import MANIFEST, MaxFailures
+from beam_job.runs.run import MaxFailures, own_manifest
 from beam_job.terminal import signals
 from beam_job.terminal.console import console
 from beam_job.terminal.streams import escaped, say, show
@@ -82,8 +81,9 @@ def _run(
         logging.info("The pipeline failed", exc_info=True)  # with --verbose
         return _say(f"the export {export.directory} failed: {outcome.reason(error)}", EXIT_FAILED)
     signals.wait_if_stopping()
-    with FileSystems.open(FileSystems.join(export.directory, MANIFEST)) as file:
-        manifest = json.load(file)
+    manifest = own_manifest(export.directory)
+    if manifest is None:
+        return _say(f"the export {export.directory} failed: it left no manifest", EXIT_FAILED)
     return _report(options, export, manifest)
 
 

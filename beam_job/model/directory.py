@@ -18,7 +18,15 @@ from typing import Any, NamedTuple
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.files.whole import write_whole
-from beam_job.model.manifest import MANIFEST, SAVED_MODEL, VOCABULARY, ImageSpec, Manifest, ModelError, read_manifest
+from beam_job.model.manifest import (
+    MODEL_MANIFEST,
+    SAVED_MODEL,
+    VOCABULARY,
+    ImageSpec,
+    Manifest,
+    ModelError,
+    read_manifest,
+)
 from beam_job.model.vocabulary import Vocabulary
 
 DEFAULT_MODEL = Path(__file__).parents[1] / "default_model"
@@ -93,7 +101,7 @@ def open_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, fingerprint: st
     for path in sorted((directory / SAVED_MODEL).rglob("*")):
         if path.is_file() and path.relative_to(directory).as_posix() not in manifest.files:
             raise ModelError(
-                f"Model {model}: {path.relative_to(directory)} is not in {MANIFEST}; remove it or export again."
+                f"Model {model}: {path.relative_to(directory)} is not in {MODEL_MANIFEST}; remove it or export again."
             )
     try:
         with (directory / VOCABULARY).open(encoding="utf-8") as lines:
@@ -143,7 +151,7 @@ def write_model(
             metrics=metrics,
             licence=licence,
         )
-        (beside / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        (beside / MODEL_MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         manifests.append(manifest)
 
     _write_folder(os.fspath(model), write)
@@ -157,7 +165,7 @@ def copy_model(source: OpenModel, target: str | os.PathLike[str]) -> None:
         for name in source.manifest.files:
             (beside / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source.directory / name, beside / name)
-        (beside / MANIFEST).write_text(source.manifest.to_json(), encoding="utf-8")
+        (beside / MODEL_MANIFEST).write_text(source.manifest.to_json(), encoding="utf-8")
 
     _write_folder(os.fspath(target), copy)
     source.check_unchanged()
@@ -174,7 +182,7 @@ def _write_folder(target: str, write: Callable[[Path], None]) -> None:
         write(beside)
         if remote:
             paths = sorted(path for path in beside.rglob("*") if path.is_file())
-            for path in sorted(paths, key=lambda path: path == beside / MANIFEST):
+            for path in sorted(paths, key=lambda path: path == beside / MODEL_MANIFEST):
                 write_whole(FileSystems.join(target, *path.relative_to(beside).parts), path.read_bytes())
         else:
             beside.chmod(0o755)
@@ -188,7 +196,7 @@ def _write_folder(target: str, write: Callable[[Path], None]) -> None:
 def refuse_existing(model: str | os.PathLike[str]) -> None:
     """Raises ``ModelError`` where a model cannot be written because something is there already."""
     target = os.fspath(model)
-    taken = FileSystems.exists(FileSystems.join(target, MANIFEST))
+    taken = FileSystems.exists(FileSystems.join(target, MODEL_MANIFEST))
     if "://" not in target:
         taken = Path(target).exists() and (not Path(target).is_dir() or any(Path(target).iterdir()))
     if taken:

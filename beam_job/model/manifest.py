@@ -21,7 +21,7 @@ from beam_job.images.pixels import RESIZE
 FORMAT_VERSION = 1
 SAVED_MODEL = "saved_model"
 VOCABULARY = "vocabulary.txt"
-MANIFEST = "manifest.json"
+MODEL_MANIFEST = "manifest.json"
 
 _MOST_BYTES = 16 << 20  # of a manifest; those of large models have some kilobytes
 _LARGEST_SIDE = 8192  # of the model's images, in pixels
@@ -76,23 +76,25 @@ class Manifest:
 
 def read_manifest(model: str | os.PathLike[str]) -> Manifest:
     """Reads and checks ``manifest.json`` alone; ``ModelError`` where it is missing, wrong or of another version."""
+
+    def wrong(what: str) -> ModelError:
+        return ModelError(f"Model {model}: {MODEL_MANIFEST} {what}")
+
     try:
-        with FileSystems.open(FileSystems.join(os.fspath(model), MANIFEST)) as file:
+        with FileSystems.open(FileSystems.join(os.fspath(model), MODEL_MANIFEST)) as file:
             text = file.read(_MOST_BYTES + 1)
     except Exception as error:  # Beam's file systems raise what they like
-        raise ModelError(
-            f"Model {model}: {MANIFEST} cannot be read ({error}). A model is a directory that `train` exported."
-        ) from error
+        raise wrong(f"cannot be read ({error}). A model is a directory that `train` exported.") from error
     if len(text) > _MOST_BYTES:
-        raise ModelError(f"Model {model}: {MANIFEST} has over {_MOST_BYTES:,} bytes, which no manifest has.")
+        raise wrong(f"has over {_MOST_BYTES:,} bytes, which no manifest has.")
     try:
         fields = json.loads(text)
     except RecursionError as error:
-        raise ModelError(f"Model {model}: {MANIFEST} is nested too deeply; export the model again.") from error
+        raise wrong("is nested too deeply; export the model again.") from error
     except ValueError as error:
-        raise ModelError(f"Model {model}: {MANIFEST} is not valid JSON ({error}); export the model again.") from error
+        raise wrong(f"is not valid JSON ({error}); export the model again.") from error
     if not isinstance(fields, dict):
-        raise ModelError(f"Model {model}: {MANIFEST} is no JSON object; export the model again.")
+        raise wrong("is no JSON object; export the model again.")
     version = fields.get("format_version")
     if version != FORMAT_VERSION:
         raise ModelError(
@@ -102,16 +104,16 @@ def read_manifest(model: str | os.PathLike[str]) -> Manifest:
     claimed = fields.pop("fingerprint", None)
     try:
         manifest = Manifest(**{**fields, "image": ImageSpec(**fields["image"])})
-        wrong = _wrong_field(manifest)
-        fingerprint = "" if wrong else manifest.fingerprint
+        wrong_field = _wrong_field(manifest)
+        fingerprint = "" if wrong_field else manifest.fingerprint
     except (KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"Model {model}: {MANIFEST} lacks or misnames a field ({error}).") from error
-    if wrong:
-        raise ModelError(f"Model {model}: {MANIFEST} has {wrong}; export the model again.")
+        raise wrong(f"lacks or misnames a field ({error}).") from error
+    if wrong_field:
+        raise wrong(f"has {wrong_field}; export the model again.")
     if claimed != fingerprint:
-        raise ModelError(
-            f"Model {model}: {MANIFEST} states the fingerprint {_shown(claimed)} but its fields give {fingerprint}: it "
-            "was changed after the export. Export the model again, or fetch it again."
+        raise wrong(
+            f"states the fingerprint {_shown(claimed)} but its fields give {fingerprint}: it was changed after the "
+            "export. Export the model again, or fetch it again."
         )
     if manifest.image.resize != RESIZE:
         raise ModelError(
@@ -120,10 +122,10 @@ def read_manifest(model: str | os.PathLike[str]) -> Manifest:
         )
     for name in (f"{SAVED_MODEL}/saved_model.pb", VOCABULARY):
         if name not in manifest.files:
-            raise ModelError(f"Model {model}: {MANIFEST} does not list {name}; export the model again.")
+            raise wrong(f"does not list {name}; export the model again.")
     for name in manifest.files:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise ModelError(f"Model {model}: {MANIFEST} lists {_shown(name)}, which lies outside the directory.")
+            raise wrong(f"lists {_shown(name)}, which lies outside the directory.")
     return manifest
 
 

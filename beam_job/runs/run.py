@@ -219,6 +219,19 @@ class Run:
             )
 
 
+def own_manifest(directory: str) -> dict[str, Any] | None:
+    """The manifest that a run or an export of this program has just written; ``None`` where it ended without one.
+
+    Folders that others may have written are read by ``runs.folder``.
+    """
+    path = FileSystems.join(directory, MANIFEST)
+    if not FileSystems.exists(path):
+        return None
+    with FileSystems.open(path) as file:
+        manifest: dict[str, Any] = json.load(file)
+    return manifest
+
+
 def _entry(shard: Shard) -> dict[str, Any]:
     return {"name": shard.name, "records": shard.records, "sha256": shard.sha256}
 

@@ -27,7 +27,7 @@ from beam_job.images.pixels import ImageError, decode
 from beam_job.messages.invocation import pip_install
 from beam_job.model.captioner import Captioner
 from beam_job.model.directory import DEFAULT_MODEL
-from beam_job.model.manifest import MANIFEST, read_manifest
+from beam_job.model.manifest import MODEL_MANIFEST, read_manifest
 from beam_job.records import Caption, NoCaption
 from train.data.captions import DataSet, Image
 from train.data.text import repeated
@@ -199,7 +199,7 @@ def record(model: str | os.PathLike[str], name: str, metrics: Mapping[str, float
     """Adds metrics under a name to a model's manifest, on any file system; the fingerprint stays the same."""
     manifest = read_manifest(model)
     manifest = replace(manifest, metrics={**manifest.metrics, name: dict(metrics)})
-    write_whole(FileSystems.join(os.fspath(model), MANIFEST), manifest.to_json().encode())
+    write_whole(FileSystems.join(os.fspath(model), MODEL_MANIFEST), manifest.to_json().encode())
 
 
 def check_recordable(model: str | os.PathLike[str]) -> None:
