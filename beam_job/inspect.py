@@ -5,14 +5,13 @@ The name does not get in the way of the standard library's ``inspect``: imports 
 by name, ``python -m beam_job...``.
 """
 
-import argparse
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job.messages.invocation import program
+from beam_job.messages.invocation import command_parser
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
 from beam_job.model.manifest import Manifest, ModelError, read_manifest
 from beam_job.model.vocabulary import SPECIAL
@@ -33,12 +32,8 @@ exit status: 0 the model is intact, 1 its files are not what its manifest says, 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints what a model directory is; returns 0, or 1 where it is torn, or 2 where there is no model."""
-    parser = argparse.ArgumentParser(
-        prog=program("beam_job.inspect"),
-        description="Says what a model directory is, and checks every file of it.",
-        epilog=_EXAMPLES.replace("python -m beam_job.inspect", program("beam_job.inspect")),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    description = "Says what a model directory is, and checks every file of it."
+    parser = command_parser("beam_job.inspect", description, _EXAMPLES)
     parser.add_argument(
         "model", metavar="MODEL", nargs="?", default=str(DEFAULT_MODEL), help="default: the model in this package"
     )

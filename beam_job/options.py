@@ -45,16 +45,15 @@ class CaptionOptions(PipelineOptions):
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
         job = parser.add_argument_group("captioning")
-        job.add_argument(
-            "--images", nargs="+", action="extend", default=[], metavar="GLOB", help="Glob patterns of image files."
-        )
-        job.add_argument(
-            "--exclude",
-            nargs="+",
-            action="extend",
-            default=[],
-            metavar="GLOB",
-            help="Leave out files and folders that match: patterns of names ('*.tmp.jpg') or, with a slash, of paths "
+
+        def several(name: str, metavar: str, text: str) -> None:
+            job.add_argument(f"--{name}", nargs="+", action="extend", default=[], metavar=metavar, help=text)
+
+        several("images", "GLOB", "Glob patterns of image files.")
+        several(
+            "exclude",
+            "GLOB",
+            "Leave out files and folders that match: patterns of names ('*.tmp.jpg') or, with a slash, of paths "
             "('photos/raw/*', '**/raw/*.jpg').",
         )
         job.add_argument(
@@ -62,13 +61,10 @@ class CaptionOptions(PipelineOptions):
             action="store_true",
             help="Include files and folders whose names start with a dot.",
         )
-        job.add_argument(
-            "--uris",
-            nargs="+",
-            action="extend",
-            default=[],
-            metavar="LIST",
-            help="Lists of image URIs, or globs of lists: text with one URI a line, .csv, .tsv or .jsonl; also .gz.",
+        several(
+            "uris",
+            "LIST",
+            "Lists of image URIs, or globs of lists: text with one URI a line, .csv, .tsv or .jsonl; also .gz.",
         )
         job.add_argument(
             "--uri_field",

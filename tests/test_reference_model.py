@@ -16,9 +16,7 @@ def test_the_reference_encoder_goes_through_export_load_and_captioning(tmp_path)
     encoder = build_encoder("InceptionResNetV2", weights=None)
     vocabulary = tiny_vocabulary()
     decoder = build_decoder(REFERENCE, channels=1536, vocabulary_size=len(vocabulary))
-    export(
-        tmp_path / "model", encoder, decoder, vocabulary, REFERENCE, training={}, metrics={}, licence="random weights"
-    )
+    export(tmp_path / "model", encoder, decoder, vocabulary, REFERENCE, training={}, licence="random weights")
     manifest = open_model(tmp_path / "model").manifest
     assert (manifest.image.height, manifest.image.width, manifest.max_caption_length) == (299, 299, 64)
 

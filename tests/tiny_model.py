@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from beam_job.model.directory import write_model
-from beam_job.model.manifest import Manifest
+from beam_job.model.manifest import ImageSpec, Manifest
 from beam_job.model.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary
 
 WORDS = ("a", "cat", "dog", "on", "the", "grass", "runs", "red", "ball", "'s")
@@ -88,11 +88,5 @@ def write_tiny_model(
             module, target, signatures={"encode": module.encode, "decode_step": module.decode_step}
         ),
         vocabulary,
-        image_height=size,
-        image_width=size,
-        encoder="tiny",
-        max_caption_length=max_caption_length,
-        training=training or {},
-        metrics=metrics or {},
-        licence="none",
+        Manifest(ImageSpec(size, size), "tiny", max_caption_length, {}, training or {}, metrics or {}, licence="none"),
     )

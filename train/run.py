@@ -105,7 +105,7 @@ def train(
         manifest = start.manifest
     else:
         decoder, vocabulary = learner.decoder, inputs.vocabulary
-        manifest = export(output, encoder, decoder, vocabulary, recipe, training=training, metrics={}, licence=licence)
+        manifest = export(output, encoder, decoder, vocabulary, recipe, training=training, licence=licence)
     say(f"exported: {ended.text}")
     for checkpoint in checkpoints:
         checkpoint.remove()

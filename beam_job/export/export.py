@@ -94,7 +94,7 @@ class Export:
             "counts": counts,
             "left_out_by_reason": dict(sorted(found[LEFT_OUT].items())),
             "failures_by_code": dict(sorted(found[FAILED].items())),
-            "failures": [{"name": shard.name, "records": shard.records, "sha256": shard.sha256} for shard in shards],
+            "failures": [shard.entry() for shard in shards],
             "examples": [list(example) for listed in examples for example in listed],
         }
         data = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"

@@ -1,5 +1,6 @@
 """How these programs are started here, for help texts and hints that can be copied."""
 
+import argparse
 import shlex
 import sys
 from pathlib import Path
@@ -19,6 +20,16 @@ def program(module: str) -> str:
     """Starts a module's program: by its script where this process was started by one of them, else ``python -m``."""
     started_by = Path(sys.argv[0]).name.removesuffix(".exe")
     return SCRIPTS[module] if started_by in SCRIPTS.values() else f"python -m {module}"
+
+
+def command_parser(module: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """The parser of a module's command line; its help ends with ``examples``, which call it ``python -m MODULE``."""
+    return argparse.ArgumentParser(
+        prog=program(module),
+        description=description,
+        epilog=examples.replace(f"python -m {module}", program(module)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def pip_install(*packages: str) -> str:

@@ -11,9 +11,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from apache_beam.io.filesystems import FileSystems
 
@@ -22,7 +22,6 @@ from beam_job.model.manifest import (
     MODEL_MANIFEST,
     SAVED_MODEL,
     VOCABULARY,
-    ImageSpec,
     Manifest,
     ModelError,
     read_manifest,
@@ -115,47 +114,35 @@ def write_model(
     model: str | os.PathLike[str],
     write_saved_model: Callable[[str], None],
     vocabulary: Vocabulary,
-    *,
-    image_height: int,
-    image_width: int,
-    encoder: str,
-    max_caption_length: int,
-    training: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    licence: str,
+    manifest: Manifest,
 ) -> Manifest:
     """Writes a model directory whole or not at all: beside its place first, then renamed (remote: the manifest last).
 
     Args:
       model: the directory to write; it must not exist yet, or be empty.
       write_saved_model: called with a local path, writes the SavedModel there.
-      max_caption_length: tokens, ``<end>`` included.
+      vocabulary: the words of its captions.
+      manifest: what it says of the model; ``files`` is filled in here.
+
+    Returns:
+      The manifest as written.
 
     Raises:
       ModelError: there is something at ``model`` already.
     """
-    manifests = []
 
     def write(beside: Path) -> None:
+        nonlocal manifest
         write_saved_model(str(beside / SAVED_MODEL))
         # TensorFlow leaves empty folders and a random identifier, which would give equal models unequal fingerprints.
         (beside / SAVED_MODEL / "fingerprint.pb").unlink(missing_ok=True)
         (beside / VOCABULARY).write_text("".join(vocabulary.to_lines()), encoding="utf-8")
         paths = sorted(path for path in beside.rglob("*") if path.is_file())
-        manifest = Manifest(
-            image=ImageSpec(image_height, image_width),
-            encoder=encoder,
-            max_caption_length=max_caption_length,
-            files={path.relative_to(beside).as_posix(): sha256(path) for path in paths},
-            training=training,
-            metrics=metrics,
-            licence=licence,
-        )
+        manifest = replace(manifest, files={path.relative_to(beside).as_posix(): sha256(path) for path in paths})
         (beside / MODEL_MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-        manifests.append(manifest)
 
     _write_folder(os.fspath(model), write)
-    return manifests[0]
+    return manifest
 
 
 def copy_model(source: OpenModel, target: str | os.PathLike[str]) -> None:

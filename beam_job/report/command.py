@@ -1,9 +1,8 @@
 """The command line of the report."""
 
-import argparse
 from collections.abc import Sequence
 
-from beam_job.messages.invocation import program
+from beam_job.messages.invocation import command_parser
 from beam_job.report.run_records import ReportError
 from beam_job.report.write import REPORT, SAMPLE, write_report
 from beam_job.terminal.streams import escaped, say, show
@@ -17,12 +16,8 @@ _EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes a report and prints its path; returns 0, or 2 where there is nothing to report on."""
-    parser = argparse.ArgumentParser(
-        prog=program("beam_job.report"),
-        description="Writes one HTML page: what was captioned, what failed, which captions to check.",
-        epilog=_EXAMPLES.replace("python -m beam_job.report", program("beam_job.report")),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    description = "Writes one HTML page: what was captioned, what failed, which captions to check."
+    parser = command_parser("beam_job.report", description, _EXAMPLES)
     parser.add_argument(
         "run",
         metavar="DIR",

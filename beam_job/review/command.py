@@ -9,7 +9,7 @@ from beam_job.listing.list_file import ListError, Piece
 from beam_job.listing.lists import check_list, list_pieces
 from beam_job.listing.rows import BadRow, Fields, rows
 from beam_job.listing.uris import absolute
-from beam_job.messages.invocation import program
+from beam_job.messages.invocation import command_parser, program
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
 from beam_job.review.add import add_reviews
@@ -49,12 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=program(_PROGRAM),
-        description="Writes an HTML page on which a person says which captions are right, and takes the reviews that "
-        "were downloaded from it.",
-        epilog=_EXAMPLES.replace(f"python -m {_PROGRAM}", program(_PROGRAM)),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        _PROGRAM,
+        "Writes an HTML page on which a person says which captions are right, and takes the reviews that were "
+        "downloaded from it.",
+        _EXAMPLES,
     )
     parser.add_argument("output", metavar="DIR", help="the --output of the job")
     which = parser.add_mutually_exclusive_group()

@@ -186,8 +186,8 @@ class Run:
                 "beam_job": __version__,
                 **{name: version(name) for name in ("apache-beam", "tensorflow", "pillow")},
             },
-            "captions": [_entry(shard) for shard in captions],
-            "failures": [{**_entry(shard), "known": shard.counts.get(KNOWN, 0)} for shard in failures],
+            "captions": [shard.entry() for shard in captions],
+            "failures": [{**shard.entry(), "known": shard.counts.get(KNOWN, 0)} for shard in failures],
         }
         write_whole(FileSystems.join(self.directory, MANIFEST), _json(manifest))
         for prefix, shards in (("captions", captions), ("failures", failures)):
@@ -230,10 +230,6 @@ def own_manifest(directory: str) -> dict[str, Any] | None:
     with FileSystems.open(path) as file:
         manifest: dict[str, Any] = json.load(file)
     return manifest
-
-
-def _entry(shard: Shard) -> dict[str, Any]:
-    return {"name": shard.name, "records": shard.records, "sha256": shard.sha256}
 
 
 def _iso(moment: datetime) -> str:

@@ -48,6 +48,10 @@ class Shard:
     sha256: str
     counts: Mapping[str, int] = field(default_factory=dict)
 
+    def entry(self) -> dict[str, Any]:
+        """What a manifest says of it."""
+        return {"name": self.name, "records": self.records, "sha256": self.sha256}
+
 
 def run_id(directory: str) -> str:
     """The id of the run whose folder it is: ``run=<id>``."""

@@ -1,6 +1,5 @@
 """The command line of trust."""
 
-import argparse
 import importlib.util
 import sys
 from array import array
@@ -10,7 +9,7 @@ from contextlib import suppress
 import numpy as np
 
 from beam_job.files.whole import WriteError
-from beam_job.messages.invocation import pip_install, program
+from beam_job.messages.invocation import command_parser, pip_install
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
 from beam_job.messages.share import parse_share
@@ -29,12 +28,8 @@ _EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints how many captions are right and writes ``trust.json``; returns 0, or 2 where the reviews do not say it."""
-    parser = argparse.ArgumentParser(
-        prog=program(_PROGRAM),
-        description="Says how many captions are right, by the reviews of those that were drawn (beam_job.review).",
-        epilog=_EXAMPLES.replace(f"python -m {_PROGRAM}", program(_PROGRAM)),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    description = "Says how many captions are right, by the reviews of those that were drawn (beam_job.review)."
+    parser = command_parser(_PROGRAM, description, _EXAMPLES)
     parser.add_argument("output", metavar="DIR", help="the --output of the job")
     parser.add_argument(
         "--right", metavar="SHARE", help="say from which score on so many captions are right, such as 95%%"

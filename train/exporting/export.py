@@ -1,6 +1,6 @@
 """From trained Keras models to the exported model directory that ``beam_job`` captions with.
 
-    export("model", encoder, decoder, vocabulary, recipe, training={...}, metrics={}, licence="...")
+    export("model", encoder, decoder, vocabulary, recipe, training={...}, licence="...")
 
 Weights are stored in half precision: half the size, and captions stay the same but for near ties.
 """
@@ -17,7 +17,7 @@ from google.protobuf import text_format
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from beam_job.model.directory import write_model
-from beam_job.model.manifest import Manifest
+from beam_job.model.manifest import ImageSpec, Manifest
 from beam_job.model.vocabulary import Vocabulary
 from train.errors import StoppedError
 from train.models.decoder import Decoder
@@ -83,14 +83,12 @@ def export(
     recipe: Recipe,
     *,
     training: Mapping[str, Any],
-    metrics: Mapping[str, Any],
     licence: str,
 ) -> Manifest:
     """Writes the model directory, whole or not at all; see ``beam_job.model.directory`` for its format and errors.
 
     Args:
       training: how the model was made, for the manifest.
-      metrics: what was measured, for the manifest.
       licence: what the users of the model must know about its training data.
 
     Raises:
@@ -106,18 +104,15 @@ def export(
             raise StoppedError(f"The model can't be written beside {directory}: {error.message}") from error
         _name_functions_afresh(Path(path) / "saved_model.pb")
 
-    return write_model(
-        directory,
-        write_saved_model,
-        vocabulary,
-        image_height=encoder.size,
-        image_width=encoder.size,
+    manifest = Manifest(
+        image=ImageSpec(encoder.size, encoder.size),
         encoder=encoder.name,
         max_caption_length=recipe.max_caption_length,
+        files={},
         training=training,
-        metrics=metrics,
         licence=licence,
     )
+    return write_model(directory, write_saved_model, vocabulary, manifest)
 
 
 def _name_functions_afresh(file: Path) -> None:

@@ -142,18 +142,7 @@ def test_an_export_that_fails_leaves_nothing(tmp_path):
         raise OSError("No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        write_model(
-            tmp_path / "model",
-            fail,
-            tiny_vocabulary(),
-            image_height=16,
-            image_width=16,
-            encoder="tiny",
-            max_caption_length=12,
-            training={},
-            metrics={},
-            licence="",
-        )
+        write_model(tmp_path / "model", fail, tiny_vocabulary(), Manifest(ImageSpec(16, 16), "tiny", 12, {}))
     assert list(tmp_path.iterdir()) == []
 
 

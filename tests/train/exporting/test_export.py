@@ -26,7 +26,7 @@ def test_the_exported_functions_are_the_keras_models(recipe: Recipe, gpus: list[
 def exported_functions_are_the_keras_models(recipe: Recipe, tmp_path: Path) -> None:
     encoder, vocabulary = tiny_encoder(), build_vocabulary(["a red wall is green"], 100)
     decoder = build_decoder(recipe, encoder.model.output_shape[-1], len(vocabulary))
-    export(tmp_path / "model", encoder, decoder, vocabulary, recipe, training={}, metrics={}, licence="")
+    export(tmp_path / "model", encoder, decoder, vocabulary, recipe, training={}, licence="")
     loaded = tf.saved_model.load(str(tmp_path / "model" / "saved_model"))
     images = np.random.default_rng(0).integers(256, size=(2, 16, 16, 3), dtype=np.uint8)
     tokens = tf.constant([2, 5])
@@ -48,7 +48,7 @@ def exported_functions_are_the_keras_models(recipe: Recipe, tmp_path: Path) -> N
     assert not any("While" in op or "Cudnn" in op for op in ops), "a loop over one word is time lost at every step"
 
     with pytest.raises(ModelError, match="exists already"):
-        export(tmp_path / "model", encoder, decoder, vocabulary, recipe, training={}, metrics={}, licence="")
+        export(tmp_path / "model", encoder, decoder, vocabulary, recipe, training={}, licence="")
 
 
 def test_equal_models_are_equal_files(tmp_path: Path) -> None:
@@ -57,6 +57,6 @@ def test_equal_models_are_equal_files(tmp_path: Path) -> None:
     decoder = build_decoder(recipe, encoder.model.output_shape[-1], len(vocabulary))
     fingerprints = set()
     for name in ("one", "two"):
-        made = export(tmp_path / name, encoder, decoder, vocabulary, recipe, training={}, metrics={}, licence="")
+        made = export(tmp_path / name, encoder, decoder, vocabulary, recipe, training={}, licence="")
         fingerprints.add(made.fingerprint)
     assert len(fingerprints) == 1
