@@ -7,13 +7,14 @@ progress(64, "3 broken")
 
 import sys
 import time
+from collections.abc import Callable
 from typing import ClassVar
 
-from beam_job.messages.quantity import quantity
+from beam_job.messages.quantity import duration, quantity
 from beam_job.terminal import streams
+from beam_job.terminal.bar import CLEAR, bar, bar_characters
 
 _SECONDS_BETWEEN_LINES = 30
-_BAR = 30
 
 
 def say(line: str) -> None:
@@ -30,38 +31,30 @@ class Progress:
 
     on_terminal: ClassVar[bool] = False
 
-    def __init__(self, name: str, unit: str, total: int, done: int = 0):
+    def __init__(
+        self, name: str, unit: str, total: int, done: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """
         Args:
           name: of the work.
           unit: the noun for one of the things that are done.
           total: how many there are.
           done: how many were done before this start: they count for the share but not for the rate.
+          clock: seconds.
         """
         self.name, self.unit, self.total = name, unit, total
-        self._first, self._start = done, time.monotonic()
+        self._first, self._clock, self._start = done, clock, clock()
         self._shown = self._start
 
     def __call__(self, done: int, note: str = "") -> None:
-        now = time.monotonic()
+        now = self._clock()
         finished = done >= self.total
         if not finished and now - self._shown < (0.1 if self.on_terminal else _SECONDS_BETWEEN_LINES):
             return
         self._shown = now
         rate = (done - self._first) / max(now - self._start, 1e-9)
-        left = (self.total - done) / rate if rate else float("inf")
-        share = f"{done:,}/{quantity(self.total, self.unit)}"
-        text = f"{self.name} {share}, {rate:,.1f}/s, {_duration(left)} left {note}".rstrip()
+        left = f", {duration((self.total - done) / rate)} left" if rate else ""
+        text = f"{self.name} {done:,}/{quantity(self.total, self.unit)}, {rate:,.1f}/s{left} {note}".rstrip()
         if self.on_terminal:
-            filled = "#" * (_BAR * done // self.total)
-            text = f"\r\033[K[{filled:<{_BAR}}] {text}"
+            text = f"{CLEAR}{bar(done, self.total, bar_characters(sys.stderr))}{text}"
         streams.write(sys.stderr, text if self.on_terminal and not finished else f"{text}\n")
-
-
-def _duration(seconds: float) -> str:
-    """``3:07`` or ``1:02:45``."""
-    if seconds == float("inf"):
-        return "unknown time"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

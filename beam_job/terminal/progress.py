@@ -12,15 +12,14 @@ from typing import TextIO
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.files.in_folder import files_in
-from beam_job.messages.quantity import quantity
+from beam_job.messages.quantity import duration, quantity
 from beam_job.runs.counters import CAPTIONS, FAILURES, TO_CAPTION, counted
 from beam_job.terminal import streams
+from beam_job.terminal.bar import CLEAR, bar, bar_characters
 
 _REDRAW = 0.5  # seconds
 _WINDOW = 30.0  # seconds, over which the rate is measured
 _FIRST_LINE, _LAST_INTERVAL = 10.0, 600.0  # seconds between two lines of a log: doubled each time up to the second
-_BAR = 24
-_CLEAR = "\r\x1b[K"
 
 
 class Counts:
@@ -68,27 +67,24 @@ class Progress:
         if not done:
             known = f"{quantity(total, 'image')} to caption: loading the model"
             doing = known if total else "reading the list of images"
-            return _fitting([doing, f"{_duration(self._clock() - self._started)} so far"], width)
+            return _fitting([doing, f"{duration(self._clock() - self._started)} so far"], width)
         rate = self._rate(done)
         parts = [f"{captioned:,} of {total:,} captioned" if total else f"{captioned:,} captioned"]
         parts += [f"{failed:,} failed"] if failed else []
         parts += [f"{rate:.1f} images/s" if rate < 10 else f"{rate:,.0f} images/s"] if rate else []
-        parts += [f"{_duration((total - done) / rate)} left"] if rate and total > done else []
+        parts += [f"{duration((total - done) / rate)} left"] if rate and total > done else []
         return _fitting(parts, width)
 
-    def live(self, width: int, full: str = "━", empty: str = "·") -> str:
+    def live(self, width: int, characters: str = "━·") -> str:
         """The line for a terminal of so many columns: a bar where there is room, and the text."""
-        bar, text = self.bar(full, empty), self.text(width)
-        return bar + text if len(bar) + len(text) <= width else text
+        drawn, text = self.bar(characters), self.text(width)
+        return drawn + text if len(drawn) + len(text) <= width else text
 
-    def bar(self, full: str = "━", empty: str = "·") -> str:
+    def bar(self, characters: str = "━·") -> str:
         """A bar; empty while the total is unknown."""
         counts = self._counts()
         total = counts.get(TO_CAPTION, 0)
-        if not total:
-            return ""
-        filled = min(_BAR * (counts.get(CAPTIONS, 0) + counts.get(FAILURES, 0)) // total, _BAR)
-        return full * filled + empty * (_BAR - filled) + " "
+        return bar(counts.get(CAPTIONS, 0) + counts.get(FAILURES, 0), total, characters) if total else ""
 
     def _rate(self, done: int) -> float:
         """Images a second, over the last half minute."""
@@ -117,9 +113,9 @@ def progress(
     ended = threading.Event()
 
     def draw(width: Callable[[], int]) -> None:
-        bar = _bar_characters(out)
+        characters = bar_characters(out)
         while not ended.wait(redraw):
-            streams.write(out, f"{_CLEAR}{reader.live(width() - 1, *bar)}")  # the last column would break the line
+            streams.write(out, f"{CLEAR}{reader.live(width() - 1, characters)}")  # the last column would break the line
 
     def log() -> None:
         for interval in intervals():
@@ -136,15 +132,7 @@ def progress(
         ended.set()
         thread.join()
         if width is not None:
-            streams.write(out, _CLEAR)
-
-
-def _bar_characters(stream: TextIO) -> str:
-    try:
-        "━·".encode(stream.encoding or "utf-8")
-    except UnicodeEncodeError:
-        return "#."
-    return "━·"
+            streams.write(out, CLEAR)
 
 
 def intervals() -> Iterator[float]:
@@ -160,11 +148,3 @@ def _fitting(parts: list[str], width: int | None) -> str:
     while width is not None and len(parts) > 1 and len(", ".join(parts)) > width:
         parts = parts[:-1]
     return ", ".join(parts)[:width]
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
