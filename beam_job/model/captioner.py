@@ -97,7 +97,7 @@ class Captioner:
         def beam(features: tf.Tensor, state: tf.Tensor, in_use: tf.Tensor) -> Hypotheses:
             # Samples are ranked by their mean log-probability, and so are those that fill a gap among them.
             length_penalty = 1.0 if decoding.strategy == "sample" else decoding.length_penalty
-            # Half of a beam's proposals may end captions while it lives on with the others; greedily, one decides.
+            # Half of a beam's candidates may end captions while it lives on with the others; greedily, one decides.
             propose = likeliest(2 * decoding.width if decoding.width > 1 else 1)
             return loop(propose, (features, state, in_use), decoding.width, length_penalty)
 

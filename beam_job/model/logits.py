@@ -1,4 +1,4 @@
-"""Logits processing: masks for tokens that must not come next, and proposals among the others."""
+"""Logits processing: masks for tokens that must not come next, and candidates among the others."""
 
 import math
 from collections.abc import Sequence

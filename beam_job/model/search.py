@@ -85,13 +85,13 @@ def search(
         logits, state, attention = step(tf.reshape(last, [-1]), state, features)
         values, ids = propose(mask(logits, tf.reshape(alive.tokens, [-1, max_length]), now), now)
         log_probs = values - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
-        proposals = ids.shape[-1]
-        log_probs = tf.reshape(log_probs, [rows, width * proposals])
-        totals = tf.repeat(alive.rank, proposals, axis=1) + log_probs
+        candidates = ids.shape[-1]
+        log_probs = tf.reshape(log_probs, [rows, width * candidates])
+        totals = tf.repeat(alive.rank, candidates, axis=1) + log_probs
 
-        totals, order = tf.math.top_k(totals, min(2 * width, width * proposals))
-        parents = order // proposals
-        words = _pick(tf.reshape(ids, [rows, width * proposals]), order)
+        totals, order = tf.math.top_k(totals, min(2 * width, width * candidates))
+        parents = order // candidates
+        words = _pick(tf.reshape(ids, [rows, width * candidates]), order)
         here = tf.range(max_length) == now
         extended = Hypotheses(
             rank=totals,

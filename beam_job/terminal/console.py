@@ -19,7 +19,7 @@ _NARROW = 40  # columns, below which no live line is drawn
 def console(verbose: bool) -> Iterator[Callable[[], int] | None]:
     """Sets logging up and says whether a live line can be drawn on standard error.
 
-    Without ``verbose``, the chatter of Beam and TensorFlow is left out; their errors are not.
+    Without ``verbose``, messages of Beam and TensorFlow are left out; their errors are not.
 
     Returns:
       A function that tells the columns of the terminal; ``None`` where standard error is no terminal, or a narrow one,

@@ -16,7 +16,7 @@ from train.errors import TrainError
 # many batches, so that what stands together still differs from epoch to epoch.
 POOL = 100
 FEW_STEPS = 10  # in an epoch
-LEAST_BATCH = 8  # smaller ones make the loss noisy
+MIN_BATCH = 8  # smaller ones make the loss noisy
 NONE = -1  # in place of a caption that an image does not have
 
 
@@ -49,14 +49,14 @@ class Division(NamedTuple):
       images_at_once: groups in a batch.
       together: captions of a group at most.
       steps_per_epoch: batches in an epoch, at least 1.
-      fitting: a batch size that suits so few captions, if they are few.
+      advised: a batch size that suits so few captions, if they are few.
     """
 
     groups: int
     images_at_once: int
     together: int
     steps_per_epoch: int
-    fitting: int
+    advised: int
 
     @classmethod
     def of(cls, images: np.ndarray, batch_size: int, captions_per_image_per_batch: int) -> "Division":
@@ -67,16 +67,16 @@ class Division(NamedTuple):
         """
         counts = np.bincount(images)
         together = min(captions_per_image_per_batch, int(counts.max()))
-        fitting = fitting_size(len(images), captions_per_image_per_batch)
+        advised = advised_batch_size(len(images), captions_per_image_per_batch)
         images_at_once = batch_size // together
         groups = int(np.sum(-(-counts // together)))
         if groups < images_at_once:
             shared = f" ({together} captions of the same photo stand together)" if together > 1 else ""
             raise TrainError(
                 f"{quantity(len(images), 'caption')}, too few for a batch of {batch_size}{shared}. Add some, or make "
-                f"the batches smaller: --set batch_size={fitting}."
+                f"the batches smaller: --set batch_size={advised}."
             )
-        return cls(groups, images_at_once, together, groups // images_at_once, fitting)
+        return cls(groups, images_at_once, together, groups // images_at_once, advised)
 
 
 class Batches:
@@ -115,11 +115,11 @@ class Batches:
     @property
     def advice(self) -> str | None:
         """A sentence where an epoch has so few batches that little is learned in it."""
-        fitting = self.division.fitting
-        if self.steps_per_epoch >= FEW_STEPS or fitting >= self.division.images_at_once * self.division.together:
+        advised = self.division.advised
+        if self.steps_per_epoch >= FEW_STEPS or advised >= self.division.images_at_once * self.division.together:
             return None
         steps, captions = quantity(self.steps_per_epoch, "step"), quantity(len(self.images), "caption")
-        return f"only {steps} in an epoch of {captions}: smaller batches learn more, such as --set batch_size={fitting}"
+        return f"only {steps} in an epoch of {captions}: smaller batches learn more, such as --set batch_size={advised}"
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of that step, counted from 0 over all epochs."""
@@ -160,7 +160,7 @@ class Batches:
         return groups
 
 
-def fitting_size(captions: int, together: int) -> int:
+def advised_batch_size(captions: int, together: int) -> int:
     """A batch size for so few captions: a power of two that makes ``FEW_STEPS`` batches of them, but at least
-    ``LEAST_BATCH`` where there are so many, and ``together``, the captions of an image that may share a batch."""
-    return max(2 ** int(np.log2(max(captions / FEW_STEPS, min(captions, LEAST_BATCH)))), together)
+    ``MIN_BATCH`` where there are so many, and ``together``, the captions of an image that may share a batch."""
+    return max(2 ** int(np.log2(max(captions / FEW_STEPS, min(captions, MIN_BATCH)))), together)

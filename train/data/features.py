@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from beam_job.files.whole import write_whole
-from beam_job.images.pixels import LEAST_SCALE, RESIZE, ImageError, decode
+from beam_job.images.pixels import MIN_SCALE, RESIZE, ImageError, decode
 from beam_job.messages.quantity import quantity
 from train.data.captions import CaptionsError, DataSet, Image
 from train.data.tfds_images import TfdsImage
@@ -76,7 +76,7 @@ class FeatureCache:
             "encoder": encoder.name,
             "weights": encoder.digest,
             "size": encoder.size,
-            "resize": [RESIZE, LEAST_SCALE],
+            "resize": [RESIZE, MIN_SCALE],
             "shape": self.shape,
             "images": hashlib.sha256("\n".join(map(_identity, images)).encode()).hexdigest(),
         }

@@ -3,7 +3,7 @@
 from beam_job.images.pixels import decode
 """
 
-from beam_job.images.pixels.decode_image import LEAST_SCALE, MAX_PIXELS, RESIZE, Pixels, decode
+from beam_job.images.pixels.decode_image import MAX_PIXELS, MIN_SCALE, RESIZE, Pixels, decode
 from beam_job.images.pixels.image_error import ERRORS, ImageError
 
-__all__ = ["ERRORS", "LEAST_SCALE", "MAX_PIXELS", "RESIZE", "ImageError", "Pixels", "decode"]
+__all__ = ["ERRORS", "MAX_PIXELS", "MIN_SCALE", "RESIZE", "ImageError", "Pixels", "decode"]

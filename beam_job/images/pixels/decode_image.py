@@ -27,7 +27,7 @@ RESIZE = "stretch-bilinear"
 """The one way images are brought to the model's size, as the model's manifest names it: aspect ratio not kept,
 bilinear, antialiased when the image shrinks."""
 
-LEAST_SCALE = 1.25
+MIN_SCALE = 1.25
 """Large JPEGs are decoded at a reduced scale, but at no less than so many times the model's size."""
 
 MAX_PIXELS = 150_000_000
@@ -77,7 +77,7 @@ def decode(
     EXIF orientation is applied, colour profiles are applied (to sRGB), and transparency is laid over white. Of an
     animated file the first frame is taken, of a TIFF the first page that is no smaller copy of another one. 16-bit
     samples keep their high byte; grey images of wider or floating-point samples are scaled by their range. Large JPEGs
-    are decoded at a half, a quarter or an eighth, and never below `LEAST_SCALE` times the wanted size.
+    are decoded at a half, a quarter or an eighth, and never below `MIN_SCALE` times the wanted size.
 
     Args:
       data: the whole file. JPEG, PNG, WebP, GIF, BMP, TIFF, JPEG 2000, AVIF; HEIC where pillow-heif is installed.
@@ -92,7 +92,7 @@ def decode(
     """
     if height < 1 or width < 1:
         raise ValueError(f"height and width must be at least 1, got {height} x {width}")
-    options = ReadOptions(max_pixels, accept_truncated, int(LEAST_SCALE * max(height, width)))
+    options = ReadOptions(max_pixels, accept_truncated, int(MIN_SCALE * max(height, width)))
     name = file_format.format_of(data)
     try:
         return _small(_READERS[name](data, options), height, width)

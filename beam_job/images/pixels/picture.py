@@ -23,7 +23,7 @@ class ReadOptions(NamedTuple):
 
     max_pixels: int
     accept_truncated: bool = False  # take what there is of a picture that ends too early
-    least_side: int = 1  # pixels; a reader may reduce the picture as long as no side gets shorter than this
+    min_side: int = 1  # pixels; a reader may reduce the picture as long as no side gets shorter than this
 
 
 class Picture(NamedTuple):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from train.data.batches import Batches, fitting_size
+from train.data.batches import Batches, advised_batch_size
 from train.errors import TrainError
 
 RANDOM = np.random.default_rng(0)
@@ -97,4 +97,4 @@ def test_few_steps_are_said(batch_size: int, advised: bool) -> None:
     ("captions", "together", "size"), [(1, 1, 1), (5, 1, 4), (40, 5, 8), (40, 9, 9), (300, 1, 16), (9000, 5, 512)]
 )
 def test_a_fitting_batch_size(captions: int, together: int, size: int) -> None:
-    assert fitting_size(captions, together) == size
+    assert advised_batch_size(captions, together) == size

@@ -74,7 +74,7 @@ def read(data: bytes, options: ReadOptions) -> Picture:
     stream = b"".join((*header.segments, memoryview(data)[header.scan :]))
     start = sum(map(len, header.segments))
     _check_scans(stream, start, header)
-    image, ending, box = _decoded(stream, options.least_side)
+    image, ending, box = _decoded(stream, options.min_side)
     whole = ending is Ending.WHOLE and _has_end(stream, start)
     if not whole:
         end = _end_of_picture(stream, start, header)
@@ -82,9 +82,9 @@ def read(data: bytes, options: ReadOptions) -> Picture:
             raise ImageError("corrupt", "The JPEG is damaged: its decoder gave up.")
         if end is None and not options.accept_truncated:
             raise ImageError("truncated", "The JPEG ends before its picture does.")
-        image, ending, box = _decoded(stream[:end] + _END, options.least_side)
+        image, ending, box = _decoded(stream[:end] + _END, options.min_side)
         if ending is not Ending.WHOLE:  # cut amid the tables of a scan, which are of no use without it
-            image, ending, box = _decoded(stream[: stream.rfind(_HUFFMAN)] + _END, options.least_side)
+            image, ending, box = _decoded(stream[: stream.rfind(_HUFFMAN)] + _END, options.min_side)
         if ending is not Ending.WHOLE:
             raise ImageError("truncated", "The JPEG ends before its picture does.")
         whole = end is not None
@@ -108,7 +108,7 @@ def _of_one_scan(
     stream = b"".join((*header.segments, memoryview(data)[header.scan : boundary.start()], _AHEAD))
     blocks = 8 * max(down for _, down in header.components.values())
     for level in (1, 254):  # a row that is still as it was, whatever it was, has not been decoded
-        image, box = _opened(stream, options.least_side)
+        image, box = _opened(stream, options.min_side)
         row = max(0, image.height - 1 - -(-blocks * image.height // header.height))  # the one above the last blocks
         ink = level if image.mode == "L" else (level,) * len(image.getbands())
         image.im = Image.core.new(image.mode, image.size)
@@ -119,7 +119,7 @@ def _of_one_scan(
             return image, box, True
     if not options.accept_truncated:
         raise ImageError("truncated", "The JPEG ends before its picture does.")
-    image, _, box = _decoded(stream.removesuffix(_AHEAD) + _END, options.least_side)
+    image, _, box = _decoded(stream.removesuffix(_AHEAD) + _END, options.min_side)
     return image, box, False
 
 
@@ -220,13 +220,13 @@ def _is_one_scan(data: bytes, scan: int, header: _Header) -> bool:
     return not header.progressive and len(data) > scan + 4 and data[scan + 4] == len(header.components)
 
 
-def _decoded(stream: bytes, least_side: int) -> tuple[JpegImagePlugin.JpegImageFile, Ending, _Box | None]:
+def _decoded(stream: bytes, min_side: int) -> tuple[JpegImagePlugin.JpegImageFile, Ending, _Box | None]:
     """The image, how its decoding ended, and the part of it that is picture."""
-    image, box = _opened(stream, least_side)
+    image, box = _opened(stream, min_side)
     return image, load(image), box
 
 
-def _opened(stream: bytes, least_side: int) -> tuple[JpegImagePlugin.JpegImageFile, _Box | None]:
+def _opened(stream: bytes, min_side: int) -> tuple[JpegImagePlugin.JpegImageFile, _Box | None]:
     """The image, to be loaded, and the part of it that is picture.
 
     Where the scale does not divide the size, the last column or row is only partly picture.
@@ -235,7 +235,7 @@ def _opened(stream: bytes, least_side: int) -> tuple[JpegImagePlugin.JpegImageFi
     with reading("JPEG"):
         image = JpegImagePlugin.JpegImageFile(file)
     image.load_read = file.read  # type: ignore[assignment] # Pillow's own makes up an end where the file has none
-    drafted = image.draft(None, (least_side, least_side))
+    drafted = image.draft(None, (min_side, min_side))
     return image, drafted and drafted[1]
 
 
