@@ -21,7 +21,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from beam_job import devices, outcome
 from beam_job.cloud import dataflow
 from beam_job.images.local_path import local_path
-from beam_job.listing.globs import check_images
+from beam_job.listing.check_globs import check_images
 from beam_job.listing.lists import check_list, copy_pipes, is_pipe
 from beam_job.listing.uris import ReadUris
 from beam_job.messages.invocation import program

@@ -34,7 +34,7 @@ ORDER = {
         ["models", "data"],
         ["fitting"],
         ["exporting", "evaluation"],
-        ["curves", "outcome"],
+        ["curves", "inputs", "outcome"],
         ["run"],
         ["cli"],
         ["__main__"],

@@ -17,15 +17,10 @@ import tensorflow as tf
 from beam_job.devices import gpus
 from beam_job.model.directory import OpenModel, copy_model
 from beam_job.model.manifest import Manifest
-from beam_job.model.vocabulary import Vocabulary
 from train.curves import report_to
-from train.data.batches import Batches, Division
 from train.data.captions import DataSet
-from train.data.examples import EncodedCaptions, encode_captions, epoch_images, references
-from train.data.features import FeatureCache, cached_features
-from train.data.text import build_vocabulary
 from train.exporting.export import export
-from train.exporting.warm_start import extended, load_decoder, shaped_like
+from train.exporting.warm_start import load_decoder, shaped_like
 from train.fitting.checkpoint import Checkpoint
 from train.fitting.loop import History, values
 from train.fitting.precision import Precision, best_precision, mixed
@@ -33,6 +28,7 @@ from train.fitting.replicas import in_words, strategy_for
 from train.fitting.self_critical import self_critical, steps_in_epoch
 from train.fitting.teacher_forcing import fit
 from train.fitting.validation import Validation
+from train.inputs import Inputs, read_inputs
 from train.models.decoder import Decoder, build_decoder
 from train.models.encoders import Encoder
 from train.models.fine_tuning import SplitEncoder, split_encoder, with_tail
@@ -79,7 +75,7 @@ def train(
     if start:
         recipe = shaped_like(start, recipe)
     split = split_encoder(encoder, recipe)
-    inputs = _read(data_sets, dev_set, split, recipe, cache, seed, start)
+    inputs = read_inputs(data_sets, dev_set, split, recipe, cache, seed, start)
     learner = _build(inputs, encoder, split, recipe, seed, start)
     key = _key(inputs, learner, data_sets, dev_set, encoder, recipe, seed, start)
     checkpoints = [
@@ -90,7 +86,7 @@ def train(
     stages = _run_stages(inputs, learner, recipe, checkpoints, seed, pretrained=bool(start), logs=logs)
     ended = outcome(stages.first, stages.second, recipe.self_critical_interpolation, stages.interpolated)
     training = {
-        **_describe_data(data_sets, dev_set, inputs),
+        **inputs.describe(data_sets, dev_set),
         "recipe": asdict(recipe),
         "seed": seed,
         "precision": learner.precision,
@@ -112,19 +108,6 @@ def train(
     return manifest
 
 
-class _Inputs(NamedTuple):
-    """Everything that is read before the first step; images are numbered through all data sets."""
-
-    vocabulary: Vocabulary
-    features: FeatureCache
-    captions: EncodedCaptions
-    batches: Batches
-    references: dict[int, tuple[str, ...]]
-    epoch_images: list[int]
-    dev_features: FeatureCache | None
-    dev_references: dict[int, tuple[str, ...]]
-
-
 class _Learner(NamedTuple):
     """What is trained and how: ``trained`` is ``decoder``, with the encoder's last stages if they are fine-tuned."""
 
@@ -143,63 +126,8 @@ class _Stages(NamedTuple):
     interpolated: float | None
 
 
-def _read(
-    data_sets: Sequence[DataSet],
-    dev_set: DataSet | None,
-    split: SplitEncoder,
-    recipe: Recipe,
-    cache: str | os.PathLike[str],
-    seed: int,
-    start: OpenModel | None,
-) -> _Inputs:
-    """Builds the vocabulary, fills the feature caches and arranges the batches."""
-    vocabulary = build_vocabulary(
-        (caption for data in data_sets for example in data.examples for caption in example.captions),
-        recipe.vocabulary_size,
-        recipe.min_frequency,
-        recipe.lowercase,
-    )
-    if start:
-        vocabulary = extended(start.vocabulary, vocabulary)
-    say(f"{len(vocabulary):,} tokens")
-    captions = encode_captions(data_sets, vocabulary, recipe)
-    _check_batch_size(recipe, captions, len(epoch_images(data_sets)))
-    features = cached_features(data_sets, split.trunk, cache, flip=recipe.flip, corner_crops=recipe.corner_crops)
-    captions = captions.without(features.broken)
-    batches = Batches(
-        features,
-        *captions,
-        pad_id=vocabulary.pad_id,
-        batch_size=recipe.batch_size,
-        captions_per_image_per_batch=recipe.captions_per_image_per_batch,
-        seed=seed,
-    )
-    if batches.advice:
-        say(batches.advice)
-    images = epoch_images(data_sets, left_out=features.broken)
-    _check_batch_size(recipe, captions, len(images))  # broken images are known only now
-    dev_features = cached_features([dev_set], split.trunk, cache) if dev_set else None
-    return _Inputs(
-        vocabulary,
-        features,
-        captions,
-        batches,
-        references(data_sets, left_out=features.broken),
-        images,
-        dev_features,
-        references([dev_set], left_out=dev_features.broken) if dev_set and dev_features else {},
-    )
-
-
-def _check_batch_size(recipe: Recipe, captions: EncodedCaptions, images: int) -> None:
-    """Raises ``TrainError`` where the captions, or the images of an epoch, do not fill a batch of each stage."""
-    Division.of(captions.images, recipe.batch_size, recipe.captions_per_image_per_batch)
-    if recipe.self_critical_epochs:
-        steps_in_epoch(recipe, images)
-
-
 def _build(
-    inputs: _Inputs, encoder: Encoder, split: SplitEncoder, recipe: Recipe, seed: int, start: OpenModel | None
+    inputs: Inputs, encoder: Encoder, split: SplitEncoder, recipe: Recipe, seed: int, start: OpenModel | None
 ) -> _Learner:
     """Builds the decoder on the devices that share the training, with the weights of ``start`` if there is one."""
     keras.utils.set_random_seed(seed)  # here, so that the weights do not depend on anything built before
@@ -222,7 +150,7 @@ def _build(
 
 
 def _key(
-    inputs: _Inputs,
+    inputs: Inputs,
     learner: _Learner,
     data_sets: Sequence[DataSet],
     dev_set: DataSet | None,
@@ -248,7 +176,7 @@ def _key(
 
 
 def _run_stages(
-    inputs: _Inputs,
+    inputs: Inputs,
     learner: _Learner,
     recipe: Recipe,
     checkpoints: Sequence[Checkpoint],
@@ -306,19 +234,6 @@ def interpolate(variables: Sequence[keras.Variable], before: Sequence[np.ndarray
     """
     for variable, value in zip(variables, before, strict=True):
         variable.assign(share * variable.numpy() + (1 - share) * value)
-
-
-def _describe_data(data_sets: Sequence[DataSet], dev_set: DataSet | None, inputs: _Inputs) -> dict[str, Any]:
-    """The data, for the manifest."""
-    described: dict[str, Any] = {
-        "data_sets": [{"name": data.name, "images": len(data.examples), "weight": data.weight} for data in data_sets],
-        "images_left_out": len(inputs.features.broken),
-        "captions_left_out": sum(len(data.left_out) for data in data_sets),
-        "captions_per_epoch": len(inputs.captions.tokens),
-    }
-    if dev_set:
-        described["dev_set"] = {"name": dev_set.name, "images": len(dev_set.examples)}
-    return described
 
 
 def _describe_curves(stages: _Stages, *, validated: bool) -> dict[str, Any]:

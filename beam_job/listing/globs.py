@@ -8,7 +8,6 @@ import errno
 import heapq
 import os
 import stat
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -17,7 +16,6 @@ from beam_job.images.fetch import FetchLimits, shared_fetcher, version_of_file
 from beam_job.images.http import FetchError
 from beam_job.listing.left_out import LeaveOut, Rules
 from beam_job.listing.patterns import Patterns, States, parse_object, parse_path
-from beam_job.messages.quoting import shown
 
 ERRORS = {"cannot_list": "A folder that a glob matches cannot be listed; its images are unknown."}
 """Every code that a ``CannotList`` becomes, and what it means."""
@@ -203,13 +201,13 @@ def _in_bucket(glob: str, leave_out: LeaveOut) -> Iterator[Found]:
 
     def exists(names: Sequence[str], last: bool) -> bool:
         path = "/".join(names) if last else "/".join([*names, ""])
-        first = next(_objects(bucket, path), None)
+        first = next(objects(bucket, path), None)
         return first is not None and (not last or first[0] == path)
 
     walk = _Walk(Patterns(parse_object(pattern, exists)), Rules(leave_out, root))
     here, folder, told = None, None, None
     for prefix in walk.patterns.prefixes():
-        for name, size, version in _objects(bucket, prefix):
+        for name, size, version in objects(bucket, prefix):
             *parents, file = name.split("/")
             if parents != here:  # objects come by their names, so that those of a folder come together
                 here, folder = parents, _descend(walk, root, parents)
@@ -234,7 +232,8 @@ def _descend(walk: _Walk, root: str, names: Sequence[str]) -> _Folder | LeftOut 
     return folder
 
 
-def _objects(bucket: str, prefix: str) -> Iterator[tuple[str, int, str | None]]:
+def objects(bucket: str, prefix: str) -> Iterator[tuple[str, int, str | None]]:
+    """Name, size in bytes and generation of each object with that prefix; raises ``ListingError``."""
     try:
         yield from shared_fetcher(FetchLimits(), threads=1).objects(bucket, prefix)
     except FetchError as error:
@@ -243,63 +242,3 @@ def _objects(bucket: str, prefix: str) -> Iterator[tuple[str, int, str | None]]:
             "permission_denied": f"No permission to list the bucket {bucket}. {error.message}",
         }
         raise ListingError(reasons.get(error.code, f"The bucket {bucket}: {error.message}")) from error
-
-
-def check_images(globs: Sequence[str], leave_out: LeaveOut = LeaveOut()) -> list[str]:
-    """Returns a sentence for each glob that names no image; raises ``ValueError`` where none names one."""
-    problems = [problem for glob in globs if (problem := _check(glob, leave_out))]
-    if problems and len(problems) == len(globs):
-        raise ValueError(problems[0])
-    return problems
-
-
-def _check(glob: str, leave_out: LeaveOut) -> str:
-    """Why a glob names no image; nothing where it names one, and then only the first is looked for."""
-    option = f"--images {shown(glob, _SHOWN)}"
-    scheme, separator, _ = glob.partition("://")
-    if separator and scheme != "gs":
-        raise ValueError(f"{option}: globs are on gs:// or local disks; list other images with --uris.")
-    left_out, unlisted = 0, None
-    try:
-        for found in matches(glob, leave_out):
-            if isinstance(found, str):
-                return ""
-            if isinstance(found, CannotList):
-                unlisted = unlisted or found
-            else:
-                left_out += 1
-        if _is_folder(glob):
-            images, below = (shown(f"{glob.rstrip('/')}/{names}", _SHOWN) for names in ("*.jpg", "**.jpg"))
-            return f"{option}: is a folder; write '{images}', or '{below}' for its subfolders, too."
-        other = _other_form(glob, leave_out)
-    except Exception as error:  # storage, credentials and networks raise what they like
-        raise ValueError(f"{option}: cannot be listed: {str(error).rstrip('.')}.") from error
-    if unlisted:
-        return f"{option}: no image matches in what can be listed. {shown(unlisted.place, _SHOWN)}: {unlisted.message}"
-    if left_out:
-        return (
-            f"{option}: no image matches; files and folders left out: {left_out} (hidden or excluded ones, recycle "
-            "bins and the like, pipes and devices, the output folder). --include_hidden takes hidden ones."
-        )
-    if other:
-        return (
-            f"{option}: no image matches as it is written, but in another Unicode form of the same text "
-            f"({other}) one does; write * in the place of accented letters, or let the shell complete the name."
-        )
-    return f"{option}: no image matches."
-
-
-def _is_folder(glob: str) -> bool:
-    if not glob.startswith("gs://"):
-        return glob.endswith("/") or os.path.isdir(os.path.expanduser(glob))
-    bucket, _, name = glob.removeprefix("gs://").rstrip("/").partition("/")
-    return glob.endswith("/") or next(_objects(bucket, f"{name}/" if name else ""), None) is not None
-
-
-def _other_form(glob: str, leave_out: LeaveOut) -> str:
-    """The Unicode form, NFC or NFD, in which a glob names an image."""
-    for form in ("NFC", "NFD"):
-        other = unicodedata.normalize(form, glob)
-        if other != glob and any(isinstance(found, str) for found in matches(other, leave_out)):
-            return form
-    return ""

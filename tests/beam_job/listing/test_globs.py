@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_job.listing.globs import check_images, matches
+from beam_job.listing.check_globs import check_images
+from beam_job.listing.globs import matches
 from beam_job.listing.patterns import Patterns, parse_object
 from tests.matched import found
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_job.listing.globs import LeftOut, ListingError, check_images, matches
+from beam_job.listing.check_globs import check_images
+from beam_job.listing.globs import LeftOut, ListingError, matches
 from beam_job.listing.left_out import LeaveOut
 from tests.storage import Storage
 

@@ -1,0 +1,71 @@
+"""Globs that name no image: found before a run starts, each with the likely reason."""
+
+import os
+import unicodedata
+from collections.abc import Sequence
+
+from beam_job.listing.globs import CannotList, matches, objects
+from beam_job.listing.left_out import LeaveOut
+from beam_job.messages.quoting import shown
+
+_SHOWN = 300  # characters of a path in a message
+
+
+def check_images(globs: Sequence[str], leave_out: LeaveOut = LeaveOut()) -> list[str]:
+    """Returns a sentence for each glob that names no image; raises ``ValueError`` where none names one."""
+    problems = [problem for glob in globs if (problem := _check(glob, leave_out))]
+    if problems and len(problems) == len(globs):
+        raise ValueError(problems[0])
+    return problems
+
+
+def _check(glob: str, leave_out: LeaveOut) -> str:
+    """Why a glob names no image; nothing where it names one, and then only the first is looked for."""
+    option = f"--images {shown(glob, _SHOWN)}"
+    scheme, separator, _ = glob.partition("://")
+    if separator and scheme != "gs":
+        raise ValueError(f"{option}: globs are on gs:// or local disks; list other images with --uris.")
+    left_out, unlisted = 0, None
+    try:
+        for found in matches(glob, leave_out):
+            if isinstance(found, str):
+                return ""
+            if isinstance(found, CannotList):
+                unlisted = unlisted or found
+            else:
+                left_out += 1
+        if _is_folder(glob):
+            images, below = (shown(f"{glob.rstrip('/')}/{names}", _SHOWN) for names in ("*.jpg", "**.jpg"))
+            return f"{option}: is a folder; write '{images}', or '{below}' for its subfolders, too."
+        other = _other_form(glob, leave_out)
+    except Exception as error:  # storage, credentials and networks raise what they like
+        raise ValueError(f"{option}: cannot be listed: {str(error).rstrip('.')}.") from error
+    if unlisted:
+        return f"{option}: no image matches in what can be listed. {shown(unlisted.place, _SHOWN)}: {unlisted.message}"
+    if left_out:
+        return (
+            f"{option}: no image matches; files and folders left out: {left_out} (hidden or excluded ones, recycle "
+            "bins and the like, pipes and devices, the output folder). --include_hidden takes hidden ones."
+        )
+    if other:
+        return (
+            f"{option}: no image matches as it is written, but in another Unicode form of the same text "
+            f"({other}) one does; write * in the place of accented letters, or let the shell complete the name."
+        )
+    return f"{option}: no image matches."
+
+
+def _is_folder(glob: str) -> bool:
+    if not glob.startswith("gs://"):
+        return glob.endswith("/") or os.path.isdir(os.path.expanduser(glob))
+    bucket, _, name = glob.removeprefix("gs://").rstrip("/").partition("/")
+    return glob.endswith("/") or next(objects(bucket, f"{name}/" if name else ""), None) is not None
+
+
+def _other_form(glob: str, leave_out: LeaveOut) -> str:
+    """The Unicode form, NFC or NFD, in which a glob names an image."""
+    for form in ("NFC", "NFD"):
+        other = unicodedata.normalize(form, glob)
+        if other != glob and any(isinstance(found, str) for found in matches(other, leave_out)):
+            return form
+    return ""
