@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from contextlib import ExitStack
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_job.cli import main
+from beam_job.cli import check_inputs, check_options, main
 from beam_job.options import CaptionOptions, parse
 from tests.photos import SAMPLES, photos
 from tests.tiny_model import write_tiny_model
@@ -92,6 +93,16 @@ def test_a_length_beyond_the_models_own(capsys, tmp_path, model):
         capsys, "--images", SAMPLES[0], "--output", tmp_path / "out", "--model", model, "--max_length", "13"
     )
     assert "--max_length 13: the model was made for 12 tokens" in message
+
+
+def test_checks_change_no_option(tmp_path, model):
+    photos(tmp_path, 1)
+    options = parse(["--images", f"{tmp_path}/*.jpg", "--output", f"{tmp_path}/out", "--model", model])
+    before = dict(options.get_all_options())
+    check_options(options)
+    with ExitStack() as at_end:
+        check_inputs(options, at_end)
+    assert options.get_all_options() == before
 
 
 def test_limits_on_decoding_are_options():
