@@ -23,7 +23,7 @@ _TOKENS = 16
 def export_recipe(directory: Path) -> OpenModel:
     """Exports the recipe's model."""
     encoder, decoder, vocabulary = _recipe()
-    export(directory, encoder, decoder, vocabulary, REFERENCE, training={}, metrics={}, licence="Random weights.")
+    export(directory, encoder, decoder, vocabulary, REFERENCE, training={}, licence="Random weights.")
     return open_model(directory)
 
 

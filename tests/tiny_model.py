@@ -1,5 +1,8 @@
 """A model directory made in a second: random weights, a few words, nothing of `train`."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,11 +10,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from beam_job.model.directory import write_model
+from beam_job.model.directory import OpenModel, copy_model, open_model, write_model
 from beam_job.model.manifest import ImageSpec, Manifest
 from beam_job.model.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary
 
 WORDS = ("a", "cat", "dog", "on", "the", "grass", "runs", "red", "ball", "'s")
+_EXPORTED: dict[str, OpenModel] = {}
 
 
 class TinyModel(tf.Module):
@@ -79,14 +83,22 @@ def write_tiny_model(
     training: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """Exports a tiny model; the same seed gives the same weights."""
-    vocabulary = tiny_vocabulary(words)
-    module = TinyModel(size, len(vocabulary), units, seed, sharpness, dtype)
-    return write_model(
-        path,
-        lambda target: tf.saved_model.save(
-            module, target, signatures={"encode": module.encode, "decode_step": module.decode_step}
-        ),
-        vocabulary,
-        Manifest(ImageSpec(size, size), "tiny", max_caption_length, {}, training or {}, metrics or {}, licence="none"),
-    )
+    """Exports a tiny model; the same seed gives the same weights. TensorFlow exports equal ones once in a process."""
+    key = repr((size, tuple(words), units, max_caption_length, seed, sharpness, dtype, training, metrics))
+    if key not in _EXPORTED:
+        folder = Path(tempfile.mkdtemp(prefix="tiny-model-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        vocabulary = tiny_vocabulary(words)
+        module = TinyModel(size, len(vocabulary), units, seed, sharpness, dtype)
+        signatures = {"encode": module.encode, "decode_step": module.decode_step}
+        manifest = Manifest(
+            ImageSpec(size, size), "tiny", max_caption_length, {}, training or {}, metrics or {}, licence="none"
+        )
+
+        def save(target: str) -> None:
+            tf.saved_model.save(module, target, signatures=signatures)
+
+        write_model(folder / "model", save, vocabulary, manifest)
+        _EXPORTED[key] = open_model(folder / "model")
+    copy_model(_EXPORTED[key], path)
+    return _EXPORTED[key].manifest
