@@ -1,7 +1,6 @@
 """The options of an export, and everything that is checked before work starts."""
 
 import argparse
-import math
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -143,8 +142,8 @@ def _check(options: argparse.Namespace) -> None:
                 raise OptionError(f"--{name}: --undo takes back all that was written to sidecars; drop it.")
     if options.run is not None and options.model is not None:
         raise OptionError("--run, --model: a run has one model; drop one of them.")
-    if options.min_score is not None and math.isnan(options.min_score):
-        raise OptionError("--min_score nan: choose a number, such as -0.8.")
+    if options.min_score is not None and not options.min_score <= 0:
+        raise OptionError(f"--min_score {options.min_score}: scores are 0 or less; choose a number such as -0.8.")
     options.sidecar = options.sidecar or FULL
     if options.at_least is not None:
         try:
@@ -153,8 +152,6 @@ def _check(options: argparse.Namespace) -> None:
             raise OptionError(
                 f"--at_least {shown(options.at_least, 40)}: choose a share, such as 90% or 0.9."
             ) from error
-    if options.min_score is not None and not options.min_score <= 0:
-        raise OptionError(f"--min_score {options.min_score}: scores are 0 or less, such as -1.5.")
 
 
 def _subclasses(options: Any) -> list[Any]:

@@ -3,8 +3,8 @@
 import json
 import os
 
-from beam_job.outcome import read_manifest, reason, report, say_counts, show_captions
-from beam_job.runs.run import Run
+from beam_job.outcome import reason, report, say_counts, show_captions
+from beam_job.runs.run import Run, own_manifest
 from tests.earlier_runs import earlier_run
 
 FROM_A_WORKER = """Traceback (most recent call last):
@@ -91,8 +91,8 @@ def test_captions_are_shown_by_confidence_then_by_name(tmp_path, monkeypatch, ca
 
 def test_a_run_that_ended_without_a_manifest_has_none(tmp_path):
     earlier_run(tmp_path / "run=1", captions=["a"])
-    assert read_manifest(Run(str(tmp_path), "f", {}, id="1"))["counts"]["captioned"] == 1
-    assert read_manifest(Run(str(tmp_path), "f", {}, id="2")) is None
+    assert own_manifest(str(tmp_path / "run=1"))["counts"]["captioned"] == 1
+    assert own_manifest(str(tmp_path / "run=2")) is None
 
 
 def test_a_report_that_cannot_be_written_does_not_fail_the_run(tmp_path, capsys):
