@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
+from selenium.webdriver.support.ui import WebDriverWait
 
 sys.path.insert(0, ".")
 
@@ -21,6 +22,7 @@ def photograph(page: Path, width: int, height: int, picture: str) -> None:
     """Opens a page in Chromium and keeps what it looks like."""
     with chromium(width, height) as browser:
         browser.get(page.as_uri())
+        WebDriverWait(browser, 60).until(lambda _: browser.find_elements("css selector", "main img"))
         browser.execute_async_script(
             "Promise.all([...document.images].map((image) => { image.loading = 'eager'; return image.decode(); }))"
             ".then(arguments[0])"

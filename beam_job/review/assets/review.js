@@ -4,18 +4,22 @@ const VIEW = { place: 0 };
 const item = () => DATA.items[VIEW.place];
 
 /** Captions to choose from: the model's others, and the one that was shown where it is corrected. */
-const choices = () => (WORK.reviews.get(item().uri)?.verdict === "corrected" ? [item().caption, ...item().others].slice(0, 9) : item().others);
+const choices = () => (WORK.reviews.get(item().key)?.verdict === "corrected" ? [item().caption, ...item().others].slice(0, 9) : item().others);
 
 /** The first photo from a place on that has no verdict; behind the last one where all have one. */
 function open_place(from) {
   const order = [...DATA.items.keys()].map((step) => (from + step) % DATA.items.length);
-  return order.find((place) => !WORK.reviews.has(DATA.items[place].uri)) ?? DATA.items.length;
+  return order.find((place) => !WORK.reviews.has(DATA.items[place].key)) ?? DATA.items.length;
 }
 
 function show(place) {
   VIEW.place = Math.min(Math.max(place, 0), DATA.items.length);
   find("photo").replaceChildren(...(VIEW.place < DATA.items.length ? photo(item()) : end()));
   if (VIEW.place < DATA.items.length) drawEnter();
+  drawProgress();
+}
+
+function drawProgress() {
   const count = WORK.reviews.size;
   find("progress").max = DATA.items.length;
   find("progress").value = count;
@@ -23,16 +27,15 @@ function show(place) {
     ? `Photo ${number(VIEW.place + 1)} of ${number(DATA.items.length)} · ${number(count)} reviewed`
     : `${number(count)} of ${number(DATA.items.length)} reviewed`;
   find("download").disabled = count === 0;
-  find("notice").hidden = WORK.kept;
-  find("notice").textContent = WORK.kept ? "" : "This browser does not keep your work. Download the reviews before you close the page.";
+  find("notice").hidden = WORK.unkept.size === 0;
 }
 
 function photo(shown) {
-  const review = WORK.reviews.get(shown.uri);
+  const review = WORK.reviews.get(shown.key);
   const field = el("textarea", {
     id: "caption", rows: 2, maxlength: DATA.longest, dir: "auto", spellcheck: "true", "aria-label": "Caption", onkeydown: onFieldKey, oninput: drawEnter,
   });
-  field.value = review?.verdict === "corrected" ? review.caption : shown.caption;
+  field.defaultValue = review?.verdict === "corrected" ? review.caption : shown.caption;
   const button = (id, key, text, onclick) => el("button", { type: "button", id, class: `act ${id}`, "aria-pressed": String(review?.verdict === id), onclick },
     el("span", {}, text), el("kbd", { "aria-hidden": "true" }, key));
   return [
@@ -138,21 +141,29 @@ function onKey(event) {
   other ? choose(Number(key) - 1) : keys[key]();
 }
 
-WORK.load();
-find("reviewer").value = WORK.reviewer;
-find("reviewer").addEventListener("input", (event) => {
-  WORK.reviewer = event.target.value.trim();
-  WORK.keep();
-});
-find("download").addEventListener("click", download);
-document.addEventListener("keydown", onKey);
-addEventListener("storage", (event) => {
-  // The same page in another tab went on: this one follows it.
-  if (event.key !== KEY) return;
+/** Takes up what another tab with this page kept; a caption that is being edited here stays as it is. */
+function follow() {
   WORK.load();
-  if (document.activeElement !== find("caption")) show(VIEW.place);
+  if (document.activeElement !== find("reviewer")) find("reviewer").value = WORK.reviewer;
+  const field = find("caption");
+  if (field && (field === document.activeElement || field.value !== field.defaultValue)) drawProgress();
+  else show(VIEW.place);
+}
+
+WORK.ready().then(() => {
+  WORK.load();
+  find("reviewer").value = WORK.reviewer;
+  find("reviewer").addEventListener("input", (event) => WORK.name(event.target.value.trim()));
+  find("download").addEventListener("click", download);
+  document.addEventListener("keydown", onKey);
+  addEventListener("storage", (event) => {
+    if (event.key === null || event.key.startsWith(KEY)) follow(); // null: everything was deleted
+  });
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) follow(); // the browser shows a page that slept: it heard of nothing
+  });
+  addEventListener("beforeunload", (event) => {
+    if (WORK.unkept.size && !WORK.downloaded) event.preventDefault();
+  });
+  show(open_place(0));
 });
-addEventListener("beforeunload", (event) => {
-  if (!WORK.kept && !WORK.downloaded) event.preventDefault();
-});
-show(open_place(0));

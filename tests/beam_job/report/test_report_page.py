@@ -2,11 +2,11 @@
 
 import json
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from selenium.webdriver.support.ui import WebDriverWait
 
 from beam_job.cli import main
 from beam_job.report import write_report
@@ -67,7 +67,7 @@ def page(browser, run):
     )
     browser.get(address)
     yield browser
-    time.sleep(0.1)
+    browser.execute_async_script("setTimeout(arguments[0])")  # behind all that the test has set off
     assert set(requests(browser)) <= {"about:blank", address}
     assert browser.get_log("browser") == []
     assert browser.execute_script("return window.ill") is None
@@ -185,10 +185,12 @@ def test_hostile_names_and_captions_are_text(page):
 def test_an_inline_script_would_not_run(page):
     """Even if something slipped through the escaping, the page's own policy stops it."""
     page.execute_script("document.body.insertAdjacentHTML('beforeend', '<img src=data:x onerror=evil()>')")
-    time.sleep(0.2)
+
+    def is_refused(browser):
+        return any("Content Security Policy" in entry["message"] for entry in browser.get_log("browser"))
+
+    WebDriverWait(page, 60).until(is_refused)
     assert page.execute_script("return window.ill") is None
-    refused = [entry["message"] for entry in page.get_log("browser")]
-    assert any("Content Security Policy" in message for message in refused)
 
 
 def test_it_fits_a_phone_and_follows_dark_mode(page):
@@ -224,7 +226,7 @@ def test_two_runs_side_by_side(browser, run, tmp_path):
     assert len(captions(browser)) == 24
 
 
-def test_the_page_of_a_hundred_thousand_records_opens_in_two_seconds(browser, tmp_path):
+def test_the_page_of_a_hundred_thousand_records_takes_a_second_to_open(browser, tmp_path):
     photo = Path(__file__).parents[3] / "samples" / "temple.jpg"
     for number in range(1000):
         (tmp_path / f"{number}.jpg").symlink_to(photo)
@@ -234,8 +236,9 @@ def test_the_page_of_a_hundred_thousand_records_opens_in_two_seconds(browser, tm
     )
     page = Path(write_report(str(write_run(tmp_path / "out", records))))
     assert 2**20 < page.stat().st_size < 5 * 2**20
+    browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})  # the page's own time on a processor
     browser.get(page.as_uri())
-    opened = browser.execute_script("return performance.getEntriesByType('navigation')[0].domComplete")
+    metrics = {one["name"]: one["value"] for one in browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]}
     assert len(find(browser, ".card")) == 300
-    assert opened < 2000
-    print(f"{page.stat().st_size / 2**20:.1f} MiB, open after {opened:.0f} ms")
+    print(f"{page.stat().st_size / 2**20:.1f} MiB, {metrics}")
+    assert metrics["TaskDuration"] < 1

@@ -2,13 +2,13 @@
 
 import itertools
 import json
-import time
 from pathlib import Path
 
 import apache_beam as beam
 from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from beam_job.cli import main as caption
 from beam_job.report.command import main as report
@@ -41,10 +41,11 @@ def test_corrected_sentences_are_where_they_should_be(tmp_path, capsys):
             "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path / "downloads")}
         )
         browser.get(page.as_uri())
+        WebDriverWait(browser, 60).until(lambda _: browser.find_element("id", "place").text)
         keys = [key for pressed in itertools.islice(KEYS, PHOTOS) for key in pressed]
         ActionChains(browser).send_keys(*keys, "d").perform()
         assert browser.find_element("id", "place").text == "60 of 60 reviewed"
-        files = downloaded(tmp_path / "downloads")
+        files = WebDriverWait(browser, 60).until(lambda _: list(map(str, tmp_path.glob("downloads/*.jsonl"))))
     assert review([str(output), "--add", *files]) == 0
     rows = [json.loads(line) for line in Path(files[0]).read_text().splitlines()]
     said = {row["uri"]: row["verdict"] for row in rows}
@@ -56,15 +57,6 @@ def test_corrected_sentences_are_where_they_should_be(tmp_path, capsys):
     check(output, said, tmp_path)
     assert caption([*job, "--model", str(tmp_path / "other")]) == 0
     check(output, said, tmp_path)
-
-
-def downloaded(folder):
-    for _ in range(6000):
-        files = [str(path) for path in folder.glob("*.jsonl")] if folder.exists() else []
-        if files:
-            return files
-        time.sleep(0.05)
-    raise AssertionError("nothing was downloaded")
 
 
 def check(output, said, tmp_path):
