@@ -54,7 +54,7 @@ def test_cells_in_libreoffice(tmp_path):
     assert rows[0][:4] == ["uri", "caption", "source", "score"]
     assert len(rows) == 1 + len(TEXTS)
     for index, (row, text) in enumerate(zip(rows[1:], TEXTS, strict=True)):
-        wanted = f"'{text}" if text in HOSTILE else text
+        wanted = (f"'{text}" if text in HOSTILE else text).replace("\r", "\n")  # a line end is a line end in a sheet
         assert row == [f"/photos/{index:02}.jpg", wanted, "model", "-1", *row[4:9], wanted]
 
 
