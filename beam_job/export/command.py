@@ -189,7 +189,7 @@ def _summary(options: argparse.Namespace, export: Export, manifest: dict[str, An
     note = ""
     if options.dry_run:
         note = " Nothing was written: this is a dry run."
-    elif not counts["written"]:
+    elif not counts["written"] and (options.to == XMP or counts["unchanged"]):  # a table may have lost all its rows
         note = " Nothing changed."
     where = export.directory if options.to == XMP else options.output
     yield f"{read}: {found} in {manifest['seconds']} s.{note} See {escaped(where)}."

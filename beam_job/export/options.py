@@ -144,6 +144,7 @@ def _check(options: argparse.Namespace) -> None:
         raise OptionError("--run, --model: a run has one model; drop one of them.")
     if options.min_score is not None and not options.min_score <= 0:
         raise OptionError(f"--min_score {options.min_score}: scores are 0 or less; choose a number such as -0.8.")
+    options.run = options.run and options.run.removeprefix("run=")  # its folder is called so
     options.sidecar = options.sidecar or FULL
     if options.at_least is not None:
         try:

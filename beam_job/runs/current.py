@@ -118,7 +118,13 @@ def current_runs(output: str, model: str | None = None, run: str | None = None) 
     runs = list(_opened(output))
     wanted = [found for found in runs if run in (None, found.id) and model in (None, found.about["model"])]
     if not wanted:
-        asked = f" with the id {quoted(run)}" if run else f" of model {quoted(model)}" if model else ""
+        asked = (
+            f" with the id {quoted(run)}"
+            if run is not None
+            else f" of model {quoted(model)}"
+            if model is not None
+            else ""
+        )
         raise NoRunsError(f"{output}: there is no run{asked} here; name the folder that was given as --output.")
     leading = next((found for found in wanted if found.finished), wanted[0])
     return [found for found in runs if found.settings == leading.settings]

@@ -42,6 +42,12 @@ class TablePlace:
 
     def check(self) -> None:
         """Raises ``TableError`` where no table can be, or where a file is that no export has left like this."""
+        try:
+            FileSystems.get_filesystem(self.path)
+        except ValueError as error:
+            raise TableError(
+                f"{self.path}: nothing can be written there; name a file on a disk or on gs://."
+            ) from error
         if "://" not in self.path:
             folder = os.path.dirname(os.path.realpath(self.path))
             if not os.path.isdir(folder):

@@ -87,7 +87,7 @@ def test_what_a_person_wrote_since_is_kept_and_newer_captions_replace_ours(tmp_p
     assert export(captions) == counts(written=1, kept=1)
     assert edited.read_bytes() == theirs
     assert b"Newer." in Path(f"{photos[1]}.xmp").read_bytes()
-    assert export(captions, "--run", "20260102T030405Z-a1b2c3") == counts(written=1, unchanged=1, kept=1)
+    assert export(captions, "--run", "run=20260102T030405Z-a1b2c3") == counts(written=1, unchanged=1, kept=1)
     assert export(captions, "--model", "m") == counts(unchanged=2, kept=1)
     assert export(captions, "--overwrite") == counts(written=2)
     assert b"Newer." in edited.read_bytes()
@@ -173,6 +173,7 @@ def test_a_linked_sidecar_stays_a_link(tmp_path):
         (["captions", "--to", "xmp", "--keywords", "tags"], "--keywords tags: no such field was carried"),
         (["captions", "--to", "xmp", "--run", "1", "--model", "m"], "--run, --model: a run has one model"),
         (["captions", "--to", "csv", "--output", "captions"], "captions: this is not a file"),
+        (["captions", "--to", "csv", "--output", "https://a/b.csv"], "https://a/b.csv: nothing can be written there"),
         (["captions", "--to", "csv", "--output", "no/a.csv"], "no/a.csv: there is no folder"),
         (["captions", "more", "--to", "xmp"], "more: there is no such option or argument"),
         (["captions", "--to", "xmp", "--run", "1"], "there is no run with the id '1' here"),
