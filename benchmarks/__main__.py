@@ -22,7 +22,7 @@ from typing import Any
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
-from benchmarks import image_decoding, overhead, startup, xla
+from benchmarks import content, image_decoding, overhead, startup, xla
 from benchmarks.measurement import Measurement
 from benchmarks.models import RECIPE, export_recipe, of_one_length, recipe_notebook
 from benchmarks.page import page
@@ -93,6 +93,11 @@ def _decoding(folder: Path, scale: Scale) -> Iterable[Measurement]:
     return image_decoding.measure(folder, captioner, scale.photos, scale.rounds, scale.sources)
 
 
+def _content(folder: Path, scale: Scale) -> Iterable[Measurement]:
+    captioner = Captioner(open_model(DEFAULT_MODEL), Decoding(), scale.batch_size)
+    return content.measure(captioner, photographs(folder / "photographs", scale.batch_size), scale.rounds)
+
+
 def _xla(folder: Path, scale: Scale) -> Iterable[Measurement]:
     return xla.measure(open_model(DEFAULT_MODEL), scale.batch_size, scale.rounds)
 
@@ -151,6 +156,7 @@ def _processor() -> str:
 PARTS = {
     "startup": _startup,
     "decoding": _decoding,
+    "content": _content,
     "xla": _xla,
     "recipe": _recipe,
     "default": _default,
