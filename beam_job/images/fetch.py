@@ -19,7 +19,15 @@ from google.auth.exceptions import DefaultCredentialsError
 from google.auth.transport.requests import AuthorizedSession
 
 from beam_job.images.bounded_calls import BoundedCalls, HangError
-from beam_job.images.http import Downloader, FetchError, FetchStats, anonymous_session, check_web_uri, settled
+from beam_job.images.http import (
+    Downloader,
+    FetchError,
+    FetchStats,
+    anonymous_session,
+    check_web_uri,
+    generation_of,
+    settled,
+)
 from beam_job.images.local_path import local_path
 from beam_job.images.per_process import per_process
 
@@ -116,8 +124,11 @@ class Fetcher:
         if scheme == "gs" and separator:
             bucket, _, name = rest.partition("/")
             path = f"/storage/v1/b/{_quoted(bucket)}/o/{_quoted(name)}?fields=generation"
-            found = json.loads(self._get(path, FetchStats(), max_bytes=_METADATA_BYTES)).get("generation")
-            return found if isinstance(found, str) else None
+            try:
+                found = json.loads(self._get(path, FetchStats(), max_bytes=_METADATA_BYTES))
+            except (ValueError, RecursionError) as error:
+                raise FetchError("unavailable", "The server's answer about the object is no JSON.") from error
+            return generation_of(found.get("generation")) if isinstance(found, dict) else None
         if separator and scheme != "file":
             return None
         try:
@@ -135,7 +146,10 @@ class Fetcher:
         while True:
             path = f"/storage/v1/b/{_quoted(bucket)}/o?{urlencode(query)}"
             page = json.loads(self._get(path, FetchStats(), max_bytes=_LISTING_BYTES))
-            yield from ((item["name"], int(item["size"]), item.get("generation")) for item in page.get("items", []))
+            yield from (
+                (item["name"], int(item["size"]), generation_of(item.get("generation")))
+                for item in page.get("items", [])
+            )
             if not page.get("nextPageToken"):
                 return
             query["pageToken"] = page["nextPageToken"]

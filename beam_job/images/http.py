@@ -137,7 +137,7 @@ class Downloader:
                 with closing(response):
                     if response.status_code not in _REDIRECTS or not self._redirects:
                         body = _body(response, max_bytes)
-                        stats.version = _generation(response.headers)
+                        stats.version = generation_of(response.headers.get("X-Goog-Generation"))
                         return body
                     url = _redirection(url, response.headers.get("Location"))
             raise FetchError("refused", f"The server redirects more than {_MOST_REDIRECTS} times.")
@@ -267,10 +267,9 @@ def _is_gzip(headers: Mapping[str, str]) -> bool:
     return False
 
 
-def _generation(headers: Mapping[str, str]) -> str | None:
-    """Cloud Storage says which generation of an object it sends; a new one for each content."""
-    found = headers.get("X-Goog-Generation", "")
-    return found if re.fullmatch("[0-9]{1,20}", found) else None
+def generation_of(told: object) -> str | None:
+    """The generation of an object, as Cloud Storage tells it: a new one for each content. ``None`` for what is none."""
+    return told if isinstance(told, str) and re.fullmatch("[0-9]{1,20}", told) else None
 
 
 def _digests(headers: Mapping[str, str]) -> set[bytes]:

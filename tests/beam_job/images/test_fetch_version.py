@@ -1,0 +1,37 @@
+"""Which content an image has now, as its place tells it."""
+
+import pytest
+
+from beam_job.images.fetch import Fetcher, FetchLimits
+from beam_job.images.http import FetchError
+
+URI = "gs://photos/one.jpg"
+
+
+def answered(monkeypatch, answer):
+    """A fetcher to which Cloud Storage answers in that way."""
+    monkeypatch.setattr(Fetcher, "_get", lambda *_, **__: answer)
+    return Fetcher(FetchLimits())
+
+
+def test_the_generation_of_an_object(monkeypatch):
+    assert answered(monkeypatch, b'{"generation": "1700000000000001"}').version(URI) == "1700000000000001"
+
+
+@pytest.mark.parametrize("answer", [b"[]", b"{}", b'{"generation": 5}', b'{"generation": "\\ud800"}'])
+def test_what_is_no_generation_is_no_version(monkeypatch, answer):
+    assert answered(monkeypatch, answer).version(URI) is None
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"\xff", b"[" * 100_000])
+def test_an_answer_that_is_no_json_costs_its_image_alone(monkeypatch, answer):
+    with pytest.raises(FetchError, match="no JSON"):
+        answered(monkeypatch, answer).version(URI)
+
+
+def test_what_has_no_version(tmp_path):
+    fetcher = Fetcher(FetchLimits())
+    assert fetcher.version("https://example.org/one.jpg") is None
+    for uri in (str(tmp_path / "none.jpg"), "file:///a%zz", "a\0b", "\ud800"):
+        with pytest.raises(FetchError):
+            fetcher.version(uri)
