@@ -28,8 +28,8 @@ from beam_job.messages.invocation import program
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
 from beam_job.options import CaptionOptions, OptionError, help_text, parse
 from beam_job.pipeline import CaptionImages, build
-from beam_job.runs.previous import ReadEarlier
-from beam_job.runs.recheck import Recheck
+from beam_job.runs.earlier.known import ReadEarlier
+from beam_job.runs.earlier.recheck import Recheck
 from beam_job.runs.run import MaxFailures, Run, TooManyFailuresError, own_manifest
 from beam_job.runs.shards import ShardLimits, write_open_shards
 from beam_job.terminal import signals, worker

@@ -210,11 +210,12 @@ class CaptionOptions(PipelineOptions):
         """Old and new beginnings of the names of a moved archive; raises ``OptionError``."""
         if self.rename_from is None and self.rename_to is None:
             return None
-        if not self.rename_from or not self.rename_to or self.rename_from == self.rename_to:
+        old, new = (_absolute(prefix) if prefix else "" for prefix in (self.rename_from, self.rename_to))
+        if not old or not new or old == new:
             raise OptionError(
                 "--rename_from and --rename_to: give both, such as --rename_from /mnt/old/ --rename_to gs://archive/."
             )
-        return self.rename_from, self.rename_to
+        return old, new
 
     def to_loading(self) -> Loading:
         """How images are loaded; raises ``OptionError``."""
@@ -242,6 +243,13 @@ class CaptionOptions(PipelineOptions):
             if not value > 0:
                 rule = "1 or more" if isinstance(value, int) else "a number above 0"
                 raise OptionError(f"--{name} {value}: choose {rule}.")
+
+
+def _absolute(prefix: str) -> str:
+    """A local prefix from the root on, as the names of local images are; a slash at its end stays."""
+    if "://" in prefix:
+        return prefix
+    return os.path.join(os.path.abspath(prefix), "") if prefix.endswith("/") else os.path.abspath(prefix)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -39,6 +39,11 @@ def say_counts(run: Run, manifest: Mapping[str, Any]) -> None:
     if manifest["left_out"]:
         found += f", {manifest['left_out']:,} left out"
     say(f"{quantity(counts['input'], 'image')}: {found} in {manifest['seconds']} s. See {escaped(run.directory)}.")
+    if manifest["unversioned"]:
+        say(
+            f"  Not compared: {manifest['unversioned']:,} of the skipped, whose earlier records name no version; "
+            "--recaption gives them one."
+        )
     for code, count in manifest["failures_by_code"].items():
         fault = ", a bug of ours: please report the logged traceback" if code.endswith(f"/{unforeseen.CODE}") else ""
         say(f"  {count:,} failed: {escaped(code)}{fault}")

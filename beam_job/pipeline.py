@@ -15,9 +15,10 @@ from beam_job.model.directory import DEFAULT_MODEL
 from beam_job.model.handler import CaptionHandler
 from beam_job.model.manifest import read_manifest
 from beam_job.records import CaptionRecord, CopiedCaption, Failure
-from beam_job.runs.copies import copy_caption
-from beam_job.runs.previous import ReadEarlier, TakeNew
-from beam_job.runs.recheck import Recheck
+from beam_job.runs.earlier.copies import copy_caption
+from beam_job.runs.earlier.known import ReadEarlier
+from beam_job.runs.earlier.recheck import Recheck
+from beam_job.runs.earlier.take import TakeNew
 from beam_job.runs.run import Run
 from beam_job.runs.shards import ShardLimits, WriteShards
 

@@ -9,7 +9,7 @@ import numpy as np
 
 FIELDS = {
     *("uri", "caption", "score", "captions", "width", "height", "model", "version", "sha256", "bytes", "dhash"),
-    *("run", "stage", "error", "message", "known"),
+    *("decoding", "run", "stage", "error", "message", "known"),
 }
 """The names of the records' own fields; none of them can be carried from a list."""
 
@@ -132,7 +132,8 @@ class NoCaption:
 class CaptionRecord:
     """The captions of one image, best first, at least one.
 
-    ``model`` is the fingerprint of the model that gave them. ``device`` is where it ran, for the run's manifest.
+    ``model`` is the fingerprint of the model that gave them, ``decoding`` the digest of how it decoded. ``device`` is
+    where it ran, for the run's manifest.
     """
 
     uri: str
@@ -144,6 +145,7 @@ class CaptionRecord:
     carried: Mapping[str, Any] | None = None
     content: Content | None = None
     changed: bool = False
+    decoding: str | None = None
 
     @property
     def summary_keys(self) -> tuple[str, ...]:
@@ -167,6 +169,7 @@ class CaptionRecord:
                 "width": self.width,
                 "height": self.height,
                 "model": self.model,
+                "decoding": self.decoding,
                 "run": run,
                 **(self.carried or {}),
                 "captions": captions,
@@ -188,7 +191,9 @@ class CopiedCaption:
 
     def to_json(self, run: str | None = None) -> str:
         """The record as a line of the run with that id."""
-        return json.dumps({**self.fields, "run": run}, ensure_ascii=False)
+        fields = dict(self.fields)
+        captions = {"captions": fields.pop("captions")} if "captions" in fields else {}  # what may be long stands last
+        return json.dumps({**fields, "run": run, **captions}, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)

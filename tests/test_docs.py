@@ -24,7 +24,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 # Commands that are not installed here, or must not do what they do.
 STAND_INS = (
     "python python3 caption-images caption-report caption-review caption-export caption-inspect train-captioner make "
-    "pip exiftool gcloud gsutil bq docker crontab git airflow sudo apt-get"
+    "pip exiftool gcloud gsutil jq bq docker crontab git airflow sudo apt-get"
 )
 _TIME = "2026-01-02T03:04:05Z"
 

@@ -22,10 +22,10 @@ from beam_job.messages import unforeseen
 from beam_job.messages.invocation import program
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
+from beam_job.model.decoding import decoding_digest
 from beam_job.records import FIELDS
 from beam_job.runs.current import ReadCaptions, current_runs
 from beam_job.runs.folder import RunFolder
-from beam_job.runs.reviews import decoding_digest
 from beam_job.runs.run import MaxFailures, own_manifest
 from beam_job.terminal import signals
 from beam_job.terminal.console import console

@@ -1,8 +1,7 @@
 """Where image URIs come from: globs over images, and lists of URIs."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import apache_beam as beam
@@ -19,6 +18,7 @@ from beam_job.listing.rows import BadRow, Fields, check_unicode, rows
 from beam_job.metrics import count_failure
 from beam_job.records import Failure
 
+_GLOB, _LIST = "glob", "list"
 _BAD = "bad"
 _READ = "read"
 _LEFT_OUT = "left_out"
@@ -73,40 +73,42 @@ class ReadUris(beam.PTransform):
         self._leave_out = leave_out
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> Any:  # Listed, which Beam's type hints don't know
-        def read(label: str, found: beam.PCollection, reader: "_Read") -> Any:
-            outputs = beam.ParDo(reader).with_outputs(_BAD, _READ, _LEFT_OUT, main="uris")
-            return found | label >> outputs.with_output_types(tuple[str, Any])
-
-        rows_of_glob = partial(_rows_of_glob, leave_out=self._leave_out)
-        globbed = read("MatchImages", pbegin | "Globs" >> beam.Create(self._images), _Read(rows_of_glob, self._fields))
-        listed = read(
-            "ReadRows",
+        # One step reads them all: runners hold what they flatten.
+        found = (
             pbegin
-            | "Lists" >> beam.Create(self._lists)
-            | "SplitLists" >> beam.FlatMap(list_pieces, self._copies)
-            | "ReshufflePieces" >> beam.Reshuffle(),
-            _Read(_rows_of_piece, self._fields),
+            | "GlobsAndLists"
+            >> beam.Create([(_GLOB, glob) for glob in self._images] + [(_LIST, name) for name in self._lists])
+            | "SplitLists" >> beam.FlatMap(_split, self._copies)
+            | "ReshufflePieces" >> beam.Reshuffle()
+            | "ReadRows"
+            >> beam.ParDo(_Read(self._fields, self._leave_out))
+            .with_outputs(_BAD, _READ, _LEFT_OUT, main="uris")
+            .with_output_types(tuple[str, Any])
         )
-        return Listed(
-            (globbed.uris, listed.uris) | "Uris" >> beam.Flatten(),
-            (globbed[_BAD], listed[_BAD]) | "BadRows" >> beam.Flatten(),
-            (globbed[_READ], listed[_READ]) | "RowsRead" >> beam.Flatten(),
-            globbed[_LEFT_OUT],
-        )
+        return Listed(found.uris, found[_BAD], found[_READ], found[_LEFT_OUT])
+
+
+def _split(source: tuple[str, str], copies: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    """A glob as it is; a list as its pieces."""
+    kind, name = source
+    if kind == _GLOB:
+        yield source
+    else:
+        yield from ((kind, piece) for piece in list_pieces(name, copies))
 
 
 class _Read(beam.DoFn):
     """Reads the rows of its sources and counts them here, so that the final check finds any that are lost later."""
 
-    def __init__(self, rows_of: Callable[[Any, Fields], Iterator[_RowRead]], fields: Fields) -> None:
-        self._rows_of = rows_of
+    def __init__(self, fields: Fields, leave_out: LeaveOut) -> None:
         self._fields = fields
+        self._leave_out = leave_out
 
     def start_bundle(self) -> None:
         self._count = self._left_out = 0
 
-    def process(self, source: Any) -> Iterator[Any]:
-        for row in self._rows_of(source, self._fields):
+    def process(self, source: tuple[str, Any]) -> Iterator[Any]:
+        for row in self._rows_of(*source):
             if isinstance(row, LeftOut):
                 self._left_out += 1
                 continue
@@ -118,6 +120,11 @@ class _Read(beam.DoFn):
                 yield TaggedOutput(_BAD, failure)
             else:
                 yield row
+
+    def _rows_of(self, kind: str, source: Any) -> Iterator[_RowRead]:
+        if kind == _GLOB:
+            return _rows_of_glob(source, self._fields, self._leave_out)
+        return _rows_of_piece(source, self._fields)
 
     def finish_bundle(self) -> Iterator[Any]:
         for tag, number in ((_READ, self._count), (_LEFT_OUT, self._left_out)):

@@ -1,7 +1,10 @@
 """How captions are decoded: the options of greedy decoding, beam search and sampling."""
 
 import argparse
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from hashlib import blake2b
 from typing import Any
 
 STRATEGIES = ("greedy", "beam", "sample")
@@ -128,3 +131,8 @@ class Decoding:
     def width(self) -> int:
         """Width of the search; greedy decoding is a beam of width 1."""
         return {"greedy": 1, "beam": self.beam_width, "sample": self.num_captions}[self.strategy]
+
+
+def decoding_digest(decoding: Mapping[str, Any]) -> str:
+    """Names how captions were decoded, by all options of ``Decoding``, in 16 hex digits."""
+    return blake2b(json.dumps(decoding, sort_keys=True).encode(), digest_size=8).hexdigest()

@@ -4,6 +4,7 @@ import functools
 import gc
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from apache_beam.metrics import Metrics
@@ -13,7 +14,7 @@ from beam_job import devices
 from beam_job.messages import unforeseen
 from beam_job.metrics import METRICS, count_failure
 from beam_job.model.adaptive_batch import AdaptiveCaptioner, is_of_model, is_out_of_memory
-from beam_job.model.decoding import Decoding
+from beam_job.model.decoding import Decoding, decoding_digest
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
 from beam_job.records import Caption, CaptionRecord, DecodedImage, Failure, NoCaption
 
@@ -56,6 +57,7 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, AdaptiveCaptioner]):
         self._model = model
         self._fingerprint = fingerprint
         self._decoding = decoding
+        self._digest = decoding_digest(asdict(decoding))
         self._batch_size = batch_size
         self._require_gpu = require_gpu
         self._full_precision = full_precision
@@ -130,6 +132,7 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, AdaptiveCaptioner]):
             carried=image.carried,
             content=image.content,
             changed=image.changed,
+            decoding=self._digest,
         )
 
     def _failed_alone(self, image: DecodedImage, error: Exception, trace: str, model: AdaptiveCaptioner) -> Failure:

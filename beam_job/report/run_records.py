@@ -11,11 +11,12 @@ from beam_job.files.document import UnreadableError, is_number, is_shallow
 from beam_job.images.local_path import local_path
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import quoted
+from beam_job.model.decoding import decoding_digest
 from beam_job.records import FIELDS
 from beam_job.runs.current import NoRunsError, current_runs
 from beam_job.runs.folder import CAPTIONS, FAILURES, RecordFile, RunFolder, is_caption, is_failure, open_run_folder
 from beam_job.runs.output_folder import OutputFolder
-from beam_job.runs.reviews import Reviews, decoding_digest, read_reviews
+from beam_job.runs.reviews import Reviews, read_reviews
 from beam_job.trust.trust_file import Trust, read_trust
 
 Source: TypeAlias = RunFolder | OutputFolder

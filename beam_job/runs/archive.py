@@ -8,10 +8,11 @@ from typing import Any
 from beam_job.files.document import is_number, is_shallow, is_text
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import shown
+from beam_job.model.decoding import decoding_digest
 from beam_job.runs.current import NoRunsError, current_runs
 from beam_job.runs.folder import CAPTIONS, RecordFile, RunFolder, is_caption
 from beam_job.runs.output_folder import OutputFolder
-from beam_job.runs.reviews import Reviews, decoding_digest, read_reviews
+from beam_job.runs.reviews import Reviews, read_reviews
 
 
 class ArchiveError(ValueError):

@@ -19,7 +19,6 @@ from beam_job.files.document import is_number, is_text
 from beam_job.files.in_folder import files_in
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import quoted
-from beam_job.runs.digest import digest64
 from beam_job.runs.folder import RecordFile
 
 FOLDER = "reviews"
@@ -224,11 +223,6 @@ def is_review(row: object) -> bool:
     except BadReviewError:
         return False
     return True
-
-
-def decoding_digest(decoding: Mapping[str, Any]) -> str:
-    """Names how captions were decoded, in 16 hex digits."""
-    return f"{digest64(json.dumps(decoding, sort_keys=True)):016x}"
 
 
 def _moment(value: object, now: datetime) -> str:

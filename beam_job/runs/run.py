@@ -18,6 +18,7 @@ from beam_job import __version__
 from beam_job.files.whole import has_folders, write_whole
 from beam_job.messages.quantity import quantity
 from beam_job.messages.share import parse_share
+from beam_job.model.decoding import decoding_digest
 from beam_job.records import CHANGED, KNOWN, TOUCHED
 from beam_job.runs.shards import Shard, delete_orphans
 
@@ -132,7 +133,7 @@ class Run:
     def finish(
         self,
         read: Iterable[int],
-        compared: Iterable[tuple[int, int]],
+        compared: Iterable[tuple[int, int, int]],
         captions: Iterable[Shard],
         failures: Iterable[Shard],
         passed_over: Iterable[int] = (),
@@ -142,7 +143,7 @@ class Run:
 
         Args:
           read: numbers of rows read, duplicates included.
-          compared: numbers of (duplicates, URIs that earlier runs have captioned).
+          compared: numbers of (duplicates, URIs that earlier runs have captioned, those of them without a version).
           captions, failures: the shards of records that were written.
           passed_over: numbers of lines and files of earlier runs that could not be read.
           left_out: numbers of files and folders that globs passed over; no part of the counts.
@@ -151,7 +152,7 @@ class Run:
           UnbalancedError: input is not captioned + failed + skipped + duplicates; no manifest is written.
         """
         captions, failures = (sorted(shards, key=lambda shard: shard.name) for shards in (captions, failures))
-        duplicates, skipped = (sum(counts) for counts in zip((0, 0), *compared, strict=True))
+        duplicates, skipped, unversioned = (sum(counts) for counts in zip((0, 0, 0), *compared, strict=True))
         by_device: Counter[str] = sum((Counter(shard.counts) for shard in captions), Counter())
         changed, touched = (by_device.pop(key, 0) for key in (CHANGED, TOUCHED))
         counts = {
@@ -176,6 +177,7 @@ class Run:
             "counts": counts,
             "changed": changed,
             "touched": touched,
+            "unversioned": unversioned,
             "left_out": sum(left_out),
             "failures_by_code": dict(sorted(by_code.items())),
             "known_failures": known,
@@ -198,6 +200,7 @@ class Run:
         return {
             "output": self.output,
             "model": self.model,
+            "decoding": decoding_digest(self.options.get("decoding", {})),
             "options": dict(self.options),
             "started": _iso(self.began.wall),
             "id": self.id,

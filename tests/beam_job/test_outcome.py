@@ -36,6 +36,7 @@ def test_the_counts_name_faults_of_ours(tmp_path, capsys):
         "left_out": 0,
         "changed": 0,
         "touched": 0,
+        "unversioned": 0,
         "failures_by_code": {"decode/corrupt": 1, "fetch/unexpected": 1},
     }
     say_counts(Run(str(tmp_path / "clear\x1b[2J"), "f", {}), manifest)
@@ -53,6 +54,7 @@ MANIFEST = {
     "left_out": 1_300,
     "changed": 1_100,
     "touched": 1_400,
+    "unversioned": 1_600,
     "failures_by_code": {"decode/corrupt": 2_000},
 }
 
@@ -63,10 +65,11 @@ def test_every_count_is_said(tmp_path, capsys):
     assert capsys.readouterr().err.splitlines() == [
         "9,000 images: 4,000 captioned (1,100 changed), 2,000 failed (1,500 known), 2,999 skipped (1,400 touched), "
         f"1 duplicate, 1,300 left out in 1.5 s. See {run.directory}.",
+        "  Not compared: 1,600 of the skipped, whose earlier records name no version; --recaption gives them one.",
         "  2,000 failed: decode/corrupt",
         "  Passed over: 1,200 of earlier runs' lines and files; see the warnings.",
     ]
-    nothing = dict.fromkeys(("known_failures", "passed_over", "left_out", "changed", "touched"), 0)
+    nothing = dict.fromkeys(("known_failures", "passed_over", "left_out", "changed", "touched", "unversioned"), 0)
     counts = {"input": 1, "captioned": 1, "failed": 0, "skipped": 0, "duplicates": 0}
     say_counts(run, {**nothing, "counts": counts, "seconds": 2, "failures_by_code": {}})
     said = capsys.readouterr().err

@@ -5,7 +5,7 @@ import json
 from beam_job.records import Caption, CaptionRecord, Content, CopiedCaption, Failure
 
 SURE = Caption("A dog.", ("a", "dog"), -0.12345678, -0.98765432, True)
-RECORD = CaptionRecord("é.jpg", 640, 480, "m", "GPU", [SURE], {"id": 7}, Content(5, "ab", "0f", "v1"))
+RECORD = CaptionRecord("é.jpg", 640, 480, "m", "GPU", [SURE], {"id": 7}, Content(5, "ab", "0f", "v1"), decoding="d")
 
 
 def test_a_captions_line():
@@ -22,12 +22,13 @@ def test_a_captions_line():
         ("width", 640),
         ("height", 480),
         ("model", "m"),
+        ("decoding", "d"),
         ("run", "r"),
         ("id", 7),
         ("captions", [SURE.fields()]),
     ]
     bare = json.loads(CaptionRecord("a", 1, 2, "m", "CPU", [SURE]).to_json())
-    assert {bare[name] for name in ("version", "sha256", "bytes", "dhash", "run")} == {None}
+    assert {bare[name] for name in ("version", "sha256", "bytes", "dhash", "decoding", "run")} == {None}
     assert "id" not in bare
 
 
@@ -50,6 +51,8 @@ def test_what_the_manifest_counts_a_caption_under():
     assert RECORD.summary_keys == ("GPU",)
     assert CaptionRecord("a", 1, 2, "m", "CPU", [SURE], changed=True).summary_keys == ("CPU", "changed")
     copied = CopiedCaption({"uri": "é", "run": "old", "caption": "A cat."})
+    with_more = CopiedCaption({"uri": "é", "captions": [], "id": 5})
+    assert with_more.to_json("new") == '{"uri": "é", "id": 5, "run": "new", "captions": []}'
     assert copied.summary_keys == ("touched",)
     assert copied.to_json("new") == '{"uri": "é", "run": "new", "caption": "A cat."}'
 

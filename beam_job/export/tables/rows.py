@@ -28,13 +28,19 @@ _CAPTION = {
     "ended": pa.bool_(),
     "tokens": pa.list_(pa.string()),
 }
-_FILE = {"bytes": pa.int64(), "sha256": pa.string(), "dhash": pa.string(), "version": pa.string()}
+_MORE = {
+    "decoding": pa.string(),
+    "bytes": pa.int64(),
+    "sha256": pa.string(),
+    "dhash": pa.string(),
+    "version": pa.string(),
+}
 
 
 def schema(carried: Sequence[str]) -> pa.Schema:
-    """The schema of Parquet files: the columns, the file's own fields, all captions nested, and carried fields."""
+    """The schema of Parquet files: the columns, more of a record's fields, all captions nested, carried fields."""
     captions = pa.list_(pa.struct(list(_CAPTION.items())))
-    fields = {**COLUMNS, **_FILE, "captions": captions, **{name: pa.string() for name in carried}}
+    fields = {**COLUMNS, **_MORE, "captions": captions, **{name: pa.string() for name in carried}}
     return pa.schema(list(fields.items()))
 
 
@@ -46,7 +52,7 @@ def row(record: Mapping[str, Any], carried: Sequence[str]) -> dict[str, Any]:
         for caption in (captions if isinstance(captions, list) else [])
         if isinstance(caption, dict)
     ]
-    fields = {name: _typed(record.get(name), kind) for name, kind in {**COLUMNS, **_FILE}.items()}
+    fields = {name: _typed(record.get(name), kind) for name, kind in {**COLUMNS, **_MORE}.items()}
     return {**fields, "captions": nested, **{name: as_text(record.get(name)) for name in carried}}
 
 

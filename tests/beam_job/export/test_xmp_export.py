@@ -10,7 +10,7 @@ import pytest
 from beam_job.export.command import main
 from beam_job.export.xmp.description import Description
 from beam_job.export.xmp.sidecar import put
-from beam_job.runs.reviews import decoding_digest
+from beam_job.model.decoding import decoding_digest
 from beam_job.trust.trust_file import Threshold, Trust, write_trust
 from tests.beam_job.export.archive import contents, counts, export, failures, run_of
 from tests.beam_job.export.sidecars import DARKTABLE, HOSTILE

@@ -10,7 +10,7 @@ from beam_job.files.in_folder import files_in
 from beam_job.files.whole import write_whole
 from beam_job.listing.lists import list_pieces
 from beam_job.report.run_records import open_source
-from beam_job.runs.previous import earlier_runs
+from beam_job.runs.earlier.known import earlier_runs
 from beam_job.runs.run import Run
 from beam_job.runs.shards import delete_orphans
 from tests.photos import photos

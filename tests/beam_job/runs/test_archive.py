@@ -5,11 +5,11 @@ import logging
 
 import pytest
 
+from beam_job.model.decoding import decoding_digest
 from beam_job.runs.archive import ArchiveError, open_archive
 from beam_job.runs.current import current_runs
 from beam_job.runs.folder import FAILURES, RecordFile, is_failure
 from beam_job.runs.output_folder import OutputFolder
-from beam_job.runs.reviews import decoding_digest
 from tests.earlier_runs import DECODING, earlier_run
 
 OTHER = DECODING | {"beam_width": 2}

@@ -14,7 +14,7 @@ from beam_job.plan import PlanError, measured
 from beam_job.report import ReportError, write_report
 from beam_job.report.run_records import open_source, read
 from beam_job.runs.folder import CAPTIONS, FAILURES
-from tests.beam_job.runs.test_previous import left
+from tests.beam_job.runs.earlier.test_known import left
 from tests.broken_runs import broken_run
 from tests.earlier_runs import earlier_run
 from tests.photos import photos

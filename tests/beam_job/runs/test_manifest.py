@@ -13,6 +13,7 @@ from apache_beam.io.filesystems import FileSystems
 from beam_job import __version__
 from beam_job.files.in_folder import files_in
 from beam_job.files.whole import WriteError
+from beam_job.model.decoding import decoding_digest
 from beam_job.runs import run as runs
 from beam_job.runs import shards
 from beam_job.runs.counters import count, counted
@@ -27,8 +28,8 @@ def test_every_entry_of_a_manifest(tmp_path, monkeypatch):
     monkeypatch.setattr(Moment, "now", lambda: Moment("a", 102.26, datetime(2026, 1, 2, 13, tzinfo=UTC)))
     run = Run(str(tmp_path), "m", {"é": 1}, BEGAN, "1")
     run.start()
-    asked = {"output": str(tmp_path), "model": "m", "options": {"é": 1}, "started": "2026-01-02T12:00:00+00:00"}
-    asked["id"] = "1"
+    asked = {"output": str(tmp_path), "model": "m", "decoding": decoding_digest({}), "options": {"é": 1}}
+    asked |= {"started": "2026-01-02T12:00:00+00:00", "id": "1"}
     written = (tmp_path / "run=1" / "run.json").read_text()
     assert json.loads(written) == asked
     assert written == json.dumps(asked, indent=2, ensure_ascii=False) + "\n"
@@ -40,7 +41,7 @@ def test_every_entry_of_a_manifest(tmp_path, monkeypatch):
         Shard("failures-b.jsonl", 1, "4", {"fetch/not_found": 1}),
         Shard("failures-a.jsonl", 3, "3", {"fetch/not_found": 1, "decode/empty": 2, "known": 2}),
     ]
-    manifest = run.finish([10, 10], [(1, 2), (3, 3)], captions, failures, [1, 2], [3, 4])
+    manifest = run.finish([10, 10], [(1, 2, 2), (3, 3, 1)], captions, failures, [1, 2], [3, 4])
     assert manifest == {
         **asked,
         "finished": "2026-01-02T12:00:02+00:00",
@@ -48,6 +49,7 @@ def test_every_entry_of_a_manifest(tmp_path, monkeypatch):
         "counts": {"input": 20, "captioned": 4, "failed": 4, "skipped": 8, "duplicates": 4},
         "changed": 1,
         "touched": 3,
+        "unversioned": 3,
         "left_out": 7,
         "failures_by_code": {"decode/empty": 2, "fetch/not_found": 2},
         "known_failures": 2,

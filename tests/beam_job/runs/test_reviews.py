@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_job.runs.reviews import BadReviewError, Review, Reviews, decoding_digest, read_reviews
+from beam_job.model.decoding import decoding_digest
+from beam_job.runs.reviews import BadReviewError, Review, Reviews, read_reviews
 
 ROW = {
     "format": 1,

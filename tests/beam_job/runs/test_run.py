@@ -33,20 +33,20 @@ FAILURES = [Shard("failures-a.jsonl", 2, "3", {"fetch/not_found": 1, "decode/emp
 
 
 def test_the_counts_add_up(run, tmp_path):
-    manifest = run.finish([10, 6], [(2, 0), (1, 4)], CAPTIONS, FAILURES)
+    manifest = run.finish([10, 6], [(2, 0, 0), (1, 4, 3)], CAPTIONS, FAILURES)
     assert manifest["counts"] == {"input": 16, "captioned": 7, "failed": 2, "skipped": 4, "duplicates": 3}
     assert manifest["failures_by_code"] == {"decode/empty": 1, "fetch/not_found": 1}
     assert manifest["devices"] == ["CPU", "T4"]
     assert manifest["captions"][0] == {"name": "captions-a.jsonl", "records": 4, "sha256": "1"}
     assert manifest["failures"][0] == {"name": "failures-a.jsonl", "records": 2, "sha256": "3", "known": 0}
-    assert (manifest["known_failures"], manifest["passed_over"]) == (0, 0)
+    assert (manifest["known_failures"], manifest["passed_over"], manifest["unversioned"]) == (0, 0, 3)
     assert json.loads((tmp_path / f"run={run.id}" / "manifest.json").read_text()) == manifest
 
 
 @pytest.mark.parametrize("read", [15, 17])
 def test_what_does_not_add_up_leaves_no_manifest(run, tmp_path, read):
     with pytest.raises(UnbalancedError, match="are inconsistent"):
-        run.finish([read], [(3, 4)], CAPTIONS, FAILURES)
+        run.finish([read], [(3, 4, 0)], CAPTIONS, FAILURES)
     assert not (tmp_path / f"run={run.id}" / "manifest.json").exists()
 
 

@@ -7,10 +7,10 @@ import pytest
 from beam_job.images.fetch import FetchLimits
 from beam_job.images.http import FetchError
 from beam_job.records import EarlierCaption, Unchanged
-from beam_job.runs import recheck
-from beam_job.runs.copies import LostRecordError, copy_caption
 from beam_job.runs.digest import digest64
-from beam_job.runs.recheck import Recheck
+from beam_job.runs.earlier import recheck
+from beam_job.runs.earlier.copies import LostRecordError, copy_caption
+from beam_job.runs.earlier.recheck import Recheck
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_images_are_asked_for_their_versions(monkeypatch):
     ask.teardown()
     assert changed == ("changed", {"id": "changed"}, ("fetch", "x", None), "2", ("changed",))
     assert gone == ("gone", {"id": "gone"}, ("fetch", "x", None), None, ("gone",))
-    assert (counts.tag, counts.value) == ("counts", (0, 2))
+    assert (counts.tag, counts.value) == ("counts", (0, 2, 0))
     assert Recheck(FetchLimits(), 2)._threads == 2
 
 

@@ -15,10 +15,10 @@ _COUNTS = "counts"
 
 
 class Rechecked(NamedTuple):
-    """Images that changed, and numbers of (0, images that did not)."""
+    """Images that changed, and numbers of (0, images that did not, 0)."""
 
     uris: beam.PCollection[tuple[Any, ...]]
-    counts: beam.PCollection[tuple[int, int]]
+    counts: beam.PCollection[tuple[int, int, int]]
 
 
 class Recheck(beam.PTransform):
@@ -68,7 +68,7 @@ class _Ask(beam.DoFn):
                 yield uri, carried, earlier, version, captions
             else:
                 unchanged += 1
-        yield TaggedOutput(_COUNTS, (0, unchanged))
+        yield TaggedOutput(_COUNTS, (0, unchanged, 0))
 
     def _look(self, row: tuple[Any, ...]) -> tuple[bool, str | None]:
         """Whether an image changed, and its version now."""

@@ -13,7 +13,8 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from beam_job.cli import main
 from beam_job.records import Failure
-from beam_job.runs.previous import ReadEarlier, TakeNew
+from beam_job.runs.earlier.known import ReadEarlier, parse_caption
+from beam_job.runs.earlier.take import TakeNew
 from beam_job.runs.run import Run
 from tests.earlier_runs import DECODING, earlier_run
 from tests.photos import photos
@@ -83,7 +84,7 @@ def left(tmp_path, listed=(), failures=(), recaption=False, model="m", decoding=
     read = {name: [] if not (kept / name).exists() else (kept / name).read_text().splitlines() for name in found}
     uris, failed, counts, passed_over = (sorted(map(ast.literal_eval, read[name])) for name in found)
     shutil.rmtree(kept)
-    return dict(uris), failed, tuple(map(sum, zip((0, 0), *counts, strict=True))), sum(passed_over)
+    return dict(uris), failed, tuple(map(sum, zip((0, 0, 0), *counts, strict=True)))[:2], sum(passed_over)
 
 
 def keep(element, path):
@@ -98,8 +99,8 @@ def test_new_uris_are_taken_once():
         rows = pipeline | "Listed" >> beam.Create(listed)
         new = (rows, pipeline | "Failures" >> beam.Create([]), known) | TakeNew()
         assert_that(new.uris, equal_to([("a", None, None), ("b", {"id": 1}, None)]), label="new")
-        sums = new.counts | beam.CombineGlobally(lambda counts: tuple(map(sum, zip((0, 0), *counts, strict=True))))
-        assert_that(sums, equal_to([(3, 1)]), label="counts")
+        sums = new.counts | beam.CombineGlobally(lambda counts: tuple(map(sum, zip((0, 0, 0), *counts, strict=True))))
+        assert_that(sums, equal_to([(3, 1, 0)]), label="counts")
 
 
 def test_which_runs_count_for_captions(tmp_path):
@@ -219,3 +220,14 @@ def test_a_failure_is_known_by_stage_code_and_file(earlier, sha256, known):
     assert failure.known is known
     assert failure.summary_keys == (("decode/corrupt", "known") if known else ("decode/corrupt",))
     assert json.loads(failure.to_json())["known"] is known
+
+
+def test_the_beginning_of_a_record_is_read_however_long_the_rest_is():
+    line = (
+        '{"uri": "a \\" b\\u00e9", "caption": "\\"x\\", \\"version\\": \\"9\\"", "score": -0.5, "version": "1-2", '
+        f'"sha256": "{"0" * 64}", "bytes": 5, "captions": [{{"text": NONSENSE}}]}}'
+    )
+    assert parse_caption(line.encode()) == {"uri": 'a " bé', "caption": "", "version": "1-2", "sha256": "0" * 64}
+    for odd in (line[:-1], line.replace('"score"', '"Score"'), line.replace('"1-2"', "5")):
+        with pytest.raises(ValueError, match=r"Expecting|Unterminated"):
+            parse_caption(odd.encode())

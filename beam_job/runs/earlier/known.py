@@ -1,4 +1,4 @@
-"""What earlier runs have captioned, what failed in them, and what is left to do.
+"""What earlier runs have captioned, and what failed in them.
 
 A run's captions count as earlier work when it was started with the same model and the same decoding options. Of a run
 that ended well, the files that its manifest names are read; of one that was killed, every complete file that it left.
@@ -11,21 +11,13 @@ number of images that ever failed, not with the number of nights.
 import json
 import logging
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.timestamp import MIN_TIMESTAMP
-from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_job.listing.uris import LISTED
-from beam_job.records import EarlierCaption, Failure, Unchanged
-from beam_job.runs.counters import TO_CAPTION, count
 from beam_job.runs.folder import (
     CAPTIONS,
     FAILURES,
@@ -38,19 +30,23 @@ from beam_job.runs.folder import (
     parse_line,
     run_folders,
 )
-from beam_job.runs.recheck import Recheck
 from beam_job.runs.run import Run
 
-LIST = "list"  # the stage of failures that listing made
+LIST = "list"
+"""The stage of failures that listing made."""
+
+DONE = True
+"""Stands for what is known of a caption where versions are not compared."""
+
+CAPTIONED = 2
+"""Stands before what is known of a caption, where they are; ``LISTED`` is 1."""
+
 _KEY_LENGTH = 200  # characters of a message that tell one fault from another
 _HEAD = re.compile(  # of a caption's record
     rb'\{"uri": ("(?:[^"\\]|\\.)*+"), "caption": "(?:[^"\\]|\\.)*+", "score": [-.\de]++, '
     rb'"version": (null|"[^"\\]*+"), "sha256": (null|"[0-9a-f]{64}"), '
 )
-_PARTS = 6  # known of a caption; the URI that it was captioned under may follow
-_CAPTIONED = 2  # stands before what is known of a caption; ``LISTED`` is 1
-_DONE = True  # stands where listed URIs have the fields they carry, which are a dictionary or None
-_COUNTS, _FAILED, _PASSED_OVER, _UNSURE, _RENAMED = "counts", "failed", "passed_over", "unsure", "renamed"
+_PASSED_OVER = "passed_over"
 
 
 class Earlier(NamedTuple):
@@ -107,145 +103,6 @@ class ReadEarlier(beam.PTransform):
         return Earlier(read.found, (files[_PASSED_OVER], read[_PASSED_OVER]) | "PassedOver" >> beam.Flatten())
 
 
-class New(NamedTuple):
-    """What is left to do.
-
-    Attributes:
-      uris: (URI, carried fields, earlier failure or ``None``), one row for each URI that is not captioned yet; with its
-        version and its earlier captions, plain tuples like ``EarlierCaption``, where another version is.
-      failures: those that listing made, with the failures of earlier runs.
-      counts: numbers of (duplicates, URIs that are captioned).
-      renamed: images that are captioned under their old URIs.
-    """
-
-    uris: beam.PCollection[tuple[Any, ...]]
-    failures: beam.PCollection[Failure]
-    counts: beam.PCollection[tuple[int, int]]
-    renamed: beam.PCollection[Unchanged]
-
-
-class TakeNew(beam.PTransform):
-    """Keeps one row for each URI that was listed and is not captioned yet: ``New``.
-
-    Takes the collections of listed (URI, carried fields), of failures that listing made, and of what is ``known``. All
-    that is shuffled for it are the URIs and those failures.
-
-    Args:
-      recheck: looks for changes where no version is listed; takes none of these rows without it.
-    """
-
-    def __init__(self, recheck: Recheck | None = None) -> None:
-        super().__init__()
-        self._recheck = recheck
-
-    def expand(self, found: Any) -> Any:
-        listed, failures, known = found
-        taken = (
-            (listed, failures | "FailuresByKey" >> beam.Map(_by_key).with_output_types(tuple[str, Any]), known)
-            | beam.Flatten()
-            | "ByUri" >> beam.GroupByKey()
-            | "Take"
-            >> beam.ParDo(_Take(self._recheck is not None)).with_outputs(
-                _COUNTS, _FAILED, _UNSURE, _RENAMED, main="new"
-            )
-        )
-        if self._recheck is None:
-            return New(taken.new, taken[_FAILED], taken[_COUNTS], taken[_RENAMED])
-        checked = taken[_UNSURE] | "Recheck" >> self._recheck
-        return New(
-            (taken.new, checked.uris | "CountChanged" >> beam.Map(_counted)) | "AllNew" >> beam.Flatten(),
-            taken[_FAILED],
-            (taken[_COUNTS], checked.counts) | "AllCounts" >> beam.Flatten(),
-            taken[_RENAMED],
-        )
-
-
-def _counted(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    count(TO_CAPTION)
-    return row
-
-
-def _by_key(failure: Failure) -> tuple[str, Failure]:
-    return _key(failure.uri, failure.stage, failure.message), failure
-
-
-def _key(uri: str, stage: str, message: str) -> str:
-    """What tells a failure from others: the URI. A bad row moves as its list grows, but its list and its fault stay."""
-    path, mark, place = uri.rpartition("#")
-    if stage == LIST and mark and place.isdecimal():
-        return f"{path}#{message.partition(': ')[2][:_KEY_LENGTH]}"
-    return uri
-
-
-class _Take(beam.DoFn):
-    """Decides about each URI.
-
-    ``recheck`` has those put aside that are captioned, in a version that is known, and of which no version is listed.
-    """
-
-    def __init__(self, recheck: bool) -> None:
-        self._recheck = recheck
-
-    def start_bundle(self) -> None:
-        self._duplicates = self._skipped = 0
-
-    def process(self, grouped: tuple[str, Iterable[Any]]) -> Iterator[Any]:
-        uri, values = grouped
-        listed, done, carried, version = 0, False, None, None
-        captions: list[tuple[Any, ...]] = []
-        failed: list[Failure] = []
-        latest: tuple[Any, ...] | None = None  # the latest run's failure counts
-        rows: Counter[tuple[Any, ...]] = Counter()  # of failures of listing, as many as earlier runs recorded
-        for value in values:  # never a list: one URI may have been listed a million times
-            if value is _DONE:
-                done = True
-            elif isinstance(value, Failure):
-                failed.append(value)
-            elif not isinstance(value, tuple) or value[0] == LISTED:
-                fields, named = value[1:] if isinstance(value, tuple) else (value, None)
-                carried = carried if listed else fields
-                version = max(version or "", named) if named else version  # of several always the same one
-                listed += 1
-            elif value[0] == _CAPTIONED:
-                captions.append(value[1:])
-            elif value[1] == LIST:
-                rows[value[1:]] += 1
-            elif latest is None or value[0] > latest[0]:
-                latest = value
-        earlier = latest and latest[1:]
-        for failure in failed:
-            row = (failure.stage, failure.error, failure.sha256)
-            known = row if rows[row] > 0 else None
-            rows[row] -= 1
-            yield TaggedOutput(_FAILED, replace(failure, earlier=known if failure.stage == LIST else earlier))
-        if not listed:
-            return
-        self._duplicates += listed - 1
-        # The newest comes last; one under the old URI counts where there is none under the new one.
-        captions.sort(key=lambda caption: (len(caption) == _PARTS, caption[0], *caption[3:]))
-        captioned = captions[-1][1] if captions else None
-        contents = {sha256: (sha256, *place) for _, _, sha256, *place in captions if sha256}
-        if done or (captions and (None in (version, captioned) or version == captioned)):
-            if captions and len(captions[-1]) > _PARTS:
-                count(TO_CAPTION)
-                _, _, sha256, *place = captions[-1]
-                yield TaggedOutput(
-                    _RENAMED, Unchanged(uri, carried, version or captioned, EarlierCaption(sha256 or "", *place))
-                )
-            elif self._recheck and version is None and captioned is not None:
-                yield TaggedOutput(_UNSURE, (uri, carried, earlier, captioned, tuple(contents.values())))
-            else:
-                self._skipped += 1
-        elif version is None:
-            yield _counted((uri, carried, earlier))
-        else:
-            yield _counted((uri, carried, earlier, version, tuple(contents.values())))
-
-    def finish_bundle(self) -> Iterator[Any]:
-        counts = (self._duplicates, self._skipped)
-        yield TaggedOutput(_COUNTS, WindowedValue(counts, MIN_TIMESTAMP, (GlobalWindow(),)))
-
-
 class _Files(beam.DoFn):
     """A run's folder to its files that are to be read: (path, (kind, run, whether the model's own failures count))."""
 
@@ -294,12 +151,12 @@ class _Records(beam.DoFn):
             records = RecordFile(path, _is_caption, parse=parse_caption)
             for record in records:
                 if not self._versions and not self._old:
-                    yield record["uri"], _DONE
+                    yield record["uri"], DONE
                     continue
                 version, sha256 = (
                     value if is_text(value) else None for value in (record.get("version"), record.get("sha256"))
                 )
-                known = (_CAPTIONED, run, version, sha256, path, *records.place)
+                known = (CAPTIONED, run, version, sha256, path, *records.place)
                 yield record["uri"], known
                 if (moved := self._moved(record["uri"])) is not None:
                     yield moved, (*known, record["uri"])
@@ -310,7 +167,7 @@ class _Records(beam.DoFn):
                     digest, message = (
                         value if is_text(value) else None for value in (record.get("sha256"), record.get("message"))
                     )
-                    key = _key(record["uri"], record["stage"], message or "")
+                    key = key_of(record["uri"], record["stage"], message or "")
                     failure = (run, record["stage"], record["error"], digest)
                     yield key, failure
                     if (moved := self._moved(key)) is not None:
@@ -329,6 +186,14 @@ def parse_caption(line: bytes) -> Any:
         return parse_line(line)
     uri, version, sha256 = map(json.loads, head.groups())
     return {"uri": uri, "caption": "", "version": version, "sha256": sha256}
+
+
+def key_of(uri: str, stage: str, message: str) -> str:
+    """What tells a failure from others: the URI. A bad row moves as its list grows, but its list and its fault stay."""
+    path, mark, place = uri.rpartition("#")
+    if stage == LIST and mark and place.isdecimal():
+        return f"{path}#{message.partition(': ')[2][:_KEY_LENGTH]}"
+    return uri
 
 
 def _is_caption(record: Mapping[str, Any]) -> bool:
