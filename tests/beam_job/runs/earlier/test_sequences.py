@@ -143,7 +143,7 @@ def test_on_a_disk(tmp_path, model, monkeypatch, examples, in_children):
 
 @pytest.mark.parametrize(
     ("examples", "in_children"),
-    [(2, False), pytest.param(150, False, marks=pytest.mark.slow), pytest.param(6, True, marks=pytest.mark.slow)],
+    [(1, False), pytest.param(150, False, marks=pytest.mark.slow), pytest.param(6, True, marks=pytest.mark.slow)],
 )
 def test_in_a_bucket(tmp_path, model, monkeypatch, examples, in_children):
     numbers = itertools.count()
