@@ -5,15 +5,16 @@ for the same content and name.
 """
 
 import itertools
+import json
 
 import pytest
+from apache_beam.io.filesystems import FileSystems
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from beam_job.cli import main
-from beam_job.runs.folder import CAPTIONS, UnreadableError, open_run_folder, run_folders
 from tests.kills import AFTER, MIDDLE, MOMENTS, Kill
-from tests.photo_places import Bucket, Disk, captioned, command, current, picture, records, run, stand_in
+from tests.photo_places import Bucket, Disk, captioned, command, current, manifests, picture, records, run, stand_in
 from tests.processes import start
 from tests.storage import Storage
 from tests.tiny_model import write_tiny_model
@@ -95,14 +96,17 @@ class Archive:
         assert not recorded & set(now)
 
     def _recorded(self):
-        """URI and caption of every record that a run has left."""
+        """URI and caption of every record that a run has left: in files that its manifest names, or has yet to name."""
         found = set()
-        for directory in run_folders(self.place.output):
-            try:
-                files = open_run_folder(directory).files(CAPTIONS)
-            except UnreadableError:  # killed before it wrote run.json
-                continue
-            found |= {(record["uri"], record["caption"]) for path in files for record in records(path)}
+        written = FileSystems.match([f"{self.place.output}/run=*/captions-*.jsonl"])[0].metadata_list
+        named = {}
+        for path in manifests(self.place):
+            with FileSystems.open(path) as file:
+                named[FileSystems.split(path)[0]] = {entry["name"] for entry in json.load(file)["captions"]}
+        for path in (file.path for file in written):
+            folder, name = FileSystems.split(path)
+            if name in named.get(folder, {name}):
+                found |= {(record["uri"], record["caption"]) for record in records(path)}
         return found
 
 
