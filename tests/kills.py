@@ -3,12 +3,13 @@
 import uuid
 from unittest import mock
 
-from beam_job.runs import shards
+from beam_job.files.whole import WriteError, has_folders
+from beam_job.runs import run, shards
 
 BEFORE, MIDDLE, AFTER = MOMENTS = ("before", "in the middle of", "after")
 
 
-class KilledError(Exception):
+class KilledError(WriteError):
     """What is raised in place of a kill, at its moment and at each later write."""
 
 
@@ -37,9 +38,9 @@ class Kill:
 
     def __enter__(self):
         self._patches = [
-            mock.patch.object(shards, "_write_beside", self._killing(shards._write_beside, _half_a_file)),
-            mock.patch.object(shards, "_create", self._killing(shards._create, lambda path, data: None)),
-            mock.patch.object(shards, "_deleted", self._killing(shards._deleted, _half_of_them)),
+            mock.patch.object(run, "write_whole", self._killing(run.write_whole, _half_a_file)),
+            mock.patch.object(shards, "write_whole", self._killing(shards.write_whole, _half_a_file)),
+            mock.patch.object(shards, "delete_files", self._killing(shards.delete_files, _half_of_them)),
         ]
         for patch in self._patches:
             patch.start()
@@ -62,12 +63,13 @@ class Kill:
 
 
 def _half_a_file(path, data):
-    with open(f"{path}.{uuid.uuid4().hex}.tmp", "xb") as file:
-        file.write(data[: len(data) // 2])
+    if has_folders(path):  # an object appears when it is complete
+        with open(f"{path}.{uuid.uuid4().hex}.tmp", "xb") as file:
+            file.write(data[: len(data) // 2])
 
 
-_deleted = shards._deleted
+_delete_files = shards.delete_files
 
 
 def _half_of_them(paths):
-    _deleted(paths[: len(paths) // 2])
+    _delete_files(paths[: len(paths) // 2])
