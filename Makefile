@@ -31,7 +31,7 @@ test: $(VENV)/installed-test ## Run the tests
 test-slow: $(VENV)/installed-test ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(TESTS)
 
-test-engines: $(VENV)/installed-test ## Run the job on Prism and on Flink, fetched with go and mvn into .engines
+test-engines: $(VENV)/installed-test ## Run the job on Prism and Flink, which go and mvn download to .engines
 	$(BIN)/python -m pytest -m engines tests/engines
 
 mutants: $(VENV)/installed-mutants ## Put small faults into the code: do the tests notice? An hour (MUTANTS='--all runs/shards': of one module)

@@ -9,7 +9,7 @@ gcloud_says() {
 check_login() {
   command -v gcloud >/dev/null || refuse "gcloud is not installed: https://cloud.google.com/sdk/docs/install"
   [ -n "$(gcloud auth list --filter=status:ACTIVE '--format=value(account)' 2>/dev/null)" ] || refuse "nobody is logged in: run 'gcloud auth login'."
-  gcloud projects describe "$project" '--format=value(projectId)' >/dev/null 2>&1 || refuse "--project $project: it is not there, or this account may not see it."
+  gcloud projects describe "$project" '--format=value(projectId)' >/dev/null 2>&1 || refuse "--project $project: it does not exist, or this account may not see it."
 }
 
 check_services() {
@@ -25,7 +25,7 @@ check_services() {
 check_bucket() {
   name="${bucket#gs://}"
   name="${name%%/*}"
-  location="$(gcloud_says storage buckets describe "gs://$name" '--format=value(location)')" || refuse "--bucket gs://$name: it is not there, or this account may not see it."
+  location="$(gcloud_says storage buckets describe "gs://$name" '--format=value(location)')" || refuse "--bucket gs://$name: it does not exist, or this account may not see it."
   location="$(printf '%s' "$location" | tr '[:upper:]' '[:lower:]')"
   case "$location" in
     "$region" | us | eu | asia) ;;
@@ -34,11 +34,11 @@ check_bucket() {
 }
 
 check_image() {
-  gcloud_says artifacts docker images describe "$image" '--format=value(image_summary.digest)' >/dev/null || refuse "the image $image is not there: run './run_dataflow.sh build' with the same settings first."
+  gcloud_says artifacts docker images describe "$image" '--format=value(image_summary.digest)' >/dev/null || refuse "the image $image does not exist: run './run_dataflow.sh build' with the same settings first."
 }
 
 check_template() {
-  gcloud_says storage objects describe "$template_file" '--format=value(name)' >/dev/null || refuse "the template $template_file is not there: run './run_dataflow.sh template' with the same settings first."
+  gcloud_says storage objects describe "$template_file" '--format=value(name)' >/dev/null || refuse "the template $template_file does not exist: run './run_dataflow.sh template' with the same settings first."
 }
 
 # check_quota OPTION...: a hint, as quotas are counted by Compute Engine at the time the workers start.
@@ -60,9 +60,9 @@ check_quota() {
   if [ -z "$left" ]; then
     warn "the quota $metric in $region could not be read."
   elif [ "$left" -le 0 ]; then
-    refuse "no $type is left in $region: ask for more of the quota $metric, or choose another --region or --accelerator."
+    refuse "no $type is left in $region: request more of the quota $metric, or choose another --region or --accelerator."
   elif [ "$left" -lt "$wanted" ]; then
-    warn "$left of the $wanted GPUs that --max_workers $max_workers may want are left in $region (quota $metric)."
+    warn "$left of the $wanted GPUs that --max_workers $max_workers may need are left in $region (quota $metric)."
   fi
   [ -n "$(gcloud_says compute accelerator-types list "--filter=name=$type AND zone~$region-" '--format=value(zone)')" ] || refuse "--accelerator $accelerator: there is none in $region; 'gcloud compute accelerator-types list --filter=name=$type' says where."
 }
@@ -105,14 +105,14 @@ preflight() {
     build)
       check_services cloudbuild artifactregistry
       [ -n "$image_given" ] || gcloud_says artifacts repositories describe "$repository" --location="$region" >/dev/null ||
-        refuse "the repository $repository is not there: run 'gcloud artifacts repositories create $repository --repository-format=docker --location=$region --project=$project'."
+        refuse "the repository $repository does not exist: run 'gcloud artifacts repositories create $repository --repository-format=docker --location=$region --project=$project'."
       ;;
     template) check_services dataflow; check_bucket; check_image ;;
     run)
       check_services dataflow
       check_bucket
       if [ -n "$from_template" ]; then
-        command -v curl >/dev/null || refuse "curl is not installed; --from_template launches by it."
+        command -v curl >/dev/null || refuse "curl is not installed; --from_template needs it."
         check_template
       else
         check_image

@@ -6,39 +6,39 @@ CDPATH='' cd -- "$(dirname -- "$0")"
 
 usage() {
   cat <<'END'
-run_dataflow.sh COMMAND [settings] [-- the job's options]
+run_dataflow.sh COMMAND [settings] [-- options of the job]
 
   build      Build the container image with Cloud Build and push it
   template   Write the Flex Template's file, which launches that image
-  run        Submit a job now, from this machine; with --from_template by the template
+  run        Submit a job now, from this machine, or with --from_template through the template
   schedule   Create or update a Cloud Scheduler job that launches the template
-  status     List jobs, with --job those of that name; or say how JOB_ID does, with --wait until it has ended
+  status     List jobs (with --job, only those of that name), or show the state of JOB_ID; --wait waits for its end
   cancel     Cancel JOB_ID
 
-Settings, as --name VALUE or as environment variable CAPTION_NAME in capitals:
+Settings, as --name VALUE or as an environment variable such as CAPTION_PROJECT:
   --project            Google Cloud project (default: gcloud's)
-  --region             for everything (default: gcloud's compute/region)
+  --region             region of all resources (default: gcloud's compute/region)
   --bucket             gs://BUCKET for staged files, temporary files and the template
   --repository         Artifact Registry repository of the image (default: captioner)
   --variant            gpu or cpu (default: gpu)
-  --image              image by name and tag (default: made of the above, the commit and the versions)
-  --template_file      of the template in Cloud Storage (default: BUCKET/templates/caption-images-VARIANT.json)
+  --image              name and tag of the image (default: from the settings above, the commit and the versions)
+  --template_file      template in Cloud Storage (default: BUCKET/templates/caption-images-VARIANT.json)
   --job                name of the job or schedule (default: caption-images; for status: all jobs)
-  --accelerator        TYPE[:N] for each worker (default: nvidia-tesla-t4 with the gpu variant)
-  --machine_type       of the workers (default: one that has so many GPUs)
-  --max_workers        (default: 10)
-  --service_account    that launcher and workers run as (default: the project's Compute Engine account)
-  --subnetwork         for the workers, which then have no public addresses
-  --labels             key=value,key=value on the job, for the bill
+  --accelerator        GPUs of each worker, TYPE[:N] (default: nvidia-tesla-t4 with the gpu variant)
+  --machine_type       machine type of the workers (default: one with that number of GPUs)
+  --max_workers        maximum number of workers (default: 10)
+  --service_account    account of launcher and workers (default: the project's Compute Engine account)
+  --subnetwork         subnetwork of the workers, which then have no public addresses
+  --labels             labels of the job for billing, key=value,key=value
   --cron               schedule, such as "0 2 * * *"
-  --time_zone          of the schedule (default: Etc/UTC)
-  --scheduler_account  that launches the template (default: --service_account)
+  --time_zone          time zone of the schedule (default: Etc/UTC)
+  --scheduler_account  account that launches the template (default: --service_account)
   --python             Python with Beam and this package (default: .venv/bin/python, else python3)
 
-  --dry_run            check the settings and the job's options, print the commands, and do nothing
-  --skip_preflight     do not look whether everything is there first
+  --dry_run            check the settings and the job's options, and only print the commands
+  --skip_preflight     skip the checks of the project
 
-Exit status: 0 done, 1 failed, 2 refused before anything was done.
+Exit status: 0 done, 1 failed, 2 refused before any work.
 Example:
   export CAPTION_PROJECT=my-project CAPTION_REGION=europe-west4 CAPTION_BUCKET=gs://my-bucket
   ./run_dataflow.sh build && ./run_dataflow.sh template
@@ -124,7 +124,7 @@ while [ $# -gt 0 ]; do
         __project | __region | __bucket | __repository | __variant | __image | __template_file | __job | __accelerator | \
           __machine_type | __max_workers | __service_account | __subnetwork | __labels | __cron | __time_zone | \
           __scheduler_account | __python) ;;
-        *) refuse "$argument: there is no such setting; the job's own options go behind --. See --help." ;;
+        *) refuse "$argument: there is no such setting; put the job's options after --. See --help." ;;
       esac
       case "$argument" in
         *=*) value="${argument#*=}" ;;
@@ -139,7 +139,7 @@ while [ $# -gt 0 ]; do
     *)
       case "$command" in
         status | cancel) [ -z "$job_id" ] || refuse "$argument: one job at a time."; job_id="$argument" ;;
-        *) refuse "$argument: settings begin with --; the job's own options go behind --." ;;
+        *) refuse "$argument: settings begin with --; put the job's options after --." ;;
       esac
       ;;
   esac
@@ -148,7 +148,7 @@ done
 # Options that would undo a setting.
 for option in "$@"; do
   case "$option" in
-    --runner | --runner=*) refuse "$option: this script submits to Dataflow; for another runner start 'python -m beam_job' itself." ;;
+    --runner | --runner=*) refuse "$option: this script submits to Dataflow; for another runner use 'python -m beam_job'." ;;
     --accelerator | --accelerator=*) [ "$variant" != cpu ] || refuse "$option: the cpu image has no CUDA libraries; use --variant gpu." ;;
   esac
 done
@@ -173,7 +173,7 @@ max_workers="${max_workers:-10}"
 # A setting that is given must look like one: nothing else gets into a command.
 check() {
   eval "value=\$$1"
-  case "$value" in *[[:cntrl:]]*) refuse "--$1 $value: it holds a control character." ;; esac
+  case "$value" in *[[:cntrl:]]*) refuse "--$1 $value: it contains a control character." ;; esac
   [ -z "$value" ] || matches "$value" "$2" || refuse "--$1 $value: $3"
 }
 
@@ -196,27 +196,27 @@ check_cron() {
   done
 }
 account='[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9.-]+'
-check project '[a-z][a-z0-9.:-]*' "this is no project's id; one looks like my-project."
-check region '[a-z]+-[a-z]+[0-9]+' "this is no region; one looks like europe-west4."
+check project '[a-z][a-z0-9.:-]*' "this is not a project id, such as my-project."
+check region '[a-z]+-[a-z]+[0-9]+' "this is not a region, such as europe-west4."
 check bucket 'gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/[^ ]*)?' "give gs://BUCKET for staged and temporary files."
-check repository '[a-z][a-z0-9-]*' "use small letters, digits and hyphens, a letter first."
+check repository '[a-z][a-z0-9-]*' "use lower-case letters, digits and hyphens, starting with a letter."
 check variant 'gpu|cpu' "choose gpu or cpu."
-check image '[A-Za-z0-9][A-Za-z0-9._/:@-]*' "this is no image's name."
+check image '[A-Za-z0-9][A-Za-z0-9._/:@-]*' "this is not the name of an image."
 check template_file 'gs://[a-z0-9][^ ]+' "give a file's gs:// address."
-check job '[a-z]([a-z0-9-]{0,61}[a-z0-9])?' "use small letters, digits and hyphens, a letter first."
+check job '[a-z]([a-z0-9-]{0,61}[a-z0-9])?' "use lower-case letters, digits and hyphens, starting with a letter."
 check accelerator '[a-z][a-z0-9-]*(:[0-9]+)?' "write TYPE or TYPE:N, such as nvidia-l4 or nvidia-tesla-t4:2."
-check machine_type '[a-z][a-z0-9-]*' "this is no machine type; one looks like g2-standard-8."
+check machine_type '[a-z][a-z0-9-]*' "this is not a machine type, such as g2-standard-8."
 check max_workers '[1-9][0-9]{0,4}' "choose 1 or more."
-check service_account "$account" "this is no service account; one looks like captioner@my-project.iam.gserviceaccount.com."
-check subnetwork '[A-Za-z][A-Za-z0-9._/:-]*' "this is no subnetwork; one looks like regions/europe-west4/subnetworks/default."
+check service_account "$account" "this is not a service account, such as captioner@my-project.iam.gserviceaccount.com."
+check subnetwork '[A-Za-z][A-Za-z0-9._/:-]*' "this is not a subnetwork, such as regions/europe-west4/subnetworks/default."
 label='[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}'
-check labels "$label(,$label)*" "write key=value,key=value in small letters, digits, hyphens and underscores."
+check labels "$label(,$label)*" "write key=value,key=value in lower-case letters, digits, hyphens and underscores."
 check cron '[^ ]+( [^ ]+){4}' "give five fields, minute hour day month weekday, such as \"0 2 * * *\"."
 check_cron
-check time_zone '[A-Za-z][A-Za-z0-9_/+-]*' "this is no time zone; one looks like Europe/Zurich."
-check scheduler_account "$account" "this is no service account; one looks like nightly@my-project.iam.gserviceaccount.com."
-check python '[^-].*' "this is no program's name."
-check job_id '[0-9][A-Za-z0-9_:-]*' "this is no job's id; one looks like 2026-03-14_02_00_00-1234567890, and 'status --job NAME' lists those of a name."
+check time_zone '[A-Za-z][A-Za-z0-9_/+-]*' "this is not a time zone, such as Europe/Zurich."
+check scheduler_account "$account" "this is not a service account, such as nightly@my-project.iam.gserviceaccount.com."
+check python '[^-].*' "this is not the name of a program."
+check job_id '[0-9][A-Za-z0-9_:-]*' "this is not a job id, such as 2026-03-14_02_00_00-1234567890; 'status --job NAME' lists the jobs of that name."
 
 if [ "$variant" = gpu ]; then
   accelerator="${accelerator:-nvidia-tesla-t4}"

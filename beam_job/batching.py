@@ -1,8 +1,8 @@
-"""URIs spread over the workers in groups as large as a batch.
+"""Distributes URIs over the workers in groups of one batch.
 
-Runners cut their work into bundles between elements, and a batch ends with its bundle. Where bundles are small (Flink
-ends one each second), groups keep batches full all the same, and it is URIs that are shuffled, not pixels. There
-is work for as many workers as there are groups.
+Runners split their work into bundles between elements, and a batch ends with its bundle. If bundles are small (Flink
+ends one each second), groups still keep batches full, and only URIs are shuffled, not pixels. At most as many workers
+as groups are busy.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 
 class ReshuffleInGroups(beam.PTransform):
-    """Spreads elements of any kind over the workers, ``size`` of them together; each keeps its time and its window.
+    """Distributes elements over the workers in groups of ``size``; each keeps its timestamp and its window.
 
     The last group of a bundle is smaller.
     """

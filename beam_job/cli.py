@@ -97,7 +97,7 @@ def _caption(argv: list[str], width: Callable[[], int] | None, at_end: ExitStack
         if options.report:
             outcome.report(job.run, options.allow_https)
     if failure is not None or manifest is None:
-        why = "it left no manifest" if failure is None else outcome.reason(failure)
+        why = "it wrote no manifest" if failure is None else outcome.reason(failure)
         return _say(f"the run {job.run.directory} failed: {why}", EXIT_FAILED)
     try:
         job.run.check_failures(manifest)
@@ -125,7 +125,7 @@ class Job(NamedTuple):
 
 
 def check_options(options: CaptionOptions) -> None:
-    """Checks the options by themselves: no file is read, and no cloud service is asked. Raises ``ValueError``."""
+    """Checks the options alone: no file is read, and no cloud service is accessed. Raises ``ValueError``."""
     for convert in (
         options.to_decoding,
         options.to_fields,
@@ -150,8 +150,8 @@ def check_options(options: CaptionOptions) -> None:
     if dataflow.is_dataflow(options):
         if options.report or options.print_captions:
             raise OptionError(
-                "--report and --print_captions: a Dataflow job is not waited for; when it has ended, write its report "
-                f"with `{program('beam_job.report')} DIR`."
+                "--report and --print_captions: the command does not wait for a Dataflow job; when the job has "
+                f"finished, write its report with `{program('beam_job.report')} DIR`."
             )
     elif options.accelerator or options.share_gpu or options.flex_start:
         raise OptionError(
@@ -160,7 +160,7 @@ def check_options(options: CaptionOptions) -> None:
 
 
 def complete_options(options: CaptionOptions) -> None:
-    """Fills in what follows from checked options: a local output path, and on Dataflow its options."""
+    """Completes checked options: a local output path, and on Dataflow its options."""
     options.output = local_path(options.output)
     if dataflow.is_dataflow(options):
         dataflow.prepare(options)

@@ -1,8 +1,7 @@
-"""What a model directory is, for people: ``python -m beam_job.inspect MODEL``.
+"""Describes a model directory: ``python -m beam_job.inspect MODEL``.
 
-The name does not get in the way of the standard library's ``inspect``: imports are absolute, so this module is
-``beam_job.inspect`` and nothing else. Only a file of this folder that is run by its path would mix them up; run modules
-by name, ``python -m beam_job...``.
+The name does not conflict with the standard library's ``inspect``, because imports are absolute. Only running a file of
+this folder by its path would mix them up; run modules by name, ``python -m beam_job...``.
 """
 
 import textwrap
@@ -26,16 +25,16 @@ _EXAMPLES = """examples:
   python -m beam_job.inspect
   python -m beam_job.inspect gs://bucket/models/archive-2026
 
-exit status: 0 the model is intact, 1 its files are not what its manifest says, 2 there is no model
+exit status: 0 the model is intact, 1 its files do not match its manifest, 2 there is no model
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints what a model directory is; returns 0, or 1 where it is torn, or 2 where there is no model."""
-    description = "Says what a model directory is, and checks every file of it."
+    description = "Describes a model directory and checks its files."
     parser = command_parser("beam_job.inspect", description, _EXAMPLES)
     parser.add_argument(
-        "model", metavar="MODEL", nargs="?", default=str(DEFAULT_MODEL), help="default: the model in this package"
+        "model", metavar="MODEL", nargs="?", default=str(DEFAULT_MODEL), help="default: the bundled model"
     )
     model = parser.parse_args(argv).model
     try:
@@ -58,16 +57,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def describe(model: str, manifest: Manifest, opened: OpenModel | None) -> str:
-    """The text: one fact a line; ``opened`` is ``None`` where the files are not what the manifest says."""
+    """The text, one fact per line; ``opened`` is ``None`` if the files do not match the manifest."""
     image = manifest.image
     facts = {
         "model": model,
-        "state": "intact: every file has its digest" if opened else "NOT INTACT: see below; the job refuses it",
+        "state": "intact: all files match their digests" if opened else "NOT INTACT: see below; the job refuses it",
         "fingerprint": manifest.fingerprint,
         "format version": manifest.format_version,
         "encoder": manifest.encoder,
-        "images": f"{image.width} x {image.height} pixels (width x height), brought to size by {image.resize}",
-        "captions": f"at most {manifest.max_caption_length} tokens, the end included",
+        "images": f"{image.width} x {image.height} pixels (width x height), resized by {image.resize}",
+        "captions": f"at most {manifest.max_caption_length} tokens, including the end token",
         "files": f"{len(manifest.files)}, {_megabytes(model, manifest)}",
     }
     if opened:

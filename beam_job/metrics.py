@@ -1,4 +1,4 @@
-"""The job's own Beam metrics: counters and distributions in one namespace, listed in docs/durability.md."""
+"""The job's own Beam metrics: counters and distributions in one namespace, listed in docs/operations.md."""
 
 from apache_beam.metrics import Metrics
 

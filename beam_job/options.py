@@ -1,4 +1,4 @@
-"""The options of the job, in Beam's own style, and everything that is checked before work starts."""
+"""The options of the job, in Beam's own style, and all checks before work starts."""
 
 import argparse
 import os
@@ -40,7 +40,7 @@ class OptionError(ValueError):
 
 
 class CaptionOptions(PipelineOptions):
-    """Options of the captioning job, beside Beam's own options."""
+    """Options of the captioning job, in addition to Beam's own options."""
 
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
@@ -64,7 +64,7 @@ class CaptionOptions(PipelineOptions):
         several(
             "uris",
             "LIST",
-            "Lists of image URIs, or globs of lists: text with one URI a line, .csv, .tsv or .jsonl; also .gz.",
+            "Lists of image URIs, or globs of lists: text with one URI per line, .csv, .tsv or .jsonl; also .gz.",
         )
         job.add_argument(
             "--uri_field",
@@ -95,19 +95,19 @@ class CaptionOptions(PipelineOptions):
         job.add_argument(
             "--recaption",
             action="store_true",
-            help="Also caption images already captioned in DIR with the same model and decoding.",
+            help="Also caption images that are already captioned in DIR with the same model and decoding options.",
         )
         job.add_argument(
             "--recheck",
             action="store_true",
-            help="Ask storage for the version of each captioned image whose list names none, and caption what changed.",
+            help="Query storage for the version of captioned images whose list gives none, and caption changed images.",
         )
         job.add_argument(
             "--rename_from",
             metavar="PREFIX",
-            help="How the names of a moved archive began: what was captioned under them counts under --rename_to.",
+            help="Old prefix of a moved archive: captions under it count under --rename_to.",
         )
-        job.add_argument("--rename_to", metavar="PREFIX", help="How the names of a moved archive begin now.")
+        job.add_argument("--rename_to", metavar="PREFIX", help="New prefix of a moved archive.")
         job.add_argument(
             "--max_failures",
             metavar="N",
@@ -163,10 +163,15 @@ class CaptionOptions(PipelineOptions):
             "fetch_deadline",
             float,
             _LOADING.fetch.seconds,
-            "Seconds to fetch one image, all tries together; at most a day",
+            "Seconds to fetch one image, including retries; at most a day",
         )
         limit("decode_deadline", float, _LOADING.decode_deadline, "Seconds to decode one image; at most a day")
-        limit("decode_memory", int, _LOADING.decode_memory, "Bytes of memory for decoding one image, besides its file")
+        limit(
+            "decode_memory",
+            int,
+            _LOADING.decode_memory,
+            "Bytes of memory for decoding one image, in addition to its file",
+        )
         limit("shard_records", int, _SHARDS.records, "Maximum records in an output file")
         limit("shard_seconds", float, _SHARDS.seconds, "Seconds after which an output file is closed")
         limits.add_argument(
@@ -184,15 +189,15 @@ class CaptionOptions(PipelineOptions):
             raise OptionError(str(error)) from error
 
     def to_fields(self) -> Fields:
-        """What is read of a list; raises ``OptionError``."""
+        """The fields of lists to read; raises ``OptionError``."""
         carry = tuple(filter(None, self.carry.split(",")))
         for name in carry:
             if name in FIELDS:
-                raise OptionError(f"--carry {name}: the records have a field of their own by that name; rename yours.")
+                raise OptionError(f"--carry {name}: the records already have a field of this name; rename yours.")
         return Fields(self.uri_field, carry, self.version_field)
 
     def to_leave_out(self) -> LeaveOut:
-        """What globs pass over; raises ``OptionError``."""
+        """What globs leave out; raises ``OptionError``."""
         if self.exclude and not self.images:
             raise OptionError("--exclude works with --images only; URIs in lists are never left out.")
         for glob in self.exclude:
@@ -207,7 +212,7 @@ class CaptionOptions(PipelineOptions):
         return leave_out
 
     def to_renamed(self) -> tuple[str, str] | None:
-        """Old and new beginnings of the names of a moved archive; raises ``OptionError``."""
+        """Old and new prefix of a moved archive; raises ``OptionError``."""
         if self.rename_from is None and self.rename_to is None:
             return None
         old, new = (_absolute(prefix) if prefix else "" for prefix in (self.rename_from, self.rename_to))
@@ -237,7 +242,7 @@ class CaptionOptions(PipelineOptions):
         return ShardLimits(self.shard_records, self.shard_seconds)
 
     def check_positive(self, *names: str) -> None:
-        """Raises ``OptionError`` where one of the options is not above 0."""
+        """Raises ``OptionError`` if one of the options is not above 0."""
         for name in names:
             value = getattr(self, name)
             if not value > 0:
@@ -260,8 +265,8 @@ class _Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str]) -> CaptionOptions:
     """Parses the command line, with Beam's own options; raises ``OptionError``.
 
-    Beam itself drops what it does not know with a warning; a mistyped option must not start a job. A switch may be
-    written ``--recaption=true`` or ``=false``, too: that is how a Flex Template passes it.
+    Beam itself drops unknown options with a warning, but a mistyped option must not start a job. A switch may also be
+    written ``--recaption=true`` or ``=false``, as a Flex Template does.
     """
     parser = _Parser(allow_abbrev=False, conflict_handler="resolve", add_help=False)
     for options in _subclasses(PipelineOptions):
@@ -322,7 +327,7 @@ def help_text() -> str:
     parser = argparse.ArgumentParser(
         prog=name,
         usage=f"{name} (--images GLOB ... | --uris LIST ...) --output DIR [options] [Beam's own options]",
-        description="Captions images: reads URIs; writes captions, failures and a manifest that adds up.",
+        description="Captions images: reads URIs, and writes captions, failures and a manifest with their counts.",
         epilog=_EXAMPLES.replace("python -m beam_job", name),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,

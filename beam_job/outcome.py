@@ -45,10 +45,14 @@ def say_counts(run: Run, manifest: Mapping[str, Any]) -> None:
             "--recaption gives them one."
         )
     for code, count in manifest["failures_by_code"].items():
-        fault = ", a bug of ours: please report the logged traceback" if code.endswith(f"/{unforeseen.CODE}") else ""
+        fault = (
+            ", a bug in this program: please report the logged traceback"
+            if code.endswith(f"/{unforeseen.CODE}")
+            else ""
+        )
         say(f"  {count:,} failed: {escaped(code)}{fault}")
     if manifest["passed_over"]:
-        say(f"  Passed over: {manifest['passed_over']:,} of earlier runs' lines and files; see the warnings.")
+        say(f"  Passed over: {manifest['passed_over']:,} lines and files of earlier runs; see the warnings.")
 
 
 def report(run: Run, allow_https: bool) -> None:
@@ -62,8 +66,8 @@ def report(run: Run, allow_https: bool) -> None:
 def reason(failure: BaseException) -> str:
     """Why a run failed, in one line.
 
-    Our own errors are sentences; others say little without their class. A worker process hands over an exception as its
-    traceback, whose last line has both.
+    Errors of this package are sentences; others are unclear without their class. A worker process passes an exception
+    on as its traceback, whose last line has both.
     """
     lines = str(failure).strip().splitlines()
     last = lines[-1].partition(" [while running ")[0] if lines else ""

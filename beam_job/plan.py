@@ -1,4 +1,4 @@
-"""How many workers, hours and how much money a number of images takes: an estimate from your own measurements.
+"""Estimates workers, hours and cost for a number of images, from your own measurements.
 
 python -m beam_job.plan --images 5000000 --images_per_second 150 --deadline_hours 4 --worker_price 0.75
 python -m beam_job.plan --images 5000000 --run captions --measured_workers 2 --workers 20
@@ -22,7 +22,7 @@ from beam_job.terminal.streams import escaped, say, show
 
 
 class PlanError(ValueError):
-    """Numbers that make no plan; the message is one sentence that says what to do."""
+    """Invalid numbers for a plan; the message is one sentence that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Plan:
     """An estimate.
 
     Attributes:
-      workers: machines at work at the same time.
-      hours: from the start of the job to its end, the workers' start included.
-      worker_hours: what is billed.
-      cost: in the currency of the price; ``None`` where no price is known.
+      workers: number of machines that work at the same time.
+      hours: from the start of the job to its end, including the start of the workers.
+      worker_hours: the billed time.
+      cost: in the currency of the price; ``None`` without a price.
     """
 
     workers: int
@@ -55,17 +55,17 @@ def plan(
     """Plans a run: give either the workers or the deadline.
 
     Args:
-      images: to caption.
-      images_per_second: that one worker captioned, measured when it was busy.
-      workers: machines; the plan says how long they take.
-      deadline_hours: the plan says how many machines make it.
-      startup_minutes: until a worker captions its first image: machine, image, driver and model. It is billed.
-      efficiency: the share of that speed that several workers reach together, as they neither start nor end at once;
-        one alone reaches all of it.
-      worker_price: of one worker an hour, everything included: machine, GPU and disk.
+      images: number of images to caption.
+      images_per_second: speed of one busy worker, as measured.
+      workers: number of machines; the plan gives the hours.
+      deadline_hours: time limit; the plan gives the number of machines.
+      startup_minutes: time until a worker captions its first image: machine, image, driver and model. It is billed.
+      efficiency: share of their speed that several workers reach together, as they neither start nor end at the same
+        time; a single worker reaches its full speed.
+      worker_price: price of one worker per hour, everything included: machine, GPU and disk.
 
     Raises:
-      PlanError: the numbers make no plan.
+      PlanError: the numbers are invalid.
     """
     for name, value in (("images", images), ("images_per_second", images_per_second), ("efficiency", efficiency)):
         if not 0 < value < math.inf:
@@ -94,9 +94,9 @@ def plan(
 
 
 def measured(run: str, workers: int) -> float:
-    """Images a second of one worker, from a finished run; start-up included, to be safe.
+    """Images per second of one worker in a finished run, including start-up, to be on the safe side.
 
-    ``run`` is its folder, or an output folder with runs, of which the one with the most captions counts.
+    ``run`` is the run's folder, or an output folder, whose run with the most captions is used.
 
     Raises:
       PlanError: there is no such run, it is not finished, or it captioned nothing.
@@ -107,11 +107,11 @@ def measured(run: str, workers: int) -> float:
     except Exception as error:  # file systems raise what they like
         reason = str(error).rstrip(".")
         raise PlanError(
-            f"--run {shown(run)}: no run is there ({reason}); name a run=<id> folder, or the output folder of runs."
+            f"--run {shown(run)}: there is no run ({reason}); name a run=<id> folder, or the output folder of runs."
         ) from error
     if not found.finished:
         reason = " ".join(found.problems) or f"there is no {MANIFEST}."
-        raise PlanError(f"--run {shown(run)}: no finished run is there: {reason}")
+        raise PlanError(f"--run {shown(run)}: there is no finished run: {reason}")
     captioned, seconds = found.about["counts"].get("captioned", 0), found.about.get("seconds", 0)
     if not (captioned > 0 and seconds > 0):
         raise PlanError(f"--run {shown(run)}: it captioned nothing; take a run of at least some thousand images.")
@@ -135,22 +135,31 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints a plan; returns 0, or 2 where the numbers make none."""
+    """Prints a plan; returns 0, or 2 if the numbers are invalid."""
     parser = _Parser(prog="python -m beam_job.plan", description="Estimates workers, hours and cost of a run.")
     parser.add_argument("--images", type=int, required=True, help="images to caption")
-    parser.add_argument("--images_per_second", type=float, help="of one worker, measured")
+    parser.add_argument("--images_per_second", type=float, help="images per second of one worker, as measured")
     parser.add_argument(
         "--run",
         metavar="DIR",
-        help="measure from this finished run instead: its folder, or an output folder, whose largest run counts",
+        help="take the speed from this finished run instead: a run's folder, or an output folder, for its largest run",
     )
     parser.add_argument("--measured_workers", type=int, default=1, help="workers of that run (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=0, help="how long do so many take?")
-    parser.add_argument("--deadline_hours", type=float, default=0.0, help="how many are done by then?")
-    parser.add_argument("--startup_minutes", type=float, default=10.0, help="of a worker (default: %(default)s)")
-    parser.add_argument("--efficiency", type=float, default=0.85, help="of several together (default: %(default)s)")
-    parser.add_argument("--worker_price", type=float, help="of one worker an hour: machine, GPU and disk")
-    parser.add_argument("--currency", default="USD", help="of the price (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=0, help="number of workers; the plan gives the hours")
+    parser.add_argument(
+        "--deadline_hours", type=float, default=0.0, help="time limit; the plan gives the number of workers"
+    )
+    parser.add_argument(
+        "--startup_minutes", type=float, default=10.0, help="time until a worker is ready (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--efficiency",
+        type=float,
+        default=0.85,
+        help="share of their speed that several workers reach together (default: %(default)s)",
+    )
+    parser.add_argument("--worker_price", type=float, help="price of one worker per hour: machine, GPU and disk")
+    parser.add_argument("--currency", default="USD", help="currency of the price (default: %(default)s)")
     try:
         options = parser.parse_args(argv)
         rate = options.images_per_second
@@ -172,16 +181,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         say(f"beam_job.plan: {escaped(str(error))}")
         return 2
-    together = f", {options.efficiency:.0%} of it together" if found.workers > 1 else ""
-    show(f"Estimate for {quantity(options.images, 'image')} at {rate:,.1f} images/s a worker{together}:")
+    together = f" and {options.efficiency:.0%} efficiency" if found.workers > 1 else ""
+    show(f"Estimate for {quantity(options.images, 'image')} at {rate:,.1f} images/s per worker{together}:")
     show(f"  workers       {found.workers:,}")
     show(f"  hours         {found.hours:,.2f}")
     show(f"  worker hours  {found.worker_hours:,.1f}")
     if found.cost is not None:
         each = found.cost / options.images * 1e6
-        show(f"  cost          {found.cost:,.2f} {options.currency}, {each:,.2f} a million images")
+        show(f"  cost          {found.cost:,.2f} {options.currency}, {each:,.2f} per million images")
     show(
-        "Prices and speeds are yours; network, storage and requests come on top. Measure on some thousand images first."
+        "The estimate uses your prices and speeds; network, storage and requests cost extra. Measure the speed with "
+        "some thousand images first."
     )
     return 0
 

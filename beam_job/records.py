@@ -1,4 +1,4 @@
-"""The records of a run: what flows through the pipeline, and the JSON lines it leaves."""
+"""The records of a run: the elements of the pipeline, and the JSON lines that it writes."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,13 +27,13 @@ _DECIMALS = 4  # of scores in JSON: more than they mean, few enough to read
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What an image's file holds.
+    """The content of an image file.
 
     Attributes:
       size: in bytes.
       sha256: of the file, in hex.
       dhash: difference hash of the upright picture, 16 hex digits.
-      version: which content of its URI it is, as listing or storage name it; ``None`` where nobody does.
+      version: the version of the image from the listing or the storage; ``None`` if unknown.
     """
 
     size: int
@@ -43,9 +43,9 @@ class Content:
 
 
 class EarlierCaption(NamedTuple):
-    """An image's record in an earlier run: the SHA-256 of the file, and where the record stands, in bytes.
+    """An image's record in an earlier run: the SHA-256 of the file, and the position of the record, in bytes.
 
-    ``uri`` is the image's name then, where it has another one now.
+    ``uri`` is the image's former name, if it was renamed since.
     """
 
     sha256: str
@@ -57,10 +57,10 @@ class EarlierCaption(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """An image at model size: ``pixels`` uint8 [height, width, 3]; ``width`` and ``height`` are the source's own.
+    """An image at model size: ``pixels`` uint8 [height, width, 3]; ``width`` and ``height`` are those of the source.
 
-    ``carried`` holds fields of the list that are to stand on its record, by name; ``content`` is what its file holds;
-    ``earlier``, how it failed before; ``changed``, whether another content of it was captioned before.
+    ``carried`` has the carried fields of the list, by name; ``content`` describes the file; ``earlier`` is its failure
+    in an earlier run; ``changed`` says whether an earlier run captioned other content of it.
     """
 
     uri: str
@@ -75,7 +75,7 @@ class DecodedImage:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """An image of another version or name than before whose bytes are those of an earlier caption."""
+    """An image with a new version or name whose bytes are those of an earlier caption."""
 
     uri: str
     carried: Mapping[str, Any] | None
@@ -85,15 +85,15 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """One caption and how sure the model is of it.
+    """One caption and the model's confidence.
 
     Attributes:
       text: the sentence for people.
       tokens: the raw words, without ``<end>``.
-      score: mean log-probability of its tokens (natural logarithm, ``<end>`` included), at temperature 1.
+      score: mean log-probability of its tokens (natural logarithm, including ``<end>``), at temperature 1.
       min_log_prob: log-probability of the least likely token.
-      ended: whether the model ended it by itself, or the longest length cut it off.
-      log_probs: on request, each token's log-probability, ``<end>`` included.
+      ended: true if the model ended it; false if it was cut at the maximum length.
+      log_probs: on request, each token's log-probability, including ``<end>``.
       attention: on request, for each token its weights over the image's positions.
     """
 
@@ -123,7 +123,7 @@ class Caption:
 
 @dataclass(frozen=True, slots=True)
 class NoCaption:
-    """Stands for an image's captions where the model has none for it; ``reason`` is a sentence."""
+    """Replaces an image's captions if the model finds none; ``reason`` is a sentence."""
 
     reason: str
 
@@ -180,7 +180,7 @@ class CaptionRecord:
 
 @dataclass(frozen=True, slots=True)
 class CopiedCaption:
-    """A record of an earlier run that holds for the present version of its image, too."""
+    """A record of an earlier run that is also valid for the present version of its image."""
 
     fields: Mapping[str, Any]
 
@@ -201,8 +201,8 @@ class Failure:
     """The dead letter of one image: the stage that failed (list, fetch, decode, infer), a stable code, a sentence.
 
     Attributes:
-      sha256: of the image's file, in hex, where its bytes were fetched.
-      earlier: how it failed in an earlier run.
+      sha256: of the image's file, in hex, if it was fetched.
+      earlier: its failure in an earlier run.
     """
 
     uri: str

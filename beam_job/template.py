@@ -1,8 +1,8 @@
-"""The Flex Template's metadata, made from the job's options.
+"""The Flex Template's metadata, generated from the job's options.
 
     python -m beam_job.template > flex_template/metadata.json
 
-Every option becomes a parameter, except those that mean something on the machine of the person who starts the job.
+Every option becomes a parameter, except those that make sense only on the machine that starts the job.
 """
 
 import argparse
@@ -26,7 +26,7 @@ _WHOLE, _NUMBER, _SWITCH = r"^[0-9]+$", r"^[0-9]+(\.[0-9]+)?$", r"^(true|false)$
 
 
 def metadata() -> dict[str, Any]:
-    """What the template's metadata file holds."""
+    """The contents of the template's metadata file."""
     parser = argparse.ArgumentParser(prog="beam_job", add_help=False)
     CaptionOptions._add_argparse_args(parser)  # noqa: SLF001
     parameters: dict[str, dict[str, Any]] = {}
@@ -36,7 +36,8 @@ def metadata() -> dict[str, Any]:
     return {
         "name": "Caption images",
         "description": "Captions images from Cloud Storage with a TensorFlow model and writes JSON lines. A run "
-        "captions what no earlier run in the output folder has captioned with the same model and decoding.",
+        "captions images that no earlier run in the output folder has captioned with the same model and decoding "
+        "options.",
         "parameters": list(parameters.values()),
     }
 
@@ -66,7 +67,7 @@ def _regex(action: argparse.Action) -> str:
 
 
 def to_text() -> str:
-    """The metadata file's whole text."""
+    """The text of the metadata file."""
     return json.dumps(metadata(), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -9,20 +9,20 @@ from tests.script_shell import JOB, NIGHTLY
     ("arguments", "question", "answer", "message"),
     [
         (["build"], "gcloud auth list", ("", 0), "nobody is logged in"),
-        (["build"], "gcloud projects describe", ("", 1), "--project my-project: it is not there"),
+        (["build"], "gcloud projects describe", ("", 1), "--project my-project: it does not exist"),
         (["build"], "gcloud services list", ("dataflow.googleapis.com", 0), "cloudbuild.googleapis.com is off"),
         (
             ["build"],
             "gcloud artifacts repositories describe",
             ("", 1),
-            "the repository captioner is not there: run 'gcloud",
+            "the repository captioner does not exist: run 'gcloud",
         ),
-        (["template"], "gcloud storage buckets describe", ("", 1), "--bucket gs://my-bucket: it is not there"),
+        (["template"], "gcloud storage buckets describe", ("", 1), "--bucket gs://my-bucket: it does not exist"),
         (
             ["template"],
             "gcloud artifacts docker images describe",
             ("", 1),
-            "is not there: run './run_dataflow.sh build'",
+            "does not exist: run './run_dataflow.sh build'",
         ),
         (["run", *JOB], "gcloud artifacts docker images describe", ("", 1), "run './run_dataflow.sh build'"),
         (["run", *JOB], "gcloud compute accelerator-types list", ("", 0), "there is none in europe-west4"),
@@ -42,4 +42,4 @@ def test_preflight_notes(shell):
     shell.answers["gcloud storage buckets describe"] = ("US-EAST1", 0)
     shell("run", "--accelerator=nvidia-tesla-t4:2", "--max_workers=10", *JOB)
     assert "note: gs://my-bucket lies in us-east1 and the job runs in europe-west4" in shell.err
-    assert "note: 12 of the 20 GPUs that --max_workers 10 may want are left in europe-west4" in shell.err
+    assert "note: 12 of the 20 GPUs that --max_workers 10 may need are left in europe-west4" in shell.err

@@ -228,10 +228,13 @@ def test_a_dry_run_needs_no_gcloud(shell, tmp_path):
     ("arguments", "message"),
     [
         (["run", *JOB, "--beamwidth=3"], "--beamwidth=3: there is no such option"),
-        (["run", "--", "--images=photos/*.jpg", "--output=gs://b/o"], "--images photos/*.jpg: Dataflow's workers see"),
+        (
+            ["run", "--", "--images=photos/*.jpg", "--output=gs://b/o"],
+            "--images photos/*.jpg: Dataflow's workers cannot read",
+        ),
         (["run", "--", "--images=gs://b/*.jpg"], "--output is missing"),
         (["run", "--accelerator=nvidia-t4", *JOB], "--accelerator nvidia-t4: write TYPE"),
-        (["run", "--from_template", "--machine_type=n1-standard-4", "--accelerator=nvidia-l4", *JOB], "goes with g2-"),
+        (["run", "--from_template", "--machine_type=n1-standard-4", "--accelerator=nvidia-l4", *JOB], "needs g2-"),
         (["schedule", *NIGHTLY, "--accelerator=nvidia-l4:3", *JOB], "no machine has 3 of them"),
     ],
 )

@@ -1,1 +1,1 @@
-"""From images and captions to the exported model directory that ``beam_job`` captions with."""
+"""Trains models: from images and captions to the exported model directory that ``beam_job`` captions with."""

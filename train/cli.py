@@ -31,7 +31,7 @@ _LONGEST_MESSAGE = 300  # characters of an unexpected error; TensorFlow's go on 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit status, with one sentence on standard error where it is not 0.
+    """Runs a command and returns its exit status, with one sentence on standard error if it is not 0.
 
     0: success. 1: failure. 2: the command was refused. 130: interrupted.
     """
@@ -134,7 +134,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="DATA[:WEIGHT]",
         help='JSONL files of {"image": "path", "captions": ["text", ...]}, paths relative to the file; reviews:DIR for '
-        "what people said of the captions in a job's output; splits of a TensorFlow data set: "
+        "the reviews in a job's output folder; splits of a TensorFlow data set: "
         "tfds:coco_captions:train+restval. A weight of 3 counts the data three times.",
     )
     _add_data_dir(parser)
@@ -184,7 +184,7 @@ class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
 def _fit(options: argparse.Namespace) -> None:
     recipe = with_settings(RECIPES[options.recipe], options.set)
     if options.fresh_decoder and not options.start:
-        raise TrainError("--fresh_decoder belongs to --start: without --start the decoder is fresh anyway.")
+        raise TrainError("--fresh_decoder works only with --start; without --start the decoder is always new.")
     if not 0 <= options.checkpoint_seconds < math.inf:
         raise TrainError(f"--checkpoint_seconds {options.checkpoint_seconds}: choose 0 or more.")
 
@@ -278,7 +278,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     except ValueError as error:
         raise TrainError(str(error)) from error
     if options.batch_size < 1:
-        raise TrainError(f"--batch_size {options.batch_size}: a batch holds at least 1 image.")
+        raise TrainError(f"--batch_size {options.batch_size}: choose at least 1 image.")
     if options.record:
         check_recordable(name)
     for file in filter(None, (options.output, options.page)):

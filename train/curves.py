@@ -11,7 +11,7 @@ from train.progress import Progress, say
 
 
 def report_to(stage: str, epochs: int, steps_per_epoch: int, logs: str | os.PathLike[str] | None) -> Report:
-    """A report that shows progress on standard error, and writes the curves for TensorBoard if ``logs`` is a folder."""
+    """Returns a report that prints progress, and writes curves for TensorBoard if ``logs`` is a folder."""
     progress: Progress | None = None
     writer = tf.summary.create_file_writer(os.path.join(logs, stage)) if logs else None
 

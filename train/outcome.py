@@ -17,13 +17,13 @@ class Outcome(NamedTuple):
 
 
 def outcome(fitted: History, rewarded: History | None, share: float, mixture: float | None) -> Outcome:
-    """What the histories of both stages say about the weights at the end.
+    """Describes the exported weights, from the histories of both stages.
 
     Args:
-      fitted: of teacher forcing.
-      rewarded: of self-critical training, where there was that stage.
-      share: of the second stage's weights in the mixture with those before it; 1 where nothing was mixed.
-      mixture: dev CIDEr of the mixture, where it was measured.
+      fitted: history of teacher forcing.
+      rewarded: history of self-critical training, if there was that stage.
+      share: share of the second stage's weights in the interpolation; 1 without interpolation.
+      mixture: dev CIDEr of the interpolated weights, if it was measured.
     """
     stages = [_stage(fitted, "epoch")]
     if rewarded:

@@ -17,7 +17,7 @@ from train.errors import TrainError
 
 
 class RecipeError(TrainError):
-    """A setting that the recipe cannot have; the message says which and why."""
+    """An invalid setting of the recipe; the message says which and why."""
 
 
 # Earlier names of settings: manifests of models exported before hold them.
@@ -265,7 +265,9 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
 
 
 def current_names(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a stored recipe under today's names; models exported earlier have other names for some."""
+    """The settings of a stored recipe under their current names; some have other names in models that were exported
+    earlier.
+    """
     return {_RENAMED.get(name, name): value for name, value in stored.items()}
 
 

@@ -1,6 +1,6 @@
 """The GPUs that a Dataflow worker can have, and the machines that have them.
 
-The types that Dataflow takes are listed at https://cloud.google.com/dataflow/docs/gpu/gpu-support, the machines with
+The types that Dataflow supports are listed at https://cloud.google.com/dataflow/docs/gpu/gpu-support, the machines with
 their numbers of GPUs at https://cloud.google.com/compute/docs/gpus.
 """
 
@@ -66,7 +66,7 @@ class Accelerator:
 
     @classmethod
     def parse(cls, text: str) -> "Accelerator":
-        """Reads ``TYPE`` or ``TYPE:COUNT``; raises ``OptionError`` where no machine has so many of that type."""
+        """Reads ``TYPE`` or ``TYPE:COUNT``; raises ``OptionError`` if no machine has that number of them."""
         asked = f"--accelerator {shown(text, 60)}"
         match = re.fullmatch(r"([a-z0-9-]+)(?::(0|[1-9][0-9]{0,2}))?", text, re.ASCII)
         if match and match[1] in _RETIRED:
@@ -89,9 +89,9 @@ class Accelerator:
         return f"{self.type}:{self.count}"
 
     def machine(self, wanted: str | None) -> str:
-        """The worker's machine type: ``wanted`` where it can have these GPUs, the default where it is empty.
+        """The worker's machine type: ``wanted`` if it can have these GPUs, the default if it is empty.
 
-        Raises ``OptionError`` where that machine has another number of GPUs or another type.
+        Raises ``OptionError`` if that machine has another number of GPUs or another type.
         """
         if self.type in ATTACHED:
             default, most = ATTACHED[self.type][self.count]
@@ -104,7 +104,7 @@ class Accelerator:
             allowed = _either(list(machines))
         if not fits:
             raise OptionError(
-                f"--worker_machine_type {shown(wanted, 60)}: {self} goes with {allowed}; "
+                f"--worker_machine_type {shown(wanted, 60)}: {self} needs {allowed}; "
                 "leave the option out to get the default."
             )
         return wanted or default

@@ -1,4 +1,4 @@
-"""Google Cloud Dataflow: what a job needs there beyond its pipeline. Everything is checked before it is submitted."""
+"""Google Cloud Dataflow: the options that a job needs there. Everything is checked before the job is submitted."""
 
 import os
 
@@ -36,8 +36,8 @@ def wants_gpu(options: CaptionOptions) -> bool:
 def prepare(options: CaptionOptions) -> None:
     """Checks the options for Dataflow and completes them; raises ``OptionError``.
 
-    GPUs are asked for by job, not by stage: a resource hint on the inference stage alone would part it from the one
-    that decodes, and every image would cross a shuffle as pixels.
+    GPUs are requested for the job, not for a stage: a resource hint on the inference stage alone would separate it from
+      the stage that decodes, and the pixels of every image would go through a shuffle.
     """
     _refuse_local_paths(options)
     worker, setup = options.view_as(WorkerOptions), options.view_as(SetupOptions)
@@ -45,8 +45,8 @@ def prepare(options: CaptionOptions) -> None:
         worker.sdk_container_image = worker.sdk_container_image or os.environ.get(OWN_IMAGE)
     if not worker.sdk_container_image and not setup.setup_file:
         raise OptionError(
-            "--sdk_container_image is missing: Dataflow's workers need an image that holds this package. Build it with "
-            "`./run_dataflow.sh build`; for a CPU job from a checkout --setup_file=./setup.py does, too."
+            "--sdk_container_image is missing: Dataflow's workers need an image that contains this package. Build it "
+            "with `./run_dataflow.sh build`; for a CPU job from a checkout, --setup_file=./setup.py works too."
         )
     if worker.sdk_container_image and setup.sdk_location == "default":
         setup.sdk_location = "container"  # the image holds Beam: nothing is to be staged
@@ -59,8 +59,8 @@ def prepare(options: CaptionOptions) -> None:
         raise OptionError(f"{name}: this job asks for no GPU; add --accelerator TYPE.")
     elif has_gpus(worker.machine_type or "") and not wants_gpu(options):
         raise OptionError(
-            f"--worker_machine_type {shown(worker.machine_type, 60)}: this machine has GPUs, and the job asks for "
-            "none; add --accelerator TYPE, or take another machine."
+            f"--worker_machine_type {shown(worker.machine_type, 60)}: this machine has GPUs, but the job asks for "
+            "none; add --accelerator TYPE, or choose another machine."
         )
 
 
@@ -69,18 +69,18 @@ def _add_gpus(options: CaptionOptions, accelerator: Accelerator) -> None:
     if not worker.sdk_container_image:
         raise OptionError(
             f"--accelerator {options.accelerator}: Beam's own image has no CUDA libraries; build one with "
-            "`./run_dataflow.sh build` and name it by --sdk_container_image."
+            "`./run_dataflow.sh build` and name it with --sdk_container_image."
         )
     if accelerator.count > 1 and not options.share_gpu:
         raise OptionError(
-            f"--accelerator {options.accelerator}: a process uses one GPU, and each worker runs one; add --share_gpu, "
-            "or take more workers with a GPU each."
+            f"--accelerator {options.accelerator}: each worker runs one process, which uses one GPU; add "
+            "--share_gpu, or use more workers with one GPU each."
         )
     if cloud.flexrs_goal:
         raise OptionError(f"--flexrs_goal {cloud.flexrs_goal}: FlexRS has no GPUs; drop it or --accelerator.")
     if _hints(options):
         raise OptionError(
-            "--resource_hint: Dataflow takes resource hints or --accelerator, not both; drop one of them "
+            "--resource_hint: Dataflow accepts resource hints or --accelerator, not both; drop one of them "
             '(the hint accelerator="type:...;count:...;install-nvidia-driver" does the same for the whole job).'
         )
     if any("worker_accelerator" in text for text in cloud.dataflow_service_options or []):
@@ -88,8 +88,8 @@ def _add_gpus(options: CaptionOptions, accelerator: Accelerator) -> None:
     worker.machine_type = accelerator.machine(worker.machine_type)
     if worker.machine_type in FLEX_START_ONLY and not options.flex_start:
         raise OptionError(
-            f"--accelerator {options.accelerator}: {worker.machine_type} starts as Spot or Flex-start only; "
-            f"add --flex_start, which waits for a free machine, or take {accelerator.type}:8."
+            f"--accelerator {options.accelerator}: {worker.machine_type} is available as Spot or Flex-start only; "
+            f"add --flex_start, which waits for a free machine, or choose {accelerator.type}:8."
         )
     worker.disk_size_gb = worker.disk_size_gb or DISK_GB
     cloud.dataflow_service_options = [
@@ -109,4 +109,4 @@ def _refuse_local_paths(options: CaptionOptions) -> None:
     named += [("output", options.output), ("model", options.model)]
     for name, path in named:
         if path and ("://" not in path or path.lower().startswith("file://")):
-            raise OptionError(f"--{name} {shown(path)}: Dataflow's workers see no local files; put it into gs://.")
+            raise OptionError(f"--{name} {shown(path)}: Dataflow's workers cannot read local files; use a gs:// path.")

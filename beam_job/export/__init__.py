@@ -1,4 +1,4 @@
-"""Captions to where they are used: XMP sidecars beside the photos, a spreadsheet, a Parquet file.
+"""Exports captions to XMP sidecars next to the photos, to CSV or to Parquet.
 
 python -m beam_job.export DIR --to xmp
 python -m beam_job.export DIR --to csv --output captions.csv

@@ -1,4 +1,4 @@
-"""The command line of exports: checks everything, runs the pipeline, says how it went."""
+"""The command line of exports: checks everything, runs the pipeline, prints the summary."""
 
 import argparse
 import logging
@@ -40,7 +40,7 @@ _MOST_COLUMNS = 200
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs an export and returns its exit status, which is as the job's. On Dataflow 0 says that it was submitted."""
+    """Runs an export and returns its exit status, like the job's. On Dataflow 0 means that the export was submitted."""
     argv = sys.argv[1:] if argv is None else list(argv)
     if {"-h", "--help"} & set(argv):
         show(help_text())
@@ -83,7 +83,7 @@ def _run(
     signals.wait_if_stopping()
     manifest = own_manifest(export.directory)
     if manifest is None:
-        return _say(f"the export {export.directory} failed: it left no manifest", EXIT_FAILED)
+        return _say(f"the export {export.directory} failed: it wrote no manifest", EXIT_FAILED)
     return _report(options, export, manifest)
 
 
@@ -134,10 +134,10 @@ def _trust(options: argparse.Namespace, run: RunFolder) -> Trust | None:
     if trust is not None and (trust.model, trust.decoding) == (model, decoding_digest(decoding)):
         return trust
     if options.at_least is not None:
-        why = "is of another model or decoding" if trust else "is not there"
+        why = "is for another model or other decoding options" if trust else "does not exist"
         raise OptionError(
             f"--at_least: {TRUST} {why}; review some captions, and run `{program('beam_job.trust')} "
-            f"{shown(options.directory)}`, or choose by --min_score."
+            f"{shown(options.directory)}`, or use --min_score instead."
         )
     return None
 
@@ -154,7 +154,7 @@ def _prepare(beams: PipelineOptions, options: argparse.Namespace) -> None:
 
     for path in filter(None, (options.directory, options.output)):
         if not path.startswith("gs://"):
-            raise OptionError(f"{path}: Dataflow's workers see no local files; put it into gs://.")
+            raise OptionError(f"{path}: Dataflow's workers cannot read local files; use a gs:// path.")
     captioning = beams.view_as(CaptionOptions)
     captioning.output = options.directory
     dataflow.prepare(captioning)
@@ -184,7 +184,7 @@ def _report(options: argparse.Namespace, export: Export, manifest: dict[str, Any
 def _summary(options: argparse.Namespace, export: Export, manifest: dict[str, Any]) -> Iterator[str]:
     counts = dict(manifest["counts"])
     read = quantity(counts.pop("read"), "sidecar" if options.undo else "caption")
-    names = {"written": "taken back" if options.undo else "written", "left_out": "left out"}
+    names = {"written": "reverted" if options.undo else "written", "left_out": "left out"}
     found = ", ".join(f"{number:,} {names.get(name, name)}" for name, number in counts.items())
     note = ""
     if options.dry_run:
@@ -196,7 +196,11 @@ def _summary(options: argparse.Namespace, export: Export, manifest: dict[str, An
     for reason, number in manifest["left_out_by_reason"].items():
         yield f"  {number:,} left out: {escaped(reason)}"
     for code, number in manifest["failures_by_code"].items():
-        fault = ", a bug of ours: please report the logged traceback" if code.endswith(f"/{unforeseen.CODE}") else ""
+        fault = (
+            ", a bug in this program: please report the logged traceback"
+            if code.endswith(f"/{unforeseen.CODE}")
+            else ""
+        )
         yield f"  {number:,} failed: {escaped(code)}{fault}"
 
 

@@ -1,4 +1,4 @@
-"""One export: its folder in the output folder of the job, and the counts that are checked at its end."""
+"""One export: its folder in the job's output folder, and the check of its counts at the end."""
 
 import json
 from collections import Counter
@@ -22,13 +22,13 @@ EXPORTS = "exports"
 
 @dataclass(frozen=True)
 class Export:
-    """What an export was asked to do.
+    """One export and its options.
 
     Attributes:
       output: the job's output folder.
       options: the export's options.
-      began: when.
-      id: names the export; sorts by time.
+      began: the start time.
+      id: the name of the export; ids sort by time.
     """
 
     output: str
@@ -41,7 +41,7 @@ class Export:
         return FileSystems.join(self.output, EXPORTS, self.id)
 
     def start(self) -> None:
-        """Makes the export's folder; raises ``ValueError`` where that can't be done."""
+        """Creates the export's folder; raises ``ValueError`` if that is not possible."""
         try:
             if has_folders(self.output):
                 FileSystems.mkdirs(self.directory)
@@ -66,7 +66,7 @@ class Export:
 
         Args:
           read: numbers of captions read.
-          counted: what became of them, with the code of failures and of those left out; how many.
+          counted: numbers of captions for each outcome, and for each code of a failure or reason to leave out.
           failures: the shards of records that were written.
           examples: files and captions that a dry run would write.
 
@@ -82,7 +82,7 @@ class Export:
         if counts["read"] != sum(counts.values()) - counts["read"] or recorded != counts[FAILED]:
             raise UnbalancedError(
                 f"The counts of export {self.id} are inconsistent: read is not written + unchanged + kept + left out "
-                f"+ failed: {counts}, {recorded} failures recorded. What it wrote is whole; export again."
+                f"+ failed: {counts}, {recorded} failures recorded. Its files are complete; export again."
             )
         seconds = Moment.now().seconds_since(self.began)
         manifest = {

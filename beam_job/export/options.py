@@ -1,4 +1,4 @@
-"""The options of an export, and everything that is checked before work starts."""
+"""The options of an export, and all checks before work starts."""
 
 import argparse
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ _EXAMPLES = """examples:
       --project my-project --region europe-west4 --temp_location gs://bucket/tmp \\
       --setup_file ./setup.py
 
-Beam's own options (--runner, --project, --temp_location, ...) are passed on to it.
-Exit status: 0 done, 1 failed, 2 refused before any work, 3 done with more failures than --max_failures, 130 stopped by
+Beam's own options (--runner, --project, --temp_location, ...) work too.
+Exit status: 0 done, 1 failed, 2 refused before any work, 3 done but more failures than --max_failures, 130 stopped by
 Ctrl-C, 143 by SIGTERM.
 """
 
@@ -85,9 +85,9 @@ def _parser() -> argparse.ArgumentParser:
         help="Also replace what exports have not written: descriptions in sidecars, or the file at PATH.",
     )
     parser.add_argument(
-        "--max_failures", metavar="N", help="Exit with status 3 when more fail: a number (100), or a share (5%%)."
+        "--max_failures", metavar="N", help="Exit with status 3 if more captions fail: a number (100) or a share (5%%)."
     )
-    parser.add_argument("--verbose", action="store_true", help="Show what Beam logs.")
+    parser.add_argument("--verbose", action="store_true", help="Show log messages of Beam.")
     which = parser.add_argument_group(
         "which captions", "Those of the newest run's model and decoding. Captions marked as wrong are never exported."
     )
@@ -130,7 +130,7 @@ def _check(options: argparse.Namespace) -> None:
             raise OptionError(f"{path}: {error}") from error
     if options.to == XMP:
         if options.output:
-            raise OptionError("--output: sidecars are written beside their photos; drop it.")
+            raise OptionError("--output: sidecars are written next to the photos; drop this option.")
     else:
         for name in ("sidecar", "keywords", "undo", "dry_run"):
             if getattr(options, name):
@@ -139,7 +139,9 @@ def _check(options: argparse.Namespace) -> None:
     if options.undo:
         for name in ("model", "run", "min_score", "at_least", "keywords", "overwrite", "sidecar"):
             if getattr(options, name) is not None and getattr(options, name) is not False:
-                raise OptionError(f"--{name}: --undo takes back all that was written to sidecars; drop it.")
+                raise OptionError(
+                    f"--{name}: --undo reverts everything that was written to sidecars; drop this option."
+                )
     if options.run is not None and options.model is not None:
         raise OptionError("--run, --model: a run has one model; drop one of them.")
     if options.min_score is not None and not options.min_score <= 0:

@@ -1,4 +1,4 @@
-"""What became of each caption in an export."""
+"""The outcome of each caption in an export."""
 
 import json
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ STAGE = "export"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One caption's end: WRITTEN, UNCHANGED, KEPT, LEFT_OUT or FAILED.
+    """The outcome of one caption: WRITTEN, UNCHANGED, KEPT, LEFT_OUT or FAILED.
 
     Attributes:
-      sidecar: the file, where there is one.
-      code: why it failed, stable; why it was left out.
-      message: of a failure, a sentence.
-      caption: that was written or would be.
+      sidecar: the file, if there is one.
+      code: a stable code of the failure, or the reason why the caption was left out.
+      message: a sentence about the failure.
+      caption: the text that was written or would be.
     """
 
     what: str

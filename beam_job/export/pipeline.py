@@ -1,4 +1,4 @@
-"""The exports on one screen: captions in; sidecars or a table, failures and a manifest out."""
+"""The pipelines of exports on one screen: captions in; sidecars or a table, failures and a manifest out."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,7 +24,7 @@ _EXAMPLES = 10
 def write_sidecars(
     pipeline: beam.Pipeline, export: Export, captions: ReadCaptions, selection: Selection, sidecars: Sidecars
 ) -> beam.PCollection[dict[str, Any]]:
-    """Puts an export to sidecars into ``pipeline``; returns its manifest."""
+    """Adds an export to sidecars to ``pipeline``; returns its manifest."""
     records = pipeline | "ReadCaptions" >> captions
     select = beam.ParDo(Select(selection, withdraw=True)).with_outputs(LEFT_OUT, main="chosen")
     selected = records | "Select" >> select
@@ -34,9 +34,9 @@ def write_sidecars(
 
 
 def take_back_sidecars(pipeline: beam.Pipeline, export: Export, sidecars: Sidecars) -> beam.PCollection[dict[str, Any]]:
-    """Puts the undoing of all exports to sidecars into ``pipeline``; returns its manifest.
+    """Adds the undoing of all exports to sidecars to ``pipeline``; returns its manifest.
 
-    Every image that any run has captioned is looked at: it may be of another model than today's captions.
+    Every image that any run has captioned is checked, because its sidecar may come from another model's captions.
     """
     outcomes = (
         pipeline
@@ -53,7 +53,7 @@ def take_back_sidecars(pipeline: beam.Pipeline, export: Export, sidecars: Sideca
 def write_table(
     pipeline: beam.Pipeline, export: Export, captions: ReadCaptions, selection: Selection, table: WriteTable
 ) -> beam.PCollection[dict[str, Any]]:
-    """Puts an export to a table into ``pipeline``; returns its manifest."""
+    """Adds an export to a table to ``pipeline``; returns its manifest."""
     records = pipeline | "ReadCaptions" >> captions
     selected = records | "Select" >> beam.ParDo(Select(selection)).with_outputs(LEFT_OUT, main="chosen")
     rows = selected.chosen | "Rows" >> beam.combiners.Count.Globally()

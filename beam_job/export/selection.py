@@ -1,4 +1,4 @@
-"""Which captions are exported: those that are sure enough, and whatever a person has confirmed or written."""
+"""Selects the captions to export: by score or chance, and those that a person confirmed or wrote."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from beam_job.runs.reviews import CORRECTED, RIGHT, WRONG
 from beam_job.trust.trust_file import Trust
 
 LEFT_OUT = "left_out"
-CALLED_WRONG = "called wrong in a review"
+CALLED_WRONG = "marked as wrong in a review"
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a caption must reach. What a person has confirmed or written always does; what they called wrong never.
+    """The conditions for exporting a caption. Confirmed and corrected captions always meet them, wrong ones never.
 
     Attributes:
-      min_score: the least score.
-      at_least: the least chance of being right, 0 to 1.
-      trust: tells the chances; ``None`` where nobody has estimated them for these captions.
+      min_score: the minimum score.
+      at_least: the minimum chance of being right, 0 to 1.
+      trust: the estimated chances; ``None`` if there is no estimate for these captions.
     """
 
     min_score: float | None = None
@@ -30,14 +30,14 @@ class Selection:
     trust: Trust | None = None
 
     def chance(self, record: Mapping[str, Any]) -> float | None:
-        """The chance that a record's caption is right, where it is known; of what was reviewed it is not asked."""
+        """The chance that a record's caption is right, if it is known and the caption was not reviewed."""
         score = _score(record)
         if self.trust is None or score is None or record.get("verdict"):
             return None
         return round(self.trust.chance(score), 4)
 
     def reason_to_leave_out(self, record: Mapping[str, Any]) -> str | None:
-        """Why a record is not exported; ``None`` where it is."""
+        """Why a record is not exported; ``None`` if it is exported."""
         verdict = record.get("verdict")
         if verdict in (RIGHT, CORRECTED):
             return None
@@ -52,9 +52,10 @@ class Selection:
 
 
 class Select(beam.DoFn):
-    """Records to those that are exported, each with its ``chance``; under ``LEFT_OUT``, the reasons for the others.
+    """Passes on the records to export, each with its ``chance``.
 
-    With ``withdraw`` those that were called wrong go on, too: what was exported of them is to be taken back.
+    The output ``LEFT_OUT`` has the reasons for the others. With ``withdraw`` captions that were marked as wrong are
+    also passed on, so that they can be removed from sidecars.
     """
 
     def __init__(self, selection: Selection, *, withdraw: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""JSON that anybody may have written: documents and lines, read without trusting them."""
+"""JSON documents and lines from untrusted sources."""
 
 import json
 import os
@@ -14,11 +14,11 @@ _DEPTH = 16  # of options within options
 
 
 class UnreadableError(ValueError):
-    """A file or a folder that is not as the job writes it; the message says what is wrong with it."""
+    """A file or folder that is not as the job writes it; the message says what is wrong with it."""
 
 
 def read_document(path: str) -> dict[str, Any] | None:
-    """A JSON object; ``None`` where there is no such file; raises ``UnreadableError``."""
+    """A JSON object; ``None`` if there is no such file; raises ``UnreadableError``."""
     try:
         with closing(open_file(path)) as file:
             data = file.read(_DOCUMENT_BYTES + 1)
@@ -30,13 +30,15 @@ def read_document(path: str) -> dict[str, Any] | None:
         found = _DECODER.decode(data.decode())
     except (ValueError, RecursionError) as error:
         raise UnreadableError("is not valid JSON") from error
-    if not isinstance(found, dict) or not is_shallow(found):
-        raise UnreadableError("is no run's")
+    if not isinstance(found, dict):
+        raise UnreadableError("is not a JSON object")
+    if not is_shallow(found):
+        raise UnreadableError("is nested too deeply")
     return found
 
 
 def parse_line(line: bytes) -> Any:
-    """What a line of JSON holds; raises ``ValueError``."""
+    """The value of a line of JSON; raises ``ValueError``."""
     return _DECODER.decode(line.decode())
 
 
@@ -44,19 +46,19 @@ def open_file(path: str) -> Any:
     """Opens a file for reading bytes.
 
     Raises:
-      FileNotFoundError: there is none.
-      UnreadableError: what is there is no file, or this account may not read it.
+      FileNotFoundError: there is no such file.
+      UnreadableError: it is not a file, or this account has no permission to read it.
     """
     try:
         if "://" not in path and not stat.S_ISREG(os.lstat(path).st_mode):  # a link would lead out of the folder
-            raise UnreadableError("is no regular file")
+            raise UnreadableError("is not a regular file")
         return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(path) from error
     except PermissionError as error:
         raise UnreadableError("cannot be read: this account lacks permission") from error
     except NotImplementedError as error:
-        raise UnreadableError("is compressed in a way that Beam does not read") from error
+        raise UnreadableError("uses a compression that Beam does not support") from error
     except Exception as error:  # Cloud Storage has errors of its own
         if getattr(error, "code", None) == 404:
             raise FileNotFoundError(path) from error
@@ -66,7 +68,7 @@ def open_file(path: str) -> Any:
 
 
 def is_text(value: object) -> bool:
-    """Whether it is a string that can be written as UTF-8."""
+    """Whether it is a string that can be encoded as UTF-8."""
     if not isinstance(value, str):
         return False
     try:
@@ -77,12 +79,12 @@ def is_text(value: object) -> bool:
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a number that can be computed with."""
+    """Whether it is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
 
 
 def is_shallow(value: object, depth: int = _DEPTH) -> bool:
-    """Whether objects and arrays are nested at most so deep: deeper ones end Python's own recursion."""
+    """Whether objects and arrays are not nested too deeply: deeper ones exceed Python's recursion limit."""
     if not isinstance(value, (dict, list)):
         return True
     return depth > 0 and all(
@@ -91,7 +93,7 @@ def is_shallow(value: object, depth: int = _DEPTH) -> bool:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)

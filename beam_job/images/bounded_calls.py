@@ -1,4 +1,4 @@
-"""Calls that may hang for ever, as reading from a network mount does whose server is gone."""
+"""Calls that may hang for ever, such as reading from a network mount whose server is gone."""
 
 import time
 from collections.abc import Callable
@@ -11,18 +11,19 @@ T = TypeVar("T")
 
 
 class HangError(Exception):
-    """A call that has not come back in time, or that found no thread."""
+    """A call that did not return in time, or found no free thread."""
 
 
 class BoundedCalls:
-    """Makes each call in another thread, and waits for it so long and no longer.
+    """Makes each call in another thread, and waits for it for a limited time.
 
-    Python cannot end a thread that hangs in the operating system. It is left to itself, and another one takes its
-    place: it counts until it comes back, and what it brings then is dropped. The process ends without waiting for it,
-    which a ``ThreadPoolExecutor`` would not allow.
+    Python cannot stop a thread that hangs in the operating system. Such a thread is abandoned, and another one replaces
+    it. It counts until it returns, and its result is dropped. The process exits without waiting for it, which a
+    ``ThreadPoolExecutor`` would not allow.
 
     Args:
-      most: threads, those that hang included. When they all hang, a call waits for one within its time.
+      most: maximum number of threads, including those that hang. If all of them hang, a call waits for a free one until
+        its own time limit.
     """
 
     def __init__(self, most: int) -> None:
@@ -34,7 +35,7 @@ class BoundedCalls:
         """Returns what ``function`` returns, or raises what it raises; raises ``HangError`` after ``seconds``."""
         deadline = time.monotonic() + seconds
         if not self._places.acquire(timeout=seconds):
-            raise HangError("no thread is free, as too many hang")
+            raise HangError("no thread is free, because too many are blocked")
         if not self._idle.acquire(blocking=False):
             self._start_thread()
         outcome: Future[T] = Future()
@@ -44,7 +45,7 @@ class BoundedCalls:
         except TimeoutError:
             if outcome.done():  # the error is its own, or it came just now
                 return outcome.result()
-            raise HangError("it hangs, and its thread is left to itself") from None
+            raise HangError("it hangs, and its thread was abandoned") from None
 
     def _start_thread(self) -> None:
         try:

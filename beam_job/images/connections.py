@@ -1,4 +1,4 @@
-"""HTTP connections whose whole answer, headers included, must arrive within the read timeout."""
+"""HTTP connections whose whole response, including headers, must arrive within the read timeout."""
 
 import io
 import socket
@@ -15,13 +15,13 @@ _LONGEST_PAUSE = 10.0  # seconds without a byte, after which a connection counts
 
 
 class TimedAdapter(HTTPAdapter):
-    """Sends requests for a session. The read timeout of each bounds all of it: connecting, sending, the whole answer.
+    """Sends requests for a session. The read timeout of a request bounds connecting, sending and the whole response.
 
-    Elsewhere a read timeout bounds the pause between two bytes, so that a server can spread its headers over days. A
-    pause of 10 s ends an answer here, too. Timeouts are pairs, for connecting and for reading, in seconds.
+    Usually a read timeout bounds only the pause between two bytes, so a server can take days to send its headers. Here
+    a pause of 10 s also ends a response. Timeouts are pairs, for connecting and for reading, in seconds.
 
     Args:
-      connections: kept open.
+      connections: number of connections to keep open.
     """
 
     def __init__(self, connections: int) -> None:
@@ -64,7 +64,7 @@ class _TimedReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError("The answer is not complete in time.")
+            raise TimeoutError("The response was not complete in time.")
         self._sock.settimeout(min(left, _LONGEST_PAUSE))
         return self._raw.readinto(buffer)
 

@@ -1,11 +1,11 @@
-"""One decoder process: image files come in on standard input, one at a time, and their pixels go out.
+"""The program of a decoder process: it reads image files from standard input, one at a time, and writes their pixels.
 
-``decoders`` starts it as ``python -m beam_job.images.decoder_process``. Decoders are C code that meets files which
-nobody has looked at. In a process of its own, decoding can be given limits of time and memory, and may crash; the
-limits are the kernel's, so they hold whatever the code does. Nothing is imported that takes long.
+``decoders`` starts it as ``python -m beam_job.images.decoder_process``. Decoders are C code that processes untrusted
+files. In a separate process decoding can have limits of time and memory, and may crash; the kernel enforces the limits,
+whatever the code does. Only modules that load quickly are imported.
 
 A request is a line of JSON, then the file's bytes: ``{"number", "size", "height", "width", "max_pixels",
-"accept_truncated", "seconds", "memory"}``. An answer is a line of JSON with the request's number and one of:
+"accept_truncated", "seconds", "memory"}``. A response is a line of JSON with the request's number and one of:
 ``width``, ``height`` of the source, then the pixels (uint8, row by row); ``error``, ``message`` of an ``ImageError``;
 ``unexpected`` (a class), ``message``, ``trace`` of any other exception.
 """
@@ -33,7 +33,7 @@ _MOST_TEXT = 3_000  # characters of a message
 _LONGEST = 1e9  # seconds; a timer takes no infinity
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _LINUX = sys.platform == "linux"
-_OUT_OF_MEMORY = "Decoding it takes more than {:,} bytes of memory, the limit."
+_OUT_OF_MEMORY = "Decoding it needs more memory than the limit of {:,} bytes."
 
 if _LINUX:
     _error_number = ctypes.CDLL(None)["__errno_location"]  # C's errno, of this thread
@@ -41,7 +41,7 @@ if _LINUX:
 
 
 def serve(decode: Callable[..., Pixels] = decode) -> None:
-    """Answers requests until standard input ends, as it does when the process at its other end is gone."""
+    """Answers requests until standard input ends, which happens when the process at its other end exits."""
     requests, answers = _own_pipes()
     _prepare()
     base = _address_space()

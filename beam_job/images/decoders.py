@@ -1,4 +1,4 @@
-"""Decoding in processes of their own, with limits of time and memory: a file that goes over costs itself alone."""
+"""Decoding in separate processes with limits of time and memory: a file that exceeds a limit affects no other."""
 
 import json
 import os
@@ -33,11 +33,11 @@ _OTHER_PROCESS_MAY_HELP = ("crashed", "out_of_memory")
 
 
 class DecodersError(RuntimeError):
-    """No decoder process can be started: no image would be decoded, so the job must fail."""
+    """No decoder process can be started, so no image could be decoded and the job must fail."""
 
 
 class UnforeseenError(Exception):
-    """An unexpected exception in a decoder process: its class, its text, its traceback."""
+    """An unexpected exception in a decoder process: its class, text and traceback."""
 
     def __init__(self, kind: str, text: str, trace: str) -> None:
         super().__init__(kind, text, trace)
@@ -51,7 +51,7 @@ class Decoder:
 
     Args:
       command: the program, ``decoder_process``.
-      starter: starts the process in a thread that lasts: Linux ends a process with the thread that started it.
+      starter: starts the process in a long-lived thread: Linux ends a process when the thread that started it ends.
     """
 
     def __init__(self, command: Sequence[str], starter: Executor) -> None:
@@ -72,14 +72,14 @@ class Decoder:
         seconds: float,
         memory: int,
     ) -> Pixels:
-        """Does what ``pixels.decode`` does, within a limit of time, and one of memory beside the file's own bytes.
+        """Decodes like ``pixels.decode``, within limits of time and memory; the file itself is not counted.
 
-        A process may die, or find no memory, for what came before or for what happens elsewhere on the machine. So the
-        image gets a second try in a new process, with the time that is left.
+        A process may die or run out of memory because of earlier images or other programs. So the image is tried a
+        second time in a new process, within the remaining time.
 
         Raises:
-          ImageError: for a file that gives no pixels; its code is in ``ERRORS``.
-          UnforeseenError: another exception came up in the process.
+          ImageError: the file gives no pixels; the code is in ``ERRORS``.
+          UnforeseenError: another exception occurred in the process.
           DecodersError: no process can be started.
         """
         asked = {"height": height, "width": width, "max_pixels": max_pixels, "accept_truncated": accept_truncated}
@@ -113,11 +113,11 @@ class Decoder:
             status = self.end()
             if isinstance(error, (OSError, EOFError)):
                 if status == -signal.SIGALRM:
-                    message = f"Decoding it takes more than {seconds:g} s, the limit."
+                    message = f"Decoding it takes longer than the limit of {seconds:g} s."
                     raise ImageError("deadline_exceeded", message) from None
                 raise ImageError("crashed", f"The process that decodes it {_end(status)}.") from None
             if isinstance(error, (ValueError, TypeError, LookupError, RecursionError)):
-                raise ImageError("crashed", "The process that decodes it answers what no decoder does.") from None
+                raise ImageError("crashed", "The process that decodes it gave an invalid answer.") from None
             raise
         if "unexpected" in answer:
             raise UnforeseenError(answer["unexpected"], answer["message"], answer["trace"])
@@ -192,7 +192,7 @@ class Decoder:
 
 
 class Decoders:
-    """As many decoder processes as images are decoded at a time.
+    """A fixed number of decoder processes.
 
     Args:
       number: of processes. Each starts when it is first needed.
@@ -207,7 +207,7 @@ class Decoders:
 
     @contextmanager
     def turn(self) -> Iterator[Decoder]:
-        """Waits until a decoder is free, and has it for the block."""
+        """Waits for a free decoder, and reserves it for the block."""
         decoder = self._free.get()
         try:
             yield decoder

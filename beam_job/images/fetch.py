@@ -1,4 +1,4 @@
-"""The bytes of one image: from Cloud Storage, a local disk, or https where that is allowed."""
+"""Fetches the bytes of one image: from Cloud Storage, a local disk, or https if that is allowed."""
 
 import errno
 import io
@@ -45,11 +45,11 @@ _MOST_HANGING = 128  # threads, beside those that work
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """What one image may cost, and where it may come from.
+    """Limits for fetching one image.
 
     Attributes:
-      max_bytes: of a file; larger ones are refused.
-      seconds: for one image, all tries and waits together; five more where the operating system hangs.
+      max_bytes: maximum size of a file.
+      seconds: for one image, including retries and waits; five more if the operating system hangs.
       allow_https: whether https:// URIs are fetched.
     """
 
@@ -65,19 +65,19 @@ def shared_fetcher(limits: FetchLimits, threads: int) -> "Fetcher":
 
 
 class CredentialsError(RuntimeError):
-    """The Google credentials that are configured cannot be used: no image would be read, so the job must fail."""
+    """The configured Google credentials do not work, so no image could be read and the job must fail."""
 
 
 class Fetcher:
-    """Fetches images, from many threads at once. One request an object.
+    """Fetches images, from many threads at once, with one request per object.
 
-    Cloud Storage is read through its JSON API, with a session and a pool of connections that are kept: Beam's own file
-    system makes three requests an object, and ``storage.Client`` can neither bound the bytes nor the time of a body.
-    ``STORAGE_EMULATOR_HOST`` is honoured. Where no credentials are configured, public objects can
-    still be read; where those that are do not work, fetching raises ``CredentialsError``.
+    Cloud Storage is read through its JSON API, with a session and a pool of persistent connections: Beam's own file
+      system makes three requests per object, and ``storage.Client`` can limit neither the bytes nor the time of a body.
+      ``STORAGE_EMULATOR_HOST`` is honoured. Without configured credentials public objects can still be read; if
+      configured credentials do not work, fetching raises ``CredentialsError``.
 
     Args:
-      threads: that fetch at the same time.
+      threads: number of threads that fetch at the same time.
     """
 
     def __init__(self, limits: FetchLimits, threads: int = 1) -> None:
@@ -90,18 +90,18 @@ class Fetcher:
         self._web = Downloader(anonymous_session(), threads, redirects=True)
 
     def fetch(self, uri: str, stats: FetchStats | None = None) -> bytes:
-        """Returns the whole content of ``uri``; adds to ``stats`` what it took; raises ``FetchError``."""
+        """Returns the whole content of ``uri``; adds retries and waits to ``stats``; raises ``FetchError``."""
         stats = FetchStats() if stats is None else stats
         try:
             return self._calls.call(lambda: self._fetch(uri, stats), self._limits.seconds + _PATIENCE)
         except HangError as error:
-            message = f"Given up {_PATIENCE:g} s after its deadline of {self._limits.seconds:g} s: {error}."
+            message = f"Gave up {_PATIENCE:g} s after the deadline of {self._limits.seconds:g} s: {error}."
             raise FetchError("deadline_exceeded", message) from error
 
     def _fetch(self, uri: str, stats: FetchStats) -> bytes:
         scheme, separator, rest = uri.partition("://")
         if not uri or "\0" in uri:
-            raise FetchError("bad_uri", "The URI is empty, or holds a zero byte.")
+            raise FetchError("bad_uri", "The URI is empty, or contains a zero byte.")
         if not separator:
             return self._read(uri, stats)
         if scheme == "gs":
@@ -112,13 +112,13 @@ class Fetcher:
         if scheme == "https" and self._limits.allow_https:
             check_web_uri(uri)
             return self._web.get(uri, max_bytes=self._limits.max_bytes, seconds=self._limits.seconds, stats=stats)
-        hint = " without --allow_https" if scheme == "https" else "; images come from gs://, file:// or a path"
-        raise FetchError("scheme_not_allowed", f"{ascii(scheme[:20])[1:-1]}:// is not fetched{hint}.")
+        hint = " without --allow_https" if scheme == "https" else "; use gs://, file:// or a path"
+        raise FetchError("scheme_not_allowed", f"{ascii(scheme[:20])[1:-1]}:// is not supported{hint}.")
 
     def version(self, uri: str) -> str | None:
-        """Which content ``uri`` has now: a stat on disks, one request for metadata on Cloud Storage.
+        """The current version of ``uri``: a stat on disks, one request for metadata on Cloud Storage.
 
-        ``None`` where nobody knows, as behind https. Raises ``FetchError``.
+        ``None`` if it is unknown, as for https. Raises ``FetchError``.
         """
         scheme, separator, rest = uri.partition("://")
         if scheme == "gs" and separator:
@@ -134,11 +134,11 @@ class Fetcher:
         try:
             status = self._calls.call(lambda: os.stat(_path(uri)), self._limits.seconds + _PATIENCE)
         except (HangError, OSError, ValueError) as error:
-            raise FetchError("not_found", f"The file cannot be looked at ({type(error).__name__}).") from error
+            raise FetchError("not_found", f"The file's status cannot be read ({type(error).__name__}).") from error
         return version_of_file(status)
 
     def objects(self, bucket: str, prefix: str) -> Iterator[tuple[str, int, str | None]]:
-        """Names, in their order, sizes and versions of the objects whose names start with ``prefix``.
+        """Names (in order), sizes and versions of the objects whose names start with ``prefix``.
 
         Raises ``FetchError``.
         """
@@ -181,7 +181,7 @@ class Fetcher:
             if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or not none:
                 reason = error.args[0] if isinstance(error, DefaultCredentialsError) else error
                 raise CredentialsError(
-                    f"The Google credentials that are configured do not work ({reason}); correct "
+                    f"The configured Google credentials do not work ({reason}); correct "
                     "GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`."
                 ) from error
         logging.warning("No Google credentials were found: gs:// is read anonymously.")
@@ -222,13 +222,13 @@ class Fetcher:
 
 
 def version_of_file(status: os.stat_result) -> str:
-    """Which content a local file has, as far as its size and the time of its last change tell."""
+    """The version of a local file, from its size and modification time."""
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def _check_regular(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise FetchError("not_found", "This is no regular file.")
+        raise FetchError("not_found", "This is not a regular file.")
 
 
 def _other_form(path: str) -> str:
@@ -267,7 +267,7 @@ def _quoted(name: str) -> str:
     themselves. There is no object ``..``, and in a URL it would stand for another path.
     """
     if name in ("", ".", ".."):
-        raise FetchError("bad_uri", "An object's URI is gs://BUCKET/NAME, and neither may be . or .. alone.")
+        raise FetchError("bad_uri", "An object's URI is gs://BUCKET/NAME, and neither part may be . or ..")
     try:
         return quote(name, safe="")
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""Unpacks a gzip body while it arrives, in bounded memory."""
+"""Decompresses a gzip body while it arrives, in bounded memory."""
 
 import io
 import zlib
@@ -8,14 +8,14 @@ _MOST_MEMBERS = 10_000  # each costs time, and may hold nothing
 
 
 class TooManyBytesError(ValueError):
-    """There is more in it than it may hold."""
+    """The content exceeds the limit."""
 
 
 class Gunzip:
-    """The content of a gzip body, one copy of it. A body may have several members, one after the other.
+    """The content of a gzip body, of which one copy is kept. A body may have several members.
 
     Args:
-      max_bytes: of the content.
+      max_bytes: maximum size of the content.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -25,7 +25,7 @@ class Gunzip:
         self._members = 1
 
     def write(self, piece: bytes) -> None:
-        """Takes the next bytes of the body; raises ``zlib.error`` where they are no gzip, and ``TooManyBytesError``."""
+        """Takes the next bytes of the body; raises ``zlib.error`` if they are not gzip, and ``TooManyBytesError``."""
         while piece:
             if self._member.eof:
                 self._next_member()
@@ -35,9 +35,9 @@ class Gunzip:
             piece = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
 
     def getvalue(self) -> bytes:
-        """Returns the content; raises ``zlib.error`` where the body breaks off."""
+        """Returns the content; raises ``zlib.error`` if the body ended too early."""
         if not self._member.eof:
-            raise zlib.error("the body breaks off")
+            raise zlib.error("the body ends too early")
         return self._content.getvalue()
 
     def _next_member(self) -> None:

@@ -1,4 +1,4 @@
-"""One whole body over HTTP: one request when all goes well, tried again when the network or the server falters."""
+"""Gets a complete body over HTTP with one request, which is retried after temporary failures."""
 
 import base64
 import io
@@ -47,7 +47,7 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 
 
 class FetchError(Exception):
-    """An image whose bytes could not be had; ``code`` is a key of ``ERRORS``. The text repeats no part of the URI."""
+    """An image could not be fetched; ``code`` is a key of ``ERRORS``. The text contains no part of the URI."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)
@@ -57,9 +57,9 @@ class FetchError(Exception):
 
 @dataclass
 class FetchStats:
-    """What getting one image took: tries after the first, and the seconds spent waiting between tries.
+    """Retries for one image, and the seconds spent waiting between them.
 
-    ``version`` says which content of its URI was had, where the place knows.
+    ``version`` is the version of the fetched content, if it is known.
     """
 
     retries: int = 0
@@ -77,12 +77,12 @@ class _FalteredError(Exception):
 
 
 class Downloader:
-    """Gets bodies through one session, which may be used from many threads.
+    """Gets bodies through one session, which many threads may use.
 
     Args:
       session: sends the requests, with credentials or without.
-      connections: kept open; as many as there are threads.
-      redirects: whether to follow redirections, to https only.
+      connections: number of connections to keep open; one for each thread.
+      redirects: whether to follow redirects, to https only.
     """
 
     def __init__(self, session: requests.Session, connections: int, redirects: bool = False) -> None:
@@ -95,15 +95,15 @@ class Downloader:
         self._redirects = redirects
 
     def get(self, url: str, *, max_bytes: int, seconds: float, stats: FetchStats) -> bytes:
-        """Returns the body of ``url``, complete and undamaged as far as the server lets us know.
+        """Returns the body of ``url``, complete and undamaged as far as the server's headers show.
 
         Args:
-          max_bytes: a longer body is refused, before it is read where the server announces its length.
-          seconds: for all tries together, waits included.
-          stats: is added to.
+          max_bytes: a longer body is refused, before it is read if the server announces its length.
+          seconds: time limit for all tries together, including waits.
+          stats: receives retries and waits.
 
         Raises:
-          FetchError: there is no such body, or it could not be had in time.
+          FetchError: there is no such body, or it could not be fetched in time.
         """
         started = time.monotonic()
         for tries in itertools.count(1):
@@ -113,7 +113,7 @@ class Downloader:
                 wait = max(error.wait, random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**tries)))
                 if time.monotonic() + wait >= started + seconds:
                     spent = time.monotonic() - started
-                    message = f"Given up after {tries} {'try' if tries == 1 else 'tries'} in {spent:.1f} s: {error}."
+                    message = f"Gave up after {tries} {'try' if tries == 1 else 'tries'} in {spent:.1f} s: {error}."
                     raise FetchError(error.code, message) from error
                 stats.retries += 1
                 stats.waited += wait
@@ -148,33 +148,33 @@ class Downloader:
         except GoogleAuthError as error:
             # On Compute Engine a metadata server that falters comes as a RefreshError that calls itself final.
             if error.retryable or isinstance(error.__cause__, TransportError):
-                raise _FalteredError(f"no credentials could be had ({type(error).__name__})") from error
+                raise _FalteredError(f"no credentials could be obtained ({type(error).__name__})") from error
             raise FetchError("permission_denied", f"The credentials do not work ({type(error).__name__}).") from error
         except requests.exceptions.InvalidHeader as error:
-            raise FetchError("refused", "The headers of the answer contradict each other.") from error
+            raise FetchError("refused", "The headers of the response contradict each other.") from error
         except (requests.RequestException, urllib3.exceptions.LocationValueError, UnicodeError) as error:
-            raise FetchError("bad_uri", f"No request can be made of this URI ({type(error).__name__}).") from error
+            raise FetchError("bad_uri", f"This URI cannot be requested ({type(error).__name__}).") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _FalteredError(f"the connection broke ({type(error).__name__})") from error
 
 
 def check_web_uri(uri: str) -> None:
-    """Raises ``FetchError`` where an https URI holds a password, or cannot be read as a URI."""
+    """Raises ``FetchError`` if an https URI contains a password or is invalid."""
     try:
         parts = urlsplit(uri)
         named = parts.username is not None or parts.password is not None
     except ValueError as error:
-        raise FetchError("bad_uri", "No request can be made of this URI.") from error
+        raise FetchError("bad_uri", "This URI cannot be requested.") from error
     if named:
-        raise FetchError("bad_uri", "A URI with a user name or a password in it is not fetched.")
+        raise FetchError("bad_uri", "A URI that contains a user name or a password is not fetched.")
     if re.search(r"[\x00-\x1f\x7f]", uri):
-        raise FetchError("bad_uri", "A URI with control characters in it is not fetched.")
+        raise FetchError("bad_uri", "A URI that contains control characters is not fetched.")
 
 
 def settled(session: requests.Session, url: str) -> requests.Session:
     """Reads proxies and certificates for ``url`` from the environment, once.
 
-    requests would read all of the environment anew for each request, which takes a third of the request's time.
+    Otherwise requests would read the environment for each request, which takes a third of the request's time.
     """
     found = session.merge_environment_settings(url, {}, None, None, None)
     session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
@@ -192,12 +192,12 @@ def anonymous_session() -> requests.Session:
 
 def _redirection(url: str, location: str | None) -> str:
     if location is None:
-        raise FetchError("refused", "The server redirects, and does not say where to.")
+        raise FetchError("refused", "The server redirects without giving a target.")
     try:
         target = urljoin(url, location.encode("latin-1").decode())
         scheme = urlsplit(target).scheme
     except ValueError as error:
-        raise FetchError("bad_uri", "The server redirects to something that is no URI.") from error
+        raise FetchError("bad_uri", "The server redirects to something that is not a URI.") from error
     if scheme != "https":
         raise FetchError("scheme_not_allowed", "The server redirects to something that is not https.")
     check_web_uri(target)
@@ -224,7 +224,7 @@ def _body(response: requests.Response, max_bytes: int) -> bytes:
         while piece := response.raw.read1(_PIECE, decode_content=False):
             received += len(piece)
             if received > max_bytes:
-                raise FetchError("too_large", f"It has more than {max_bytes:,} bytes, the limit.")
+                raise FetchError("too_large", f"It is larger than the limit of {max_bytes:,} bytes.")
             checksum.update(piece)
             body.write(piece)
         if announced is not None and received != announced:
@@ -233,9 +233,9 @@ def _body(response: requests.Response, max_bytes: int) -> bytes:
             raise _FalteredError("the body does not match its CRC-32C")
         return body.getvalue()
     except TooManyBytesError as error:
-        raise FetchError("too_large", f"Unpacked it has more than {max_bytes:,} bytes, the limit.") from error
+        raise FetchError("too_large", f"Decompressed it is larger than the limit of {max_bytes:,} bytes.") from error
     except zlib.error as error:
-        raise _FalteredError("the body is not the whole gzip that it says it is") from error
+        raise _FalteredError("the body is not a complete gzip stream") from error
 
 
 def _length(headers: Mapping[str, str]) -> int | None:
@@ -243,7 +243,7 @@ def _length(headers: Mapping[str, str]) -> int | None:
     coding = headers.get("Transfer-Encoding")
     if coding is not None:
         if coding.lower() != "chunked":  # a space behind it, and http.client would take the marks for content
-            raise FetchError("refused", f"The server's Transfer-Encoding is not known here ({coding[:40]!a}).")
+            raise FetchError("refused", f"The server's Transfer-Encoding is not supported ({coding[:40]!a}).")
         return None
     announced = headers.get("Content-Length")
     if announced is None:
@@ -251,7 +251,7 @@ def _length(headers: Mapping[str, str]) -> int | None:
     lengths = {length.strip() for length in announced.split(",")}
     length = lengths.pop()
     if lengths or not re.fullmatch("[0-9]+", length):
-        raise FetchError("refused", f"The server's Content-Length is no length ({announced[:40]!a}).")
+        raise FetchError("refused", f"The server's Content-Length is invalid ({announced[:40]!a}).")
     # Python reads no number of thousands of digits; twenty of them are over any limit.
     return int(length.lstrip("0")[:20] or "0")
 
@@ -263,7 +263,7 @@ def _is_gzip(headers: Mapping[str, str]) -> bool:
     if codings in (["gzip"], ["x-gzip"]):
         return True
     if not _CODINGS.isdisjoint(codings):
-        raise FetchError("refused", f"The server packed the body in a way that was not asked for ({found[:40]!a}).")
+        raise FetchError("refused", f"The server used a compression that was not requested ({found[:40]!a}).")
     return False
 
 
@@ -283,7 +283,7 @@ def _digests(headers: Mapping[str, str]) -> set[bytes]:
             except ValueError:
                 digest = b""
             if len(digest) != 4:
-                raise FetchError("refused", f"The server's CRC-32C is none ({text[:40]!a}).")
+                raise FetchError("refused", f"The server's CRC-32C is invalid ({text[:40]!a}).")
             found.add(digest)
     return found
 

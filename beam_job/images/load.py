@@ -1,4 +1,4 @@
-"""URIs to decoded images: each one is fetched and decoded on its own, ahead of the model."""
+"""Fetches and decodes images independently of each other, ahead of the model."""
 
 import hashlib
 import time
@@ -31,12 +31,12 @@ class Loading:
     """How images are loaded.
 
     Attributes:
-      threads: images that each worker process fetches at a time; it decodes as many as it has cores.
-      fetch: limits on what one image may cost.
-      max_pixels: larger images are refused from their header.
-      accept_truncated: take what there is of files that end too early.
+      threads: images that each worker process fetches at a time; it decodes one per core.
+      fetch: limits for fetching one image.
+      max_pixels: maximum size; larger images are refused from their header.
+      accept_truncated: use the existing part of files that end too early.
       decode_deadline: seconds to decode one image.
-      decode_memory: bytes that decoding one image may take, its file not counted. macOS sets no such limit.
+      decode_memory: bytes of memory to decode one image, in addition to its file. There is no such limit on macOS.
     """
 
     threads: int = 16
@@ -74,20 +74,21 @@ class _Loaded(NamedTuple):
 class FetchAndDecode(beam.DoFn):
     """Turns a URI into a ``DecodedImage``, or into a ``Failure`` in the output ``FAILURES``.
 
-    Takes URIs, or tuples of a URI, the fields that its record is to carry, how it failed before, its version, and its
-    captions in earlier runs. Where its bytes are those of one of these it is not decoded, and an ``Unchanged`` goes to
-    the output ``UNCHANGED``. While the steps behind this one work on an image, threads fetch the next ones, at most
-    ``loading.threads`` at a time in a worker process, and have them decoded in processes of their own. Each bundle has
-    so many images and ``ahead`` more in hand, decoded or not: that bounds the memory. It is no bound for all bundles
-    of a process together: one that the runner feeds late would keep its share, and could wait for another that waits
-    for it. Images leave in the order in which they get ready: one that is slow to fetch holds up no other.
+    Takes URIs, or tuples of a URI, the fields to carry, its earlier failure, its version, and its captions in earlier
+    runs. If the image's bytes are those of an earlier caption, the image is not decoded, and an ``Unchanged`` goes to
+    the output ``UNCHANGED``. While later steps work on an image, threads fetch the next ones, at most
+    ``loading.threads`` at a time in a worker process, and have them decoded in separate processes. Each bundle holds at
+    most this number of images plus ``ahead``, decoded or not, which bounds the memory. The bound applies to each
+    bundle, not to all bundles of a process together: a bundle that the runner feeds late would keep its share, and
+    bundles could wait for each other. Images leave in the order in which they become ready, so an image that is slow to
+    fetch delays no other.
 
-    An unexpected exception costs only its image; ``CredentialsError`` and ``DecodersError`` end the job.
+    An unexpected exception fails only its image; ``CredentialsError`` and ``DecodersError`` end the job.
 
     Args:
       height, width: of the model's images, in pixels.
       loading: how images are loaded.
-      ahead: decoded images that may wait for the model.
+      ahead: number of decoded images that may wait for the model.
     """
 
     def __init__(self, height: int, width: int, loading: Loading = Loading(), ahead: int = 0) -> None:
@@ -142,7 +143,7 @@ class FetchAndDecode(beam.DoFn):
         except FetchError as error:
             return failed(Failure(uri, "fetch", error.code, error.message, carried))
         except MemoryError:
-            return failed(Failure(uri, "fetch", "too_large", "Its bytes do not fit into memory.", carried))
+            return failed(Failure(uri, "fetch", "too_large", "The file does not fit into memory.", carried))
         except CredentialsError:
             raise
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Local files named by URIs: ``file:///photos/a%20b.jpg`` is ``/photos/a b.jpg``."""
+"""Local paths of URIs: ``file:///photos/a%20b.jpg`` is ``/photos/a b.jpg``."""
 
 import os
 from urllib.parse import unquote_to_bytes
@@ -7,7 +7,7 @@ _SCHEME = "file://"
 
 
 def local_path(name: str) -> str:
-    """The path that a ``file://`` URI names; any other name as it is. Raises ``ValueError``."""
+    """The path of a ``file://`` URI; any other name is returned unchanged. Raises ``ValueError``."""
     if name[: len(_SCHEME)].lower() != _SCHEME:
         return name
     host, slash, path = name[len(_SCHEME) :].partition("/")
@@ -18,5 +18,5 @@ def local_path(name: str) -> str:
     except UnicodeError as error:
         raise ValueError("The path is not valid Unicode.") from error
     if "\0" in found:
-        raise ValueError("The path holds a zero byte.")
+        raise ValueError("The path contains a zero byte.")
     return found

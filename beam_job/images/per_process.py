@@ -1,4 +1,4 @@
-"""Objects that a process has once, whatever runs in it: a Dataflow worker runs several bundles at a time in one."""
+"""Objects that exist once per process: a Dataflow worker runs several bundles at a time in one process."""
 
 import functools
 from collections.abc import Callable
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 def per_process(make: Callable[P, T]) -> Callable[P, T]:
-    """Makes a function return the same object for the same arguments, from every thread and until the process ends.
+    """Makes a function return the same object for the same arguments, from every thread, until the process ends.
 
         @per_process
         def shared_pool(threads: int) -> ThreadPoolExecutor: ...
 
-    ``functools.cache`` alone lets two threads make two objects at once. Beam's ``Shared`` keeps only the object alive
-    that was acquired last, and a stage needs several.
+    With ``functools.cache`` alone two threads may create two objects at once. Beam's ``Shared`` keeps only the last
+    acquired object alive, but a stage needs several.
     """
     cached, lock = functools.cache(make), Lock()
 

@@ -1,1 +1,1 @@
-"""What is to be captioned: image URIs from globs and lists."""
+"""The input images of a run: image URIs from globs and lists."""

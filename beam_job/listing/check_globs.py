@@ -24,7 +24,7 @@ def _check(glob: str, leave_out: LeaveOut) -> str:
     option = f"--images {shown(glob, _SHOWN)}"
     scheme, separator, _ = glob.partition("://")
     if separator and scheme != "gs":
-        raise ValueError(f"{option}: globs are on gs:// or local disks; list other images with --uris.")
+        raise ValueError(f"{option}: globs work on gs:// and local disks only; list other images with --uris.")
     left_out, unlisted = 0, None
     try:
         for found in matches(glob, leave_out):
@@ -36,21 +36,22 @@ def _check(glob: str, leave_out: LeaveOut) -> str:
                 left_out += 1
         if _is_folder(glob):
             images, below = (shown(f"{glob.rstrip('/')}/{names}", _SHOWN) for names in ("*.jpg", "**.jpg"))
-            return f"{option}: is a folder; write '{images}', or '{below}' for its subfolders, too."
+            return f"{option}: is a folder; write '{images}', or '{below}' to include its subfolders."
         other = _other_form(glob, leave_out)
     except Exception as error:  # storage, credentials and networks raise what they like
         raise ValueError(f"{option}: cannot be listed: {str(error).rstrip('.')}.") from error
     if unlisted:
-        return f"{option}: no image matches in what can be listed. {shown(unlisted.place, _SHOWN)}: {unlisted.message}"
+        place = shown(unlisted.place, _SHOWN)
+        return f"{option}: no image matches in the folders that can be listed. {place}: {unlisted.message}"
     if left_out:
         return (
             f"{option}: no image matches; files and folders left out: {left_out} (hidden or excluded ones, recycle "
-            "bins and the like, pipes and devices, the output folder). --include_hidden takes hidden ones."
+            "bins and the like, pipes and devices, the output folder). --include_hidden includes hidden ones."
         )
     if other:
         return (
-            f"{option}: no image matches as it is written, but in another Unicode form of the same text "
-            f"({other}) one does; write * in the place of accented letters, or let the shell complete the name."
+            f"{option}: no image matches as written, but one does in another Unicode form of the same text ({other}); "
+            "write * in place of accented letters, or let the shell complete the name."
         )
     return f"{option}: no image matches."
 

@@ -1,4 +1,4 @@
-"""Compressed files, unpacked piece by piece. An early end or damage is noticed; Beam's own reader stops without a word.
+"""Decompresses files piece by piece, and detects truncation and damage, which Beam's own reader ignores.
 
 for piece in unpacked(iter(lambda: file.read(65536), b""), CompressionTypes.GZIP):
     ...  # bytes, at most a few megabytes
@@ -19,7 +19,7 @@ _ZSTD_INPUT = 64  # bytes: 4 bytes can unpack to 128 KiB
 
 
 class DamagedError(ValueError):
-    """A compressed file that ends too early, or does not unpack; the message completes "it ..."."""
+    """A compressed file that ends too early or cannot be decompressed; the message completes "it ..."."""
 
 
 class _Decoder(Protocol):
@@ -88,14 +88,14 @@ _DECODERS: dict[str, Callable[[], _Decoder]] = {
 
 
 def unpacked(chunks: Iterable[bytes], compression: str) -> Iterator[bytes]:
-    """Unpacks all members of a file one after the other; zeros behind a member are padding, as gzip has it.
+    """Decompresses all members of a file in turn; zeros after a member are padding, as in gzip.
 
     Args:
       chunks: the file's bytes.
       compression: one of Beam's ``CompressionTypes``.
 
     Raises:
-      DamagedError: the file ends within a member, holds none, or has something else in it.
+      DamagedError: the file ends within a member, has no member, or contains something else.
     """
     decoder: _Decoder | None = None
     members = 0
@@ -113,7 +113,7 @@ def unpacked(chunks: Iterable[bytes], compression: str) -> Iterator[bytes]:
                 while not decoder.eof and not decoder.needs_input:
                     yield decoder.decompress(b"", _PIECE_BYTES)
             except (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, ValueError) as error:
-                raise DamagedError(f"is damaged, or not of the kind that its name says ({error})") from error
+                raise DamagedError(f"is damaged, or not in the format that its name says ({error})") from error
             rest, decoder = (decoder.unused_data, None) if decoder.eof else (b"", decoder)
     if decoder is not None or not members:
         raise DamagedError("ends too early: a part of it is missing")

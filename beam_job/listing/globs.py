@@ -1,7 +1,7 @@
-"""Which images a glob names, on local disks and on gs://, without ever holding a whole listing.
+"""Finds the images that match a glob, on local disks and on gs://, without keeping a whole listing in memory.
 
 for found in matches("photos/**/*.jpg", LeaveOut(output="captions")):
-    ...     # a path; LeftOut, where a file or folder is passed over; CannotList, where a folder cannot be read
+    ...     # a Match; LeftOut for a file or folder that is left out; CannotList for a folder that cannot be read
 """
 
 import errno
@@ -40,13 +40,13 @@ class Match(str):
 
 
 class LeftOut(NamedTuple):
-    """A file or folder that a glob names and that is passed over. A folder counts once, with all that is in it."""
+    """A file or folder that matches a glob but is left out. A folder counts once, with all its contents."""
 
     path: str
 
 
 class CannotList(NamedTuple):
-    """A folder that could not be listed, and a sentence that says why."""
+    """A folder that cannot be listed; ``message`` is a sentence that says why."""
 
     place: str
     message: str
@@ -61,11 +61,15 @@ Found: TypeAlias = str | LeftOut | CannotList
 
 
 def matches(glob: str, leave_out: LeaveOut = LeaveOut()) -> Iterator[Found]:
-    """Yields the images that ``glob`` names, each once, as they are met; raises ``ValueError``, ``ListingError``.
+    """Yields the images that match ``glob``, each once, in the order of the listing.
 
-    Linked folders are followed after all others, and each folder is looked into once: loops end, and a file that two
-    ways lead to has the name without a link. Files are told by their names alone; FIFOs and devices are left out.
-    What is held in memory are the paths of the folders.
+    Symbolic links to folders are followed after all other folders, and each folder is listed once: so loops end, and a
+      file that can be reached in two ways is named by the path without a link. Only names are compared, not contents;
+      FIFOs and devices are left out. Only the paths of folders are kept in memory.
+
+    Raises:
+      ValueError: the glob is invalid.
+      ListingError: a bucket cannot be listed.
     """
     yield from _in_bucket(glob, leave_out) if glob.startswith("gs://") else _on_disk(glob, leave_out)
 
@@ -196,7 +200,7 @@ def _known(found: Found, before: _Folder | Found | None) -> bool:
 def _in_bucket(glob: str, leave_out: LeaveOut) -> Iterator[Found]:
     bucket, _, pattern = glob.removeprefix("gs://").partition("/")
     if not bucket or set(bucket) & set("*?[]{}"):
-        raise ValueError("a glob over a bucket is gs://BUCKET/GLOB, and the bucket's name holds no wildcards")
+        raise ValueError("write a glob over a bucket as gs://BUCKET/GLOB, without wildcards in the bucket's name")
     root = f"gs://{bucket}"
 
     def exists(names: Sequence[str], last: bool) -> bool:

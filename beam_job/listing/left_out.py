@@ -1,4 +1,4 @@
-"""Which files and folders a glob passes over although it matches them."""
+"""Files and folders that a glob leaves out although they match."""
 
 import os
 from collections.abc import Sequence
@@ -14,13 +14,14 @@ _SYSTEM = {name.casefold() for name in SYSTEM}
 
 @dataclass(frozen=True)
 class LeaveOut:
-    """What globs leave out, besides ``SYSTEM``.
+    """What globs leave out, in addition to ``SYSTEM``.
 
     Attributes:
-      exclude: patterns. One without a slash is matched with each name, of files and of folders, behind the start of a
-        glob; one with a slash with whole paths, and is written as the globs are. A folder goes with all that is in it.
-      include_hidden: take names that start with a dot.
-      output: the folder that collects runs. Of a glob that starts in it, only the runs are left out.
+      exclude: patterns. A pattern without a slash is compared with each name that follows the start of a glob, of files
+        and folders. A pattern with a slash is compared with whole paths, and is written like a glob. An excluded folder
+        is left out with all its contents.
+      include_hidden: include names that start with a dot.
+      output: the output folder. If a glob starts in it, only its runs are left out.
     """
 
     exclude: Sequence[str] = ()
@@ -32,10 +33,10 @@ class Rules:
     """``LeaveOut`` for local disks, or for one bucket.
 
     Args:
-      root: what paths start with: nothing on disks, ``gs://BUCKET`` otherwise.
+      root: the common start of all paths: empty for disks, otherwise ``gs://BUCKET``.
 
     Raises:
-      ValueError: a pattern cannot be used.
+      ValueError: a pattern is invalid.
     """
 
     def __init__(self, leave_out: LeaveOut, root: str) -> None:
@@ -47,11 +48,11 @@ class Rules:
         self.start = self._paths.start
 
     def excludes_name(self, name: str) -> bool:
-        """Whether ``exclude`` names a file or folder by its name alone."""
+        """Whether ``exclude`` matches a file or folder by its name alone."""
         return any(name == segment.text or segment.match(name) for segment in self._names)
 
     def excludes_path(self, states: States, name: str) -> bool:
-        """Whether ``exclude`` names what is called ``name`` in a folder, to whose path ``states`` belong."""
+        """Whether ``exclude`` matches ``name`` in a folder with these ``states``."""
         return self._paths.file(states, name)
 
     def folder(self, states: States, name: str) -> States:
@@ -62,7 +63,7 @@ class Rules:
         return (name.startswith(".") and not self._include_hidden) or name.casefold() in _SYSTEM
 
     def is_output(self, folder: str, path: str) -> bool:
-        """Whether ``path``, in ``folder`` or linked from there, is the output's or a run's; both without links."""
+        """Whether ``path``, in ``folder`` or linked from it, is the output folder or a run; both without links."""
         if self._output is None or not _within(path, self._output):
             return False
         return not _within(folder, self._output) or path.removeprefix(f"{self._output}/").startswith("run=")

@@ -1,4 +1,4 @@
-"""Files that hold lists of URIs: their kinds, the pieces that workers read, and their lines in bounded memory."""
+"""Files that contain lists of URIs: their formats, the pieces that workers read, and their lines in bounded memory."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ _HEAD_BYTES = 512
 _BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")  # the last one is UTF-32's
 _UTF8_HINT = "save it as UTF-8 (`iconv -f UTF-16 -t UTF-8`; in PowerShell `Out-File -Encoding utf8`)"
-_PACKED = "unpack it, or give it a name that ends with"
+_PACKED = "unpack it, or rename it so that its name ends with"
 _IMAGE = "an image: name images with --images"
 # How files begin that are no lists. Letters and digits alone may begin a URI, too: they count where no text follows.
 _OTHER_FILES = {
@@ -55,13 +55,13 @@ _CONTROLS = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]")
 
 
 class ListError(ValueError):
-    """A file that is no list, or not the whole of one; the message is a sentence that names it."""
+    """A file that is not a list, or an incomplete list; the message is a sentence that names the file."""
 
 
 class Piece(NamedTuple):
-    """Part of a list file: the rows that begin from byte ``start`` on, and before byte ``stop``.
+    """Part of a list file: the rows that begin at byte ``start`` or later, and before byte ``stop``.
 
-    ``name`` is what people call the list, where that is not its path: ``-`` for one that came by standard input.
+    ``name`` is the list's name in messages if that is not its path: ``-`` for standard input.
     """
 
     path: str
@@ -75,9 +75,9 @@ class Piece(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line with its end, ``data``, and the byte of the (unpacked) file that it begins at.
+    """A line with its line end, ``data``, and its byte offset in the (decompressed) file.
 
-    ``data`` is ``None`` for a line of more than ``ROW_BYTES``.
+    ``data`` is ``None`` for a line longer than ``ROW_BYTES``.
     """
 
     position: int
@@ -85,16 +85,16 @@ class Line(NamedTuple):
 
 
 def kind(path: str) -> str:
-    """``csv``, ``tsv``, ``jsonl`` or ``text``, by the file's suffix; that of a compression may follow it."""
+    """``csv``, ``tsv``, ``jsonl`` or ``text``, by the file's suffix; the suffix of a compression may follow it."""
     packed = _compression(path) != CompressionTypes.UNCOMPRESSED
     suffix = (path.rpartition(".")[0] if packed else path).rpartition(".")[2].lower()
     return _KINDS.get(suffix, "text")
 
 
 def pieces(path: str, size: int, piece_bytes: int = _PIECE_BYTES, name: str | None = None) -> Iterator[Piece]:
-    """Splits a list file of ``size`` bytes, so that several workers can read it.
+    """Splits a list file of ``size`` bytes so that several workers can read it.
 
-    A compressed file stays whole, and so does a table, in which a row may reach over several lines.
+    Compressed files are not split, and neither are tables, whose rows may span several lines.
     """
     if _compression(path) != CompressionTypes.UNCOMPRESSED or kind(path) in DELIMITERS:
         yield Piece(path, name=name)
@@ -107,7 +107,7 @@ def lines(piece: Piece) -> Iterator[Line]:
     r"""The lines that begin within the piece; they end with ``\n``, ``\r\n`` or ``\r``.
 
     Raises:
-      ListError: the file is compressed and ends too early or is damaged, or its first bytes are no text.
+      ListError: the file is compressed and truncated or damaged, or its first bytes are not text.
     """
     with closing(FileSystems.open(piece.path, compression_type=CompressionTypes.UNCOMPRESSED)) as file:
         # The line that holds the byte before this piece began before it, and is not its own.

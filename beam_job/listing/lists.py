@@ -1,4 +1,4 @@
-"""The lists that ``--uris`` names: files, globs of files, and pipes, which are copied as they can be read only once."""
+"""The lists of ``--uris``: files, globs of files, and pipes, which are copied because they can be read only once."""
 
 import os
 import shutil
@@ -24,9 +24,9 @@ _COPY_BYTES = 1 << 20
 
 
 def check_list(name: str, fields: Fields, copies: Mapping[str, str]) -> None:
-    """Raises ``ValueError`` where a list is missing, holds nothing, has a first row without a URI, or is damaged.
+    """Raises ``ValueError`` if a list is missing, empty or damaged, or if its first row has no URI.
 
-    Of the first file that holds a row, the beginning is read: the run finds the damage that lies behind it.
+    Only the beginning of the first file with a row is read; the run finds damage after it.
     """
     try:
         found = list(_files(name, copies))
@@ -38,7 +38,7 @@ def check_list(name: str, fields: Fields, copies: Mapping[str, str]) -> None:
     if not found:
         raise ValueError(f"--uris {name}: the list cannot be read (there is no such file).")
     if first is None:
-        raise ValueError(f"--uris {name}: the list holds no URI.")
+        raise ValueError(f"--uris {name}: the list contains no URI.")
     if isinstance(first, BadRow):
         raise ValueError(f"--uris {name}: {first.message}")
 
@@ -53,7 +53,7 @@ def _first_row(path: str, shown: str | None, fields: Fields) -> Row | BadRow | N
 
 
 def list_pieces(name: str, copies: Mapping[str, str]) -> Iterator[tuple[Any, ...]]:
-    """The pieces of the lists that ``name`` names, as plain tuples; raises ``ListError``."""
+    """The pieces of the lists that ``name`` matches, as plain tuples; raises ``ListError``."""
     for path, size in _files(name, copies):
         yield from (tuple(piece) for piece in pieces(path, size, name=_shown(name, copies)))
 
@@ -106,7 +106,7 @@ def _shown(name: str, copies: Mapping[str, str]) -> str | None:
 
 
 def is_pipe(name: str) -> bool:
-    """Whether a list is standard input, or a pipe as a shell's ``<(...)`` is one."""
+    """Whether a list is standard input or a pipe, such as a shell's ``<(...)``."""
     return _is_standard_input(name) or ("://" not in name and os.path.exists(name) and _is_pipe(os.stat(name)))
 
 
@@ -121,7 +121,7 @@ def _is_pipe(status: os.stat_result) -> bool:
 def copy_pipes(names: Sequence[str], at_end: ExitStack) -> dict[str, str]:
     """Copies the lists that are pipes to files, which are deleted when ``at_end`` is closed.
 
-    Returns the copies' paths by the lists' names; raises ``ValueError`` where a list cannot be copied.
+    Returns the paths of the copies by the names of the lists; raises ``ValueError`` if a list cannot be copied.
     """
     copies: dict[str, str] = {}
     pipes = list(dict.fromkeys(filter(is_pipe, names)))

@@ -1,14 +1,14 @@
-"""Glob patterns, matched folder by folder, so that nothing is listed that no pattern can name.
+"""Glob patterns, matched folder by folder, so that only folders that can match are listed.
 
-patterns = Patterns(parse_object("photos/**/*.{jpg,png}"))
-photos = patterns.folder(patterns.start, "photos")
-patterns.file(photos, "cat.jpg")                              # True
-patterns.file(patterns.folder(photos, "2019"), "dog.png")     # True
+    patterns = Patterns(parse_object("photos/**/*.{jpg,png}"))
+    photos = patterns.folder(patterns.start, "photos")
+    patterns.file(photos, "cat.jpg")                              # True
+    patterns.file(patterns.folder(photos, "2019"), "dog.png")     # True
 
-``*`` and ``?`` stand for characters of a name, ``[ab]`` for one of them, ``[!ab]`` and ``[^ab]`` for another,
-``{a,b}`` for either, ``**`` for anything, slashes included, ``**/`` for any number of folders, none included. All else
-stands for itself, a backslash too, and so do brackets and braces in the name of something that exists, before the first
-wildcard.
+``*`` and ``?`` match characters of a name, ``[ab]`` matches one of these characters, ``[!ab]`` and ``[^ab]`` any other
+one, ``{a,b}`` either alternative, ``**`` anything including slashes, and ``**/`` any number of folders, including none.
+All other characters match themselves, including backslashes. Brackets and braces before the first wildcard also match
+themselves if a file or folder of that name exists.
 """
 
 import fnmatch
@@ -22,7 +22,7 @@ _MOST = 1000  # patterns that one glob may stand for
 
 
 class Segment(NamedTuple):
-    """One name of a path, or a pattern of names; ``matches`` is ``None`` where ``text`` stands for itself."""
+    """One name of a path, or a pattern of names; ``matches`` is ``None`` if ``text`` is to be matched literally."""
 
     text: str
     matches: Callable[[str], object] | None = None
@@ -46,7 +46,7 @@ States: TypeAlias = frozenset[tuple[int, int]]
 
 
 def parse_path(glob: str) -> list[list[Segment]]:
-    """The patterns of a glob over local files, from the root on; raises ``ValueError``. ``~`` is a home folder."""
+    """The patterns of a glob over local files, from the root on; ``~`` is a home folder. Raises ``ValueError``."""
     if glob.endswith("/"):
         return []  # folders only
     if not os.path.lexists(glob.partition("/")[0]):
@@ -174,12 +174,12 @@ def _ways(text: str, last: bool) -> list[list[str]]:
 
 def _bounded(patterns: list) -> list:
     if len(patterns) > _MOST:
-        raise ValueError(f"it stands for more than {_MOST:,} patterns; use fewer braces and **, or list the images")
+        raise ValueError(f"it expands to more than {_MOST:,} patterns; use fewer braces and **, or list the images")
     return patterns
 
 
 class Patterns:
-    """Several patterns, matched together: what several of them name is named once."""
+    """Several patterns that are matched together; a path that several of them match is found once."""
 
     def __init__(self, patterns: Sequence[Sequence[Segment]]) -> None:
         self._known: dict[States, States] = {}
@@ -187,9 +187,9 @@ class Patterns:
         self.start = self._closed({(number, 0) for number in range(len(self._patterns))})
 
     def folder(self, states: States, name: str, *, meant: bool = False) -> States:
-        """The states within a folder, none where no pattern leads into it.
+        """The states within a folder; empty if no pattern leads into it.
 
-        ``meant``: only patterns that ask for the name even if such names are left out.
+        ``meant``: use only patterns that ask for the name even if such names are left out.
         """
         found = set()
         for number, at in states:
@@ -202,17 +202,17 @@ class Patterns:
         return self._closed(found)
 
     def file(self, states: States, name: str, *, meant: bool = False) -> bool:
-        """Whether a pattern names the file; ``meant`` as above."""
+        """Whether a pattern matches the file; ``meant`` as for ``folder``."""
         last = (self._patterns[number][at] for number, at in states if at + 1 == len(self._patterns[number]))
         return any(segment.match(name) and (segment.means(name) or not meant) for segment in last)
 
     def names(self, states: States) -> set[str] | None:
-        """The only names that can match here; ``None`` where there is a wildcard."""
+        """The only names that can match here; ``None`` if there is a wildcard."""
         segments = [self._patterns[number][at] for number, at in states]
         return None if any(segment.matches for segment in segments) else {segment.text for segment in segments}
 
     def prefixes(self) -> list[str]:
-        """Beginnings of the paths that match: each path has exactly one of them."""
+        """Prefixes of the paths that match: each matching path starts with exactly one of them."""
         found: list[str] = []
         for prefix in sorted(map(_prefix, self._patterns)):
             if not found or not prefix.startswith(found[-1]):

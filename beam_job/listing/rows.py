@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from beam_job.listing.list_file import DELIMITERS, ROW_BYTES, Piece, kind, lines
 from beam_job.listing.tables import BadRecord, records
-from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import quoted
 
 ERRORS = {"bad_row": "A row of a list has no URI, or cannot be read."}
@@ -26,12 +25,12 @@ _DEPTH = 100  # of carried fields; Beam cannot pass on what is nested much deepe
 
 @dataclass(frozen=True)
 class Fields:
-    """Which columns (CSV, TSV) or fields (JSON lines) are read.
+    """The columns (CSV, TSV) or fields (JSON lines) to read.
 
     Attributes:
-      uri: holds the URI.
-      carry: are passed on to the image's record; null where a row lacks one.
-      version: says which content of its URI the image has; ``None`` reads none.
+      uri: the column with the URI.
+      carry: columns to copy to the image's record; null if a row lacks one.
+      version: the column with the image's version; ``None`` if there is none.
     """
 
     uri: str = "uri"
@@ -40,9 +39,9 @@ class Fields:
 
 
 class Row(NamedTuple):
-    """An image's URI; ``carried`` holds further fields by name, ``None`` where none were asked for.
+    """An image's URI; ``carried`` has further fields by name, or is ``None`` if none were requested.
 
-    ``version`` says which content it has, where the row does.
+    ``version`` is the version of the image, if the row has one.
     """
 
     uri: str
@@ -51,7 +50,7 @@ class Row(NamedTuple):
 
 
 class BadRow(NamedTuple):
-    """A row without a URI: where it stands, ``<path>#<byte, or line of a table>``, and what is wrong with it."""
+    """A row without a URI: its position, ``<path>#<byte, or line of a table>``, and what is wrong with it."""
 
     place: str
     message: str
@@ -60,10 +59,10 @@ class BadRow(NamedTuple):
 def rows(piece: Piece, fields: Fields) -> Iterator[Row | BadRow]:
     """Reads the rows of a piece, one at a time.
 
-    Blank lines are passed over, and so are the records of a failures file that name no image.
+    Blank lines are skipped, and so are records of a failures file that name no image.
 
     Raises:
-      ListError: the file is no list, or not the whole of one.
+      ListError: the file is not a list, or an incomplete one.
     """
     found = kind(piece.path)
     if found in DELIMITERS:
@@ -84,18 +83,18 @@ def rows(piece: Piece, fields: Fields) -> Iterator[Row | BadRow]:
 
 def _text_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None, object]:
     if "\0" in text:
-        raise ValueError("the row holds a zero byte; rows are separated by line ends (`find` without -print0).")
+        raise ValueError("the row contains a zero byte; rows are separated by line ends (`find` without -print0).")
     if text in ("[", "]", "{", "}") or text.startswith(('{"', '["', "[{")):
-        raise ValueError("this is JSON; a list of JSON objects, one a line, has a name that ends with .jsonl.")
+        raise ValueError("this is JSON; a list with one JSON object per line must have a name that ends with .jsonl.")
     return text, dict.fromkeys(fields.carry) if fields.carry else None, None
 
 
 def _json_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None, object] | None:
     if text.startswith("["):
-        raise ValueError("this is a JSON array; a list holds one object a line (`jq -c '.[]' list.json > list.jsonl`).")
+        raise ValueError("this is a JSON array; a list has one object per line (`jq -c '.[]' list.json > list.jsonl`).")
     row = json.loads(text)
     if not isinstance(row, dict):
-        raise ValueError("this is no JSON object.")
+        raise ValueError("this is not a JSON object.")
     if row.get("stage") == "list" and row.get("error") in (
         "bad_row",
         "cannot_list",
@@ -103,7 +102,7 @@ def _json_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None, ob
         return None
     if not isinstance(row.get(fields.uri), str):
         raise ValueError(
-            f"there is no text in a field {quoted(fields.uri)}; its fields are {quoted(list(row))}. See --uri_field."
+            f"it has no text in the field {quoted(fields.uri)}; its fields are {quoted(list(row))}. See --uri_field."
         )
     return row[fields.uri], _carried(row, fields), row.get(fields.version) if fields.version else None
 
@@ -129,7 +128,7 @@ def _unread(below: Iterator[tuple[int, str | None]], piece: Piece) -> str:
     if piece.stop is not None:
         return " None of its rows can be read."
     rows = sum(line is None or bool(line.strip()) for _, line in below)
-    return f" Not read below it: {quantity(rows, 'line')}."
+    return f" Rows below it that were not read: {rows:,}."
 
 
 def _carried(row: Mapping[str, Any], fields: Fields) -> dict[str, Any] | None:
@@ -178,7 +177,7 @@ def _is_deep(value: Any, depth: int) -> bool:
 
 
 def check_unicode(uri: str) -> None:
-    """Raises ``ValueError`` for a URI that cannot be written as UTF-8: it could be neither shuffled nor recorded."""
+    """Raises ``ValueError`` for a URI that cannot be encoded as UTF-8, and so neither be shuffled nor recorded."""
     try:
         uri.encode("utf-8")
     except UnicodeEncodeError as error:

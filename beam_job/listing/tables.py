@@ -1,9 +1,9 @@
-"""Rows of tables, CSV and TSV, in which a quotation mark may stand anywhere: none swallows the rows behind it.
+"""Rows of tables, CSV and TSV. A stray quotation mark costs only its own row.
 
-A cell in quotation marks may run over several lines; where a stray mark opens it, rows would be lost in it. A mark is
-taken for a stray one where the cell is not closed, where text follows the mark that closes it, where the row would not
-have as many cells as the header, and where a line within the cell names an image in the URI's column. Then the line
-that it stands in is a bad row, and the lines after it are read on their own.
+A cell in quotation marks may span several lines; if a stray mark opened such a cell, the rows in it would be lost. A
+mark counts as stray if its cell is not closed, if text follows the closing mark, if the row would not have as many
+cells as the header, or if a line within the cell has an image in the column of the URI. Then the line with the mark
+is a bad row, and the lines after it are read separately.
 """
 
 import re
@@ -27,16 +27,16 @@ _DIGEST = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])\S+")  # letters and digits in it
 
 
 class Record(NamedTuple):
-    """A row: the line that it begins at, from 1, and its cells in the wanted columns; ``None`` where it has none."""
+    """A row: the number of its first line, from 1, and its cells in the wanted columns; ``None`` for missing cells."""
 
     line: int
     cells: list[str | None]
 
 
 class BadRecord(NamedTuple):
-    """A line that cannot be read, and why.
+    """A line that cannot be read, and the reason.
 
-    ``below`` holds the lines below a header that is wrong, with their numbers: none of them can be read.
+    ``below`` has the lines below a wrong header with their numbers: none of them can be read.
     """
 
     line: int
@@ -69,12 +69,12 @@ class _Lines:
 
 
 def records(lines: Iterable[Line], delimiter: str, columns: Sequence[str]) -> Iterator[Record | BadRecord]:
-    """Reads a table, of which the first line that is not blank is the header. Every other line is accounted for.
+    """Reads a table, whose first line that is not blank is the header. Every other line yields a record.
 
     Args:
       lines: of the table.
       delimiter: between cells.
-      columns: the wanted ones, that of the URI first.
+      columns: the columns to read; the column of the URI is the first.
     """
     table = _Lines(lines)
     reader = _Reader(table, delimiter)
@@ -110,7 +110,7 @@ class _Reader:
         self._vain_lines = _VAIN_LINES
 
     def take_header(self, header: list[str], columns: Sequence[str]) -> list[int]:
-        """The indexes of the columns; raises ``_TableError`` where one is missing."""
+        """The indexes of the columns; raises ``_TableError`` if one is missing."""
         for name in columns:
             if header.count(name) != 1:
                 found = "are several columns" if name in header else "is no column"
@@ -143,7 +143,7 @@ class _Reader:
             raise _stray(self._opened, "its row would not have as many cells as the header")
         if len(cells) > self._width:
             raise _TableError(
-                f"it has more cells than the header, which has {self._width}; a cell that holds the delimiter stands "
+                f"it has more cells than the header, which has {self._width}; put cells that contain the delimiter "
                 "in quotation marks."
             )
 
@@ -176,7 +176,7 @@ class _Reader:
             assert inside is not None
             closes = inside.end() < len(text)
             if (parts or not closes) and self._is_row(inside[0], cells, before):
-                raise _stray(len(cells) + 1, "a row of its own follows within it")
+                raise _stray(len(cells) + 1, "one of its lines looks like a row of its own")
             parts.append(inside[0])
             if closes:
                 cells.append("".join(parts).replace('""', '"'))
@@ -206,7 +206,7 @@ class _Reader:
 
 
 def _stray(cell: int, reason: str) -> _TableError:
-    return _TableError(f"the quotation mark that opens cell {cell} is not closed as it should be: {reason}.")
+    return _TableError(f"the quotation mark that opens cell {cell} is not closed properly: {reason}.")
 
 
 def _alike(cell: str, uri: str) -> bool:

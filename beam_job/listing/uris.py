@@ -1,4 +1,4 @@
-"""Where image URIs come from: globs over images, and lists of URIs."""
+"""Image URIs from globs over images and from lists of URIs."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,13 +31,13 @@ LISTED = 1
 
 
 class Listed(NamedTuple):
-    """What was listed.
+    """The listed images.
 
     Attributes:
-      uris: with the fields they carry; where a version is known, with (``LISTED``, fields, version).
+      uris: URIs with their carried fields; if a version is known, with (``LISTED``, fields, version).
       bad: rows without a URI, and folders that cannot be listed.
-      read: numbers of rows read, ``uris`` and ``bad`` together.
-      left_out: numbers of files and folders that globs pass over.
+      read: numbers of rows read, including those in ``bad``.
+      left_out: numbers of files and folders that globs leave out.
     """
 
     uris: beam.PCollection[tuple[str, Any]]
@@ -47,14 +47,14 @@ class Listed(NamedTuple):
 
 
 class ReadUris(beam.PTransform):
-    """Reads image URIs, duplicates included. Nothing but the row at hand is held in memory.
+    """Reads image URIs, including duplicates. Only the current row is kept in memory.
 
     Args:
       images: globs over image files, on gs:// or local disks.
       lists: globs over list files, on any file system that Beam reads.
-      fields: which columns or fields of the lists are read.
-      copies: paths of the files that lists were copied to, by the lists' names.
-      leave_out: which images the globs pass over; none that a list holds.
+      fields: the columns or fields of the lists to read.
+      copies: paths of the copies of lists that are pipes, by the names of the lists.
+      leave_out: the files that globs leave out; it does not apply to lists.
     """
 
     def __init__(
@@ -161,5 +161,5 @@ def _printable(path: str) -> str:
 
 
 def absolute(uri: str) -> str:
-    """A local path from the root on: the same image has one name, and two images have two, wherever a run starts."""
+    """Makes a local path absolute, so that each image has one name, wherever a run starts."""
     return uri if "://" in uri else os.path.abspath(uri)

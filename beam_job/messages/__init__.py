@@ -1,1 +1,1 @@
-"""Words for people: parts of messages that every room uses."""
+"""Parts of messages that all packages use."""

@@ -1,4 +1,4 @@
-"""How these programs are started here, for help texts and hints that can be copied."""
+"""The command lines that start these programs, for help texts and hints that can be copied."""
 
 import argparse
 import shlex
@@ -17,7 +17,7 @@ SCRIPTS = {
 
 
 def program(module: str) -> str:
-    """Starts a module's program: by its script where this process was started by one of them, else ``python -m``."""
+    """The command of a module's program: its script if this process was started by one, otherwise ``python -m``."""
     started_by = Path(sys.argv[0]).name.removesuffix(".exe")
     return SCRIPTS[module] if started_by in SCRIPTS.values() else f"python -m {module}"
 
@@ -33,5 +33,5 @@ def command_parser(module: str, description: str, examples: str) -> argparse.Arg
 
 
 def pip_install(*packages: str) -> str:
-    """Installs packages where this program runs, from any folder."""
+    """The command that installs packages into the environment of this program, from any folder."""
     return shlex.join([sys.executable, "-m", "pip", "install", *packages])

@@ -1,4 +1,4 @@
-"""Numbers of things, for people."""
+"""Formats numbers of things."""
 
 
 def quantity(number: int, noun: str) -> str:

@@ -1,10 +1,10 @@
-"""Parts of the input in messages: short, and on one line, whatever they hold."""
+"""Quotes input in messages: shortened, and on one line."""
 
 _LIMIT = 120
 
 
 def quoted(value: object) -> str:
-    """``value`` as Python writes it, its control characters escaped, cut."""
+    """``value`` as Python writes it, with control characters escaped, truncated."""
     text = repr(value[:_LIMIT] if isinstance(value, (str, list)) else value)
     return text if len(text) <= _LIMIT else f"{text[: _LIMIT - 3]}..."
 

@@ -1,4 +1,4 @@
-"""Batches that fit into the device's memory: found by trying."""
+"""Finds a batch size that fits into the device's memory by trying."""
 
 import gc
 import logging
@@ -21,19 +21,19 @@ _PATIENCE = 64  # batches at a smaller size before the larger one is tried again
 
 
 class AdaptiveCaptioner:
-    """A captioner that halves its batch when it runs out of memory, and tries the larger size again after a while.
+    """A captioner that halves its batch if memory runs out, and tries the larger size again later.
 
-    What took the memory may be gone by then: another process, or a neighbour on the same GPU. Each time that memory
-    runs out the while gets twice as long, counted in batches.
+    By then the memory may be free again: another process on the same GPU may have used it. Each time that memory runs
+      out, the interval doubles; it is counted in batches.
 
-    Several threads may use it: on Dataflow they share one model, and take turns at the device, as two batches at once
-    need twice the memory. It loads the model with the first batch: a run that finds nothing new to caption ends in
-    seconds, and otherwise the first images are fetched meanwhile.
+    Several threads may use it: on Dataflow they share one model and take turns at the device, because two batches at
+      once need twice the memory. The model is loaded with the first batch, so that a run without new images ends in
+      seconds, and otherwise the first images are fetched meanwhile.
 
     Args:
       make: makes a captioner, ready to use, for batches of a given size. It is called again for each size that is
-        tried, as a captioner's graph has room for exactly that many images.
-      batch_size: to begin with, and at most.
+        tried, because a captioner's graph has exactly this size.
+      batch_size: the initial and maximum size.
     """
 
     def __init__(self, make: Callable[[int], "Captioner"], batch_size: int) -> None:
@@ -45,20 +45,20 @@ class AdaptiveCaptioner:
         self.fingerprint, self.device = "", ""  # known when the first images are captioned
 
     def load(self) -> None:
-        """Loads the model where that has not happened yet; raises what keeps it from being loaded."""
+        """Loads the model if it is not loaded yet; raises the error if that fails."""
         with self._turn:
             self._ready()
 
     def warm_up(self) -> None:
-        """Captions a blank image; raises where the model is able to caption nothing."""
+        """Captions a blank image; raises an error if the model cannot caption anything."""
         with self._turn:
             self._ready().warm_up()
 
     def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption] | NoCaption]:
-        """Captions any number of images, as ``Captioner.caption`` does.
+        """Captions any number of images, like ``Captioner.caption``.
 
         Raises:
-          Exception: what the captioner raises; running out of memory only where a single image does not fit.
+          Exception: errors of the captioner; for memory, only if a single image does not fit.
         """
         found: list[list[Caption] | NoCaption] = []
         while len(found) < len(pixels):
@@ -104,7 +104,7 @@ class AdaptiveCaptioner:
         self._resize(self.batch_size // 2)
         self._patience *= 2
         Metrics.counter(METRICS, "batch_halvings").inc()
-        logging.warning("The model ran out of memory: the next batches are of %d images.", self.batch_size)
+        logging.warning("The model ran out of memory: the next batches have %d images.", self.batch_size)
 
     def _resize(self, batch_size: int) -> None:
         self._captioner = None
@@ -114,7 +114,7 @@ class AdaptiveCaptioner:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether TensorFlow, on whatever device, or numpy found no memory."""
+    """Whether TensorFlow (on any device) or numpy ran out of memory."""
     import tensorflow as tf
 
     if isinstance(error, tf.errors.InternalError):  # CUDA's own libraries report it like this
@@ -123,7 +123,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def is_of_model(error: Exception) -> bool:
-    """Whether the model's graph is what failed; else it is the code around it."""
+    """Whether the model's graph failed, and not the code around it."""
     import tensorflow as tf
 
     return isinstance(error, tf.errors.OpError)

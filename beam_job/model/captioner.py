@@ -33,16 +33,16 @@ _MAX_DRAWS = 10
 
 
 class Captioner:
-    """Captions batches of images; what an image gets does not depend on its batch.
+    """Captions batches of images; the result for an image does not depend on its batch.
 
     Args:
       model: the checked model directory.
-      decoding: how to decode.
-      batch_size: images at most in a call; smaller batches are padded to it, so that the graph is traced once.
-      full_precision: compute in float32 on GPUs that are made for float16, too.
+      decoding: the decoding options.
+      batch_size: maximum number of images in a call; smaller batches are padded, so that the graph is traced once.
+      full_precision: compute in float32 even on GPUs with fast float16.
 
     Attributes:
-      device: what it computes on, such as ``CPU`` or ``Tesla T4, float16``.
+      device: the device that it computes on, such as ``CPU`` or ``Tesla T4, float16``.
     """
 
     def __init__(self, model: OpenModel, decoding: Decoding, batch_size: int, *, full_precision: bool = False):
@@ -113,12 +113,12 @@ class Captioner:
 
     @property
     def traces(self) -> int:
-        """How often TensorFlow has traced the graphs: once for each that was needed."""
+        """How often TensorFlow has traced the graphs: ideally once for each."""
         return sum(graph.experimental_get_tracing_count() for graph in (self._encode, self._beam, self._draw))
 
     @property
     def fingerprint(self) -> str:
-        """The model's."""
+        """The model's fingerprint."""
         return self.model.fingerprint
 
     def warm_up(self) -> None:
@@ -140,18 +140,18 @@ class Captioner:
 
         Args:
           pixels: at most ``batch_size`` arrays uint8 [height, width, 3] at the model's size.
-          uris: the images' names; sampling depends on them and on the seed, the other strategies don't.
+          uris: the images' names; samples depend on them and on the seed, the other strategies do not.
 
         Returns:
-          For each image ``num_captions`` distinct captions, best first; fewer only where the beam held no more, and
-          ``NoCaption`` where it held none.
+          For each image ``num_captions`` distinct captions, best first; fewer if the beam has no more, and
+          ``NoCaption`` if it has none.
         """
         return self.decode(*self.encode(pixels), uris)
 
     def encode(self, pixels: Sequence[np.ndarray]) -> tuple[tf.Tensor, tf.Tensor]:
-        """The encoder's half of ``caption``: features float32 [rows, positions, width] and state float32 [rows, units].
+        """The encoder's part of ``caption``: features float32 [rows, positions, width] and state float32 [rows, units].
 
-        There are as many rows as the decoder runs; those after the images are padding.
+        There are as many rows as the decoder uses; those after the images are padding.
         """
         image = self.model.manifest.image
         batch = np.zeros([self._encoder_rows, image.height, image.width, 3], np.uint8)
@@ -160,7 +160,7 @@ class Captioner:
         return self._encode(batch)
 
     def decode(self, features: tf.Tensor, state: tf.Tensor, uris: Sequence[str]) -> list[list[Caption] | NoCaption]:
-        """The decoder's half of ``caption``: captions of the images that were encoded, named ``uris``."""
+        """The decoder's part of ``caption``: captions of the encoded images, named ``uris``."""
         wanted = self.decoding.num_captions
         found: list[dict[tuple[str, ...], tuple[float, Caption]]] = [{} for _ in uris]
         # Where a model is so sure of itself that its samples repeat, the likeliest other captions fill the gap.
@@ -229,7 +229,7 @@ def _signatures(model: OpenModel, loaded: Any) -> list[Any]:
     image = model.manifest.image
     if takes != [image.height, image.width, 3]:
         raise ModelError(
-            f"Model {model.directory}: encode takes images of {takes}, and the manifest says {image.height} x "
+            f"Model {model.directory}: encode expects images of {takes}, but the manifest says {image.height} x "
             f"{image.width}; export the model again."
         )
     return [encode, decode_step]
@@ -239,7 +239,7 @@ def _outcome(ranked: list[tuple[float, Caption]]) -> list[Caption] | NoCaption:
     """One image's captions, best first, or why there is none."""
     if not ranked or not all(math.isfinite(caption.score) for _, caption in ranked):
         return NoCaption(
-            "No caption keeps to --min_length and --no_repeat_ngram, or the model gives no numbers for it."
+            "No caption satisfies --min_length and --no_repeat_ngram, or the model's scores are not numbers."
         )
     return [caption for _, caption in sorted(ranked, key=lambda found: -found[0])]
 

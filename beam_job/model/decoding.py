@@ -19,19 +19,19 @@ class Decoding:
         Decoding("sample", num_captions=5, temperature=0.8, seed=1)   # five distinct captions for each image
 
     Attributes:
-      strategy: ``greedy`` takes the likeliest token at each step, ``beam`` keeps the ``beam_width`` likeliest
+      strategy: ``greedy`` takes the most probable token at each step, ``beam`` keeps the ``beam_width`` most probable
         hypotheses, ``sample`` samples each token from the model's distribution.
       num_captions: distinct captions for each image, best first.
-      beam_width: hypotheses that beam search keeps.
-      length_penalty: hypotheses are ranked by log-probability / tokens ** length_penalty; 0 prefers short captions,
-        1 ranks by the mean (Wu et al. 2016, p. 12, without their constant 5).
-      temperature: divides the logits before sampling; below 1 is more careful, above 1 more varied.
-      top_k: sample from the k likeliest tokens only; 0 for all.
-      top_p: sample from the fewest tokens whose probabilities reach p (Holtzman et al. 2020, p. 5).
+      beam_width: number of hypotheses that beam search keeps.
+      length_penalty: hypotheses are ranked by log-probability / tokens ** length_penalty; 0 prefers short captions, 1
+        ranks by the mean (Wu et al. 2016, p. 12, without their constant 5).
+      temperature: divides the logits before sampling; below 1 is more conservative, above 1 more varied.
+      top_k: sample only from the k most probable tokens; 0 for all.
+      top_p: sample from the fewest tokens whose probabilities add up to p (Holtzman et al. 2020, p. 5).
       seed: random seed; an image's samples depend on it and on the image's URI.
-      max_length: maximum tokens in a caption, ``<end>`` included; 0 for the model's own limit.
+      max_length: maximum tokens in a caption, including ``<end>``; 0 for the model's own limit.
       min_length: minimum words in a caption.
-      no_repeat_ngram: no sequence of that many words occurs twice in a caption; 1 forbids repeated words, 0 allows all.
+      no_repeat_ngram: no sequence of this many words occurs twice in a caption; 1 forbids repeated words, 0 allows all.
       attention: also return each word's log-probability and its attention over the image.
     """
 
@@ -55,22 +55,20 @@ class Decoding:
 
         refuse(self.strategy not in STRATEGIES, "decoding", f"choose one of {', '.join(STRATEGIES)}")
         refuse(self.num_captions < 1, "num_captions", "ask for at least 1 caption")
-        refuse(self.beam_width < 1, "beam_width", "the beam is at least 1 wide")
+        refuse(self.beam_width < 1, "beam_width", "choose a width of at least 1")
         refuse(not 0 <= self.length_penalty <= 10, "length_penalty", "choose a number from 0 to 10")
         refuse(not 0 < self.temperature <= 100, "temperature", "choose a number above 0, at most 100")
         refuse(self.top_k < 0, "top_k", "choose 1 or more tokens, or 0 for all")
         refuse(not 0 < self.top_p <= 1, "top_p", "choose a probability above 0, at most 1")
         refuse(not 0 <= self.seed < 2**63, "seed", "choose a whole number from 0 to 2**63 - 1")
         refuse(self.max_length < 0, "max_length", "choose 1 or more tokens, or 0 for the model's own limit")
-        refuse(self.min_length < 1, "min_length", "a caption has at least 1 word")
+        refuse(self.min_length < 1, "min_length", "choose at least 1 word")
         refuse(
             0 < self.max_length <= self.min_length,
             "min_length",
-            f"--max_length {self.max_length} leaves no room for so many words and the end",
+            f"--max_length {self.max_length} leaves no room for this many words and the end token",
         )
-        refuse(
-            self.no_repeat_ngram < 0, "no_repeat_ngram", "choose the length of a run of words, or 0 to allow repeats"
-        )
+        refuse(self.no_repeat_ngram < 0, "no_repeat_ngram", "choose a number of words, or 0 to allow repetition")
         most = {"greedy": 1, "beam": self.beam_width}.get(self.strategy)
         refuse(
             most is not None and self.num_captions > most,
@@ -97,11 +95,11 @@ class Decoding:
             )
 
         add("num_captions", int, "Distinct captions for each image, best first")
-        add("beam_width", int, "Hypotheses that beam search keeps")
+        add("beam_width", int, "Number of hypotheses that beam search keeps")
         add("length_penalty", float, "Beam search ranks by log-probability / tokens ** length_penalty")
         add("temperature", float, "Divides the logits before sampling")
-        add("top_k", int, "Sample from the k likeliest tokens only; 0: from all")
-        add("top_p", float, "Sample from the fewest tokens whose probabilities reach p")
+        add("top_k", int, "Sample only from the k most probable tokens; 0: from all")
+        add("top_p", float, "Sample from the fewest tokens whose probabilities add up to p")
         add("seed", int, "Random seed for sampling; the samples of an image depend on it and on the image's URI")
         add("max_length", int, "Maximum tokens per caption; 0: the model's own limit")
         add("min_length", int, "Minimum words per caption")
@@ -117,13 +115,13 @@ class Decoding:
         return cls(strategy=arguments.decoding, **found)
 
     def longest(self, model_limit: int) -> int:
-        """Maximum tokens in a caption, ``<end>`` included, for a model whose limit is ``model_limit``."""
+        """Maximum tokens in a caption, including ``<end>``, for a model whose limit is ``model_limit``."""
         if self.max_length > model_limit:
-            raise ValueError(f"--max_length {self.max_length}: the model was made for {model_limit} tokens at most.")
+            raise ValueError(f"--max_length {self.max_length}: the model supports at most {model_limit} tokens.")
         longest = self.max_length or model_limit
         if self.min_length >= longest:
             raise ValueError(
-                f"--min_length {self.min_length}: the model's captions have {longest} tokens at most, the end included."
+                f"--min_length {self.min_length}: captions have at most {longest} tokens, including the end token."
             )
         return longest
 

@@ -1,8 +1,8 @@
 """The exported model directory, the contract between ``train`` and ``beam_job``.
 
-A model directory holds ``saved_model/`` (a TensorFlow SavedModel with the functions *encode* and *decode_step*),
-``vocabulary.txt`` and ``manifest.json``. It can lie on any file system that Beam reads. Its fingerprint names the
-model on every caption record; ``open_model`` refuses a directory whose files do not match it.
+A model directory contains ``saved_model/`` (a TensorFlow SavedModel with the functions *encode* and *decode_step*),
+``vocabulary.txt`` and ``manifest.json``. It may be on any file system that Beam reads. Every caption record has the
+model's fingerprint; ``open_model`` refuses a directory whose files do not match it.
 """
 
 import atexit
@@ -35,9 +35,9 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class OpenModel:
-    """A checked model: ``directory`` is on the local disk, whatever file system it came from.
+    """A checked model: ``directory`` is on the local disk, whatever file system the model came from.
 
-    ``states`` holds each file's state on the disk from before it was checked.
+    ``states`` has each file's state on the disk before it was checked.
     """
 
     directory: Path
@@ -50,24 +50,24 @@ class OpenModel:
         return self.manifest.fingerprint
 
     def check_unchanged(self) -> None:
-        """Raises ``ModelError`` where a file was touched since it was checked: call it once the model is loaded."""
+        """Raises ``ModelError`` if a file was changed after it was checked: call it after the model is loaded."""
         for name, state in self.states.items():
             if _state(self.directory / name) != state:
                 raise ModelError(
-                    f"Model {self.directory}: {name} was changed while the model was loaded. Start again once nothing "
+                    f"Model {self.directory}: {name} was changed while the model was loaded. Start again when nothing "
                     "writes there."
                 )
 
 
 def open_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, fingerprint: str | None = None) -> OpenModel:
-    """Checks every file of a model directory against its manifest; a remote one is copied to the local disk first.
+    """Checks every file of a model directory against its manifest; a remote one is first copied to the local disk.
 
     Args:
       model: the directory, on any file system that Beam reads.
       fingerprint: the fingerprint that the model must have, if the caller knows it already.
 
     Raises:
-      ModelError: the directory is missing, torn, of another format version, or not the model that was asked for.
+      ModelError: the directory is missing, incomplete, of another format version, or not the requested model.
     """
     manifest = read_manifest(model)
     if fingerprint not in (None, manifest.fingerprint):
@@ -84,7 +84,7 @@ def open_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, fingerprint: st
     for path in sorted(directory.rglob("*")):
         if path.is_symlink():
             raise ModelError(
-                f"Model {model}: {path.relative_to(directory)} is a link, which may point anywhere; put a copy there."
+                f"Model {model}: {path.relative_to(directory)} is a symbolic link; replace it with a copy."
             )
     states = {name: _state(directory / name) for name in manifest.files}
     for name, digest in manifest.files.items():
@@ -116,7 +116,7 @@ def write_model(
     vocabulary: Vocabulary,
     manifest: Manifest,
 ) -> Manifest:
-    """Writes a model directory whole or not at all: beside its place first, then renamed (remote: the manifest last).
+    """Writes a model directory completely or not at all: beside it first, then renamed (remote: manifest last).
 
     Args:
       model: the directory to write; it must not exist yet, or be empty.
@@ -128,7 +128,7 @@ def write_model(
       The manifest as written.
 
     Raises:
-      ModelError: there is something at ``model`` already.
+      ModelError: ``model`` exists already.
     """
 
     def write(beside: Path) -> None:
@@ -146,7 +146,7 @@ def write_model(
 
 
 def copy_model(source: OpenModel, target: str | os.PathLike[str]) -> None:
-    """Writes a copy of a model, with its fingerprint, whole or not at all; ``ModelError`` as ``write_model``."""
+    """Writes a copy of a model, with its fingerprint, completely or not at all; raises ``ModelError``."""
 
     def copy(beside: Path) -> None:
         for name in source.manifest.files:
@@ -181,7 +181,7 @@ def _write_folder(target: str, write: Callable[[Path], None]) -> None:
 
 
 def refuse_existing(model: str | os.PathLike[str]) -> None:
-    """Raises ``ModelError`` where a model cannot be written because something is there already."""
+    """Raises ``ModelError`` if a model cannot be written because its directory exists already."""
     target = os.fspath(model)
     taken = FileSystems.exists(FileSystems.join(target, MODEL_MANIFEST))
     if "://" not in target:
@@ -197,7 +197,7 @@ def sha256(path: Path) -> str:
 
 
 class FileState(NamedTuple):
-    """Which file lies at a path; any change, a rename included, gives another one."""
+    """Identifies the state of a file; it differs after any change, including a rename."""
 
     device: int
     inode: int

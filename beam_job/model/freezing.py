@@ -12,17 +12,17 @@ Frozen: TypeAlias = Callable[..., dict[str, tf.Tensor]]
 
 
 def freeze(function: Any) -> Frozen:
-    """Turns a signature of a loaded SavedModel into a function that draws itself into the graph being traced.
+    """Turns a signature of a loaded SavedModel into a function that can be traced into another graph.
 
-    Weights become constants, so that TensorFlow can fold batch normalisation into convolutions, which it does but for
-    depthwise ones: those are done here. Weights stored as float16 are widened once, here, instead of at every step of
-    the decoder loop.
+    Weights become constants, so that TensorFlow can fold batch normalisation into convolutions. It does not do this for
+    depthwise convolutions, so those are folded here. Weights stored as float16 are converted to float32 once, here,
+    instead of at every step of the decoder loop.
 
     Args:
-      function: a ``ConcreteFunction`` with named inputs and outputs, as ``tf.saved_model.load(...).signatures`` holds.
+      function: a ``ConcreteFunction`` with named inputs and outputs, from ``tf.saved_model.load(...).signatures``.
 
     Returns:
-      A function of the same named inputs that returns the named outputs; call it inside a ``tf.function``.
+      A function with the same named inputs that returns the named outputs; call it inside a ``tf.function``.
     """
     outputs = sorted(function.structured_outputs)  # TensorFlow flattens a dictionary by its sorted keys
     frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)

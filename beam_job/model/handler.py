@@ -1,4 +1,4 @@
-"""The ``ModelHandler`` that ``RunInference`` drives: decoded images in, caption records and failures out."""
+"""The ``ModelHandler`` for ``RunInference``: decoded images in, caption records and failures out."""
 
 import functools
 import gc
@@ -35,12 +35,12 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, AdaptiveCaptioner]):
     """Captions batches of decoded images with an exported model.
 
     Args:
-      model: the model directory, on any file system that Beam reads; ``None`` takes the bundled one.
+      model: the model directory, on any file system that Beam reads; ``None`` for the bundled one.
       fingerprint: the fingerprint that the model must have on the worker, too.
-      decoding: how to decode.
+      decoding: the decoding options.
       batch_size: images in a batch; a smaller one, the last of a bundle, is padded.
-      require_gpu: fail where TensorFlow sees no GPU.
-      full_precision: compute in float32 on GPUs that are made for float16, too.
+      require_gpu: fail if TensorFlow finds no GPU.
+      full_precision: compute in float32 even on GPUs with fast float16.
     """
 
     def __init__(
@@ -92,14 +92,14 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, AdaptiveCaptioner]):
         model: AdaptiveCaptioner,
         inference_args: Mapping[str, Any] | None = None,
     ) -> list[Inferred]:
-        """Captions a batch. An image for which the model has no caption is a failure, at no cost.
+        """Captions a batch. An image for which the model finds no caption is a failure, at no extra cost.
 
-        Where the batch as a whole fails, its halves are tried: only an image that fails alone is a failure. The graph
-        has room for exactly a batch, so each part costs as much as the whole: one such image in 128 takes 15 calls. To
-        make a graph for each size of part would take seconds a size.
+        If the batch as a whole fails, its halves are tried, so that only an image that fails alone is a failure. The
+        graph has the fixed size of a batch, so each part costs as much as the whole: one such image in 128 takes 15
+        calls. Tracing a graph for each smaller size would take seconds per size.
 
-        Raises what keeps the model from being loaded, or from captioning even a blank image (a GPU that is lost, say):
-        that is no fault of the images.
+        Raises the error if the model cannot be loaded, or cannot caption even a blank image (because a GPU is lost, for
+        example), since the images are not the cause.
         """
         model.load()
         try:

@@ -26,7 +26,7 @@ def mask_tokens(
 
 
 def likeliest(count: int) -> Propose:
-    """Proposes the ``count`` likeliest tokens."""
+    """Proposes the ``count`` most probable tokens."""
 
     def propose(logits: tf.Tensor, now: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.math.top_k(logits, min(count, logits.shape[-1]))

@@ -1,9 +1,9 @@
-"""What ``manifest.json`` says of a model, and the checks before it is believed.
+"""``manifest.json`` of a model, and the checks of its fields.
 
     manifest = read_manifest("gs://bucket/models/archive")
     manifest.fingerprint, manifest.image.height
 
-The fields come from somebody else, so each is checked for its type and its range before anything is made of it.
+The fields are untrusted, so the type and range of each are checked before it is used.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """The images that *encode* takes: height and width in pixels, and the way they are brought to that size."""
+    """The images that *encode* expects: height and width in pixels, and the method of resizing."""
 
     height: int
     width: int
@@ -43,10 +43,10 @@ class ImageSpec:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What ``manifest.json`` says of a model.
+    """The contents of a model's ``manifest.json``.
 
     ``files`` maps each file's path inside the directory to its SHA-256. ``training`` and ``metrics`` are for people:
-    they are the only fields that the fingerprint leaves out, so that metrics can be added to a finished model.
+    they are the only fields that are not part of the fingerprint, so that metrics can be added to a finished model.
     """
 
     image: ImageSpec
@@ -86,7 +86,7 @@ def read_manifest(model: str | os.PathLike[str]) -> Manifest:
     except Exception as error:  # Beam's file systems raise what they like
         raise wrong(f"cannot be read ({error}). A model is a directory that `train` exported.") from error
     if len(text) > _MOST_BYTES:
-        raise wrong(f"has over {_MOST_BYTES:,} bytes, which no manifest has.")
+        raise wrong(f"has over {_MOST_BYTES:,} bytes, the limit for a manifest.")
     try:
         fields = json.loads(text)
     except RecursionError as error:
@@ -94,7 +94,7 @@ def read_manifest(model: str | os.PathLike[str]) -> Manifest:
     except ValueError as error:
         raise wrong(f"is not valid JSON ({error}); export the model again.") from error
     if not isinstance(fields, dict):
-        raise wrong("is no JSON object; export the model again.")
+        raise wrong("is not a JSON object; export the model again.")
     version = fields.get("format_version")
     if version != FORMAT_VERSION:
         raise ModelError(
@@ -117,8 +117,7 @@ def read_manifest(model: str | os.PathLike[str]) -> Manifest:
         )
     if manifest.image.resize != RESIZE:
         raise ModelError(
-            f"Model {model}: images are brought to size by {_shown(manifest.image.resize)}, this release knows "
-            f"{RESIZE!r}."
+            f"Model {model}: images are resized by {_shown(manifest.image.resize)}, this release supports {RESIZE!r}."
         )
     for name in (f"{SAVED_MODEL}/saved_model.pb", VOCABULARY):
         if name not in manifest.files:
@@ -142,7 +141,7 @@ def _wrong_field(manifest: Manifest) -> str | None:
         ("a max_caption_length", manifest.max_caption_length, _LONGEST_CAPTION),
     ):
         if not is_count(count, most):
-            return f"{name} of {_shown(count)}, which is no whole number from 1 to {most:,}"
+            return f"{name} of {_shown(count)}, which is not a whole number from 1 to {most:,}"
     fields: tuple[tuple[str, object, type], ...] = (
         ("image resize", image.resize, str),
         ("encoder", manifest.encoder, str),
@@ -153,9 +152,9 @@ def _wrong_field(manifest: Manifest) -> str | None:
     )
     for name, value, kind in fields:
         if not isinstance(value, kind):
-            return f"a field {name!r} of {_shown(value)}, which is no {'text' if kind is str else 'object'}"
+            return f"a field {name!r} of {_shown(value)}, which is not {'text' if kind is str else 'an object'}"
     if not all(isinstance(digest, str) for digest in manifest.files.values()):
-        return "a file whose digest is no text"
+        return "a file whose digest is not text"
     return None
 
 

@@ -1,8 +1,8 @@
-"""The stateful decoder loop in one TensorFlow graph: beam search, with greedy decoding and sampling as its width 1.
+"""The stateful decoder loop in one TensorFlow graph: beam search; greedy decoding and sampling have width 1.
 
-At each step every hypothesis proposes tokens (the likeliest ones, or a sampled one), and the likeliest extended
-hypotheses live on. A hypothesis that proposes ``<end>`` from within the first ``width`` places is finished and leaves
-the beam; a row is done when ``width`` hypotheses have finished. With width 1 that is greedy decoding, to the letter.
+At each step every hypothesis proposes tokens (the most probable ones, or a sampled one), and the best extended
+hypotheses are kept. A hypothesis that proposes ``<end>`` from within the first ``width`` places is finished and leaves
+the beam; a row is done when ``width`` hypotheses have finished. With width 1 this is exactly greedy decoding.
 """
 
 import math
@@ -51,13 +51,13 @@ def search(
     pad_id: int,
     keep_attention: bool = False,
 ) -> Hypotheses:
-    """Runs the decoder until every row is done or ``max_length`` tokens are out.
+    """Runs the decoder until every row is done or has ``max_length`` tokens.
 
     Args:
       features: float32 [rows, positions, width of the features], from *encode*.
       state: float32 [rows, units], the decoder's initial state.
       rows_in_use: bool [rows]; the others are padding of the batch and are done from the start.
-      max_length: tokens at most, ``<end>`` included.
+      max_length: maximum number of tokens, including ``<end>``.
 
     Returns:
       The ``width`` best captions of each row. One that reached ``max_length`` without ``<end>`` keeps every word.

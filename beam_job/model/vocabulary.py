@@ -1,10 +1,10 @@
-"""The words a model knows: tokens to ids, ids to tokens, tokens to a sentence for people.
+"""The words of a model: tokens to ids, ids to tokens, tokens to a sentence.
 
     vocabulary = Vocabulary.from_lines(["<pad>", "[UNK]", "<start>", "<end>", "dog", "a", "ball"])
     vocabulary.encode(["a", "dog"])  # [5, 4]
     vocabulary.text(["a", "dog"])    # "A dog."
 
-The file format is one token a line in UTF-8; a token's line number, from 0, is its id.
+The file format is one token per line in UTF-8; a token's line number, from 0, is its id.
 """
 
 import re
@@ -26,7 +26,7 @@ def join_clitics(text: str) -> str:
 
 
 class Vocabulary:
-    """An ordered set of tokens. The four special ones may stand anywhere: their ids are looked up, never assumed.
+    """An ordered set of tokens. The four special ones may be at any position: their ids are looked up.
 
     Attributes:
       tokens: every token, in the order of the ids.
@@ -43,7 +43,7 @@ class Vocabulary:
                     f"Vocabulary line {number + 1} is {token!r}: a token is not empty and has no white space."
                 )
             if self._ids.setdefault(token, number) != number:
-                raise ValueError(f"Vocabulary lines {self._ids[token] + 1} and {number + 1} both hold {token!r}.")
+                raise ValueError(f"Vocabulary lines {self._ids[token] + 1} and {number + 1} both contain {token!r}.")
         missing = [token for token in SPECIAL if token not in self._ids]
         if missing:
             raise ValueError(f"The vocabulary lacks {', '.join(missing)}.")
@@ -73,9 +73,9 @@ class Vocabulary:
         return [self.tokens[number] for number in _checked(ids, len(self))]
 
     def text(self, tokens: Sequence[str]) -> str:
-        """The sentence for people: a capital first, a full stop last; "" where there is no word.
+        """The sentence for people, with a capital letter and a full stop; "" if there is no word.
 
-        Special tokens are left out, and clitics are joined to their word: "A dog's ball." of "a", "dog", "'s", "ball".
+        Special tokens are left out, and clitics are joined to their word: "A dog's ball." for "a", "dog", "'s", "ball".
         """
         sentence = join_clitics(" ".join(token for token in tokens if token not in SPECIAL))
         return sentence[:1].upper() + sentence[1:] + "." if sentence else ""

@@ -1,4 +1,4 @@
-"""The report: one self-contained page, to see whether runs went well and which captions to check.
+"""The report: one self-contained page that shows how runs went and which captions to check.
 
 python -m beam_job.report DIR            # writes DIR/report.html, about the current caption of each image
 python -m beam_job.report DIR/run=<id>   # about one run

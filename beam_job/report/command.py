@@ -16,20 +16,22 @@ _EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes a report and prints its path; returns 0, or 2 where there is nothing to report on."""
-    description = "Writes one HTML page: what was captioned, what failed, which captions to check."
+    description = "Writes one HTML page about the captions, the failures, and the captions to check."
     parser = command_parser("beam_job.report", description, _EXAMPLES)
     parser.add_argument(
         "run",
         metavar="DIR",
-        help="a run=<id> folder, or the --output of the job: the current caption of each image that its runs captioned",
+        help="a run=<id> folder, or the --output of the job for the current captions of all its runs",
     )
-    parser.add_argument("--compare", metavar="DIR", help="a second run or folder, shown side by side with the first")
+    parser.add_argument("--compare", metavar="DIR", help="a second run or folder to show next to the first")
     parser.add_argument("--to", metavar="FILE", help=f"the page to write (default: {REPORT} in DIR)")
     parser.add_argument("--groups", metavar="FILE", help="also write all groups of copies to this file, as JSON lines")
-    parser.add_argument("--sample", type=int, default=SAMPLE, help="images on the page at most (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="chooses the sample of a large run (default: %(default)s)")
     parser.add_argument(
-        "--allow_https", action="store_true", help="fetch pictures from https:// URIs, too, whatever server they name"
+        "--sample", type=int, default=SAMPLE, help="maximum number of images on the page (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the sample (default: %(default)s)")
+    parser.add_argument(
+        "--allow_https", action="store_true", help="also fetch pictures from https:// URIs, on any server"
     )
     args = parser.parse_args(argv)
     try:

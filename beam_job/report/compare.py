@@ -1,4 +1,4 @@
-"""Two runs over the same images: what became of each image's caption."""
+"""Two runs over the same images: how each image's caption differs."""
 
 from array import array
 from collections.abc import Callable
@@ -17,11 +17,11 @@ _CHUNK = 4096
 
 @dataclass
 class Comparison:
-    """Counts of the images that two runs captioned, and a sample of those that both did.
+    """Counts of the images of two runs, and a sample of those that both captioned.
 
     Attributes:
-      both: images captioned by both runs; ``same`` of them with the same caption.
-      only: images that only the first, only the second run captioned.
+      both: number of images captioned by both runs; ``same`` of them have the same caption.
+      only: numbers of images captioned only by the first run, only by the second run.
       pairs: (record of the first run, record of the second, whether it is among the greatest changes of score).
     """
 
@@ -40,8 +40,8 @@ def compare(
     """Joins the records of two runs by URI. Memory: 20 bytes for each image of the first run, and the sample.
 
     Args:
-      sample: receives the pairs; those whose score changed most come first.
-      seen: called with every record of the first, of the second run.
+      sample: receives the pairs, with those whose score changed most first.
+      seen: called with every record of the first and of the second run.
     """
     uris, captions, scores = array("Q"), array("Q"), array("f")
     for record in first.read(CAPTIONS):

@@ -1,7 +1,7 @@
-"""Which photos are copies of each other: the same file under several names, or pictures that look alike.
+"""Groups of photos that are copies: the same file under several names, or pictures that look alike.
 
-Near-copies are pictures whose difference hashes differ in at most three of 64 bits: two such hashes have one of four
-blocks of 16 bits in common, so only hashes that share a block are compared (multi-index hashing).
+Near-copies are pictures whose difference hashes differ in at most three of 64 bits. Two such hashes share one of four
+blocks of 16 bits, so only hashes that share a block are compared (multi-index hashing).
 """
 
 import json
@@ -32,14 +32,14 @@ class Group(NamedTuple):
 
 
 class CopyGroups:
-    """Finds groups among records that are added one at a time. Memory: 24 bytes a record, and the groups."""
+    """Finds groups among records that are added one at a time. Memory: 24 bytes per record, and the groups."""
 
     def __init__(self) -> None:
         self._files, self._hashes, self._places = array("Q"), array("Q"), array("Q")
         self._count = 0
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Takes a record; one of an older version of this package, which has no hashes, is in no group."""
+        """Adds a record; a record of an older version of this package, which has no hashes, is in no group."""
         sha256, dhash = (str(record.get(name)) for name in ("sha256", "dhash"))
         if _SHA256.fullmatch(sha256) and _DHASH.fullmatch(dhash):
             self._files.append(int(sha256[:16], 16))
@@ -48,7 +48,7 @@ class CopyGroups:
         self._count += 1
 
     def find(self) -> list[Group]:
-        """All groups, the largest first. A group of near-copies holds copies of its photos, too."""
+        """All groups, the largest first. A group of near-copies also contains exact copies of its photos."""
         files, hashes, places = (np.array(numbers, np.uint64) for numbers in (self._files, self._hashes, self._places))
         found = [Group(COPIES, places[members].tolist()) for members in _equal(files)]
         for members in _equal(_alike(hashes)):

@@ -1,4 +1,4 @@
-"""What a report is about, a run or a folder of runs, and its records one at a time."""
+"""The records of a report, from a run or a folder of runs, one at a time."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -38,14 +38,14 @@ def read(source: Source, kind: str) -> Iterator[dict[str, Any]]:
 
 @dataclass
 class Reviewed:
-    """What a report is about, as it stands by what people said of it.
+    """The source of a report, with its reviews applied.
 
     Attributes:
       source: the run, or the folder of runs.
       reviews: those of the folder.
-      trust: what they say of all captions; ``None`` where there is no trust file for this model and decoding.
-      corrected, wrong: captions that people corrected, and those left out because they were called wrong; counted
-        whenever the captions are read.
+      trust: the estimate from them; ``None`` if there is no trust file for this model and these decoding options.
+      corrected, wrong: numbers of captions that people corrected, and of those left out because they were marked as
+        wrong; counted whenever the captions are read.
     """
 
     source: Source
@@ -70,7 +70,7 @@ class Reviewed:
 
 
 def open_reviewed(path: str) -> Reviewed:
-    """As ``open_source``, with the reviews and the trust file of the folder."""
+    """Like ``open_source``, with the reviews and the trust file of the folder."""
     source = open_source(path)
     if isinstance(source, OutputFolder):
         run, output = source.runs[0], source.directory
@@ -99,11 +99,11 @@ def _read_run(run: RunFolder, kind: str) -> Iterator[dict[str, Any]]:
             found, said = quantity(records.lines, "record"), quoted(entry["records"])
             run.problems.append(f"{name} has {found}; the manifest says {said}.")
         elif "sha256" in entry and entry["sha256"] != digest.hexdigest():
-            run.problems.append(f"{name} was changed after the run: its digest is not the manifest's.")
+            run.problems.append(f"{name} was changed after the run: its digest differs from the manifest's.")
 
 
 def open_source(path: str) -> Source:
-    """Finds what a report is about: ``path`` is a run's own folder, or the folder that collects runs.
+    """Opens the source of a report: ``path`` is a run's own folder, or the folder that contains runs.
 
     Raises:
       ReportError: there is no run at ``path``.

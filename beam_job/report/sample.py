@@ -1,4 +1,4 @@
-"""Which images of a run stand on the page: all of a small run, a sample of a large one."""
+"""Selects the images on the page: all of a small run, a sample of a large one."""
 
 import heapq
 from typing import Any
@@ -9,14 +9,14 @@ Entry = tuple[float, int, dict[str, Any]]
 
 
 class Sample:
-    """Keeps the records that come first by priority, and a random choice of the others, in memory for ``size`` records.
+    """Keeps the records that come first by priority, and a random sample of the others, ``size`` records in all.
 
-    The choice depends on the seed and the URIs alone, neither on the order of the files nor on other records: a URI
-    with a smaller digest is always preferred.
+    The sample depends only on the seed and the URIs, neither on the order of the files nor on other records: a URI with
+      a smaller digest is always preferred.
 
     Args:
-      size: records in all; a third of them are the first by priority, least number first.
-      seed: another seed gives another choice.
+      size: number of records; a third of them are the first by priority, smallest number first.
+      seed: random seed.
     """
 
     def __init__(self, size: int, seed: int) -> None:
@@ -31,7 +31,7 @@ class Sample:
         _keep(self._random, (-digest, 0, record), self.size)
 
     def records(self) -> list[tuple[dict[str, Any], bool]]:
-        """The chosen records, first by priority first, and whether each was chosen for its priority."""
+        """The selected records, first by priority first, and whether each was selected by priority."""
         first = [entry[-1] for entry in sorted(self._first, key=lambda entry: entry[:2], reverse=True)]
         uris = {record["uri"] for record in first}
         others = [entry[-1] for entry in sorted(self._random, key=lambda entry: entry[:2], reverse=True)]

@@ -1,4 +1,4 @@
-"""What there is to say of a run as a whole, gathered from its records in one pass and in bounded memory."""
+"""Statistics of a whole run, collected from its records in one pass and in bounded memory."""
 
 import math
 from collections import Counter
@@ -19,11 +19,11 @@ _DISTINCT_SHARE = 0.5
 
 
 class Repeats:
-    """How many different captions there are, and which ones come back.
+    """Counts different captions, and the most frequent ones.
 
-    Exact up to 65,536 different captions. Beyond, the number is estimated from the captions whose digest starts with
-    enough zero bits (adaptive sampling, Flajolet 1990), and a count may be too small by a 65,536th of all
-    (Misra and Gries 1982).
+    Exact up to 65,536 different captions. Beyond that the number is estimated from the captions whose digest starts
+    with enough zero bits (adaptive sampling, Flajolet 1990), and a count may be too small by a 65,536th of all (Misra
+    and Gries 1982).
     """
 
     def __init__(self, most: int = _MAX_CAPTIONS) -> None:
@@ -54,7 +54,7 @@ class Repeats:
         return self._depth == 0
 
     def often(self, count: int) -> list[tuple[str, int]]:
-        """The ``count`` most frequent captions among those that stand more than once."""
+        """The ``count`` most frequent captions among those that occur more than once."""
         return [(text, times) for text, times in self._counts.most_common(count) if times > 1]
 
 
@@ -88,7 +88,7 @@ class Summary:
         self._failures[code] = (count + 1, examples)
 
     def to_json(self) -> dict[str, Any]:
-        """What the page shows; rates are null where nothing was captioned."""
+        """The data for the page; rates are null if nothing was captioned."""
         distinct = min(self.repeats.distinct, self.captioned)
         often = self.repeats.often(10)
         return {
@@ -108,13 +108,13 @@ class Summary:
         }
 
     def score_range(self) -> tuple[float, float]:
-        """The least and the greatest score; (0, 0) for none."""
+        """The lowest and the highest score; (0, 0) if there is none."""
         if not self._scores:
             return 0.0, 0.0
         return min(self._scores) * SCORE_STEP, (max(self._scores) + 1) * SCORE_STEP
 
     def histogram(self, edges: list[float]) -> list[int]:
-        """Images between each two edges; what lies outside counts in the outermost bars."""
+        """Number of images between each two edges; scores outside count in the outermost bars."""
         bars = [0] * (len(edges) - 1)
         width = edges[1] - edges[0]
         for step, count in self._scores.items():
@@ -136,8 +136,8 @@ class Summary:
         text, count = often[0]
         if count >= _SAME_SHARE * self.captioned:
             return (
-                f"{count:,} of {self.captioned:,} images got the same caption, “{text}” Look at some of them: either "
-                "the archive repeats itself, or the model says this whenever it does not know."
+                f"{count:,} of {self.captioned:,} images got the same caption, “{text}” Check some of them: either the "
+                "images are alike, or the model gives this caption when it is unsure."
             )
         if distinct < _DISTINCT_SHARE * self.captioned:
             return (

@@ -1,4 +1,4 @@
-"""Small pictures of the images on the page, as data URIs."""
+"""Thumbnails of the images on the page, as data URIs."""
 
 import base64
 import io
@@ -26,14 +26,14 @@ def thumbnails(
     quality: int = _QUALITY,
     most_bytes: int | None = None,
 ) -> Iterator[tuple[str | None, str]]:
-    """Fetches images by their URIs and shrinks them, keeping their shape.
+    """Fetches images by their URIs and shrinks them, keeping their aspect ratio.
 
     Args:
-      images: (URI, width, height) of each, as its record says.
-      longer_side: of the thumbnail, in pixels; small images are not made larger.
+      images: (URI, width, height) of each, from its record.
+      longer_side: of the thumbnail, in pixels; small images are not enlarged.
       allow_https: whether https:// URIs are fetched.
       quality: of WebP, 0 to 100.
-      most_bytes: of a picture; one that takes more is halved until it fits.
+      most_bytes: maximum size of a picture; a larger one is halved until it fits.
 
     Yields:
       For each image, in order, a data URI and "", or None and a sentence that says why there is none.

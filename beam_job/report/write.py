@@ -61,13 +61,14 @@ def write_report(
     """Writes the report of a run as one HTML file and returns its path.
 
     Args:
-      run: the folder of a run, or of several, whose current captions are taken; on any file system that Beam reads.
-      compare: a second run, put side by side with the first.
-      to: the file to write; by default ``report.html`` in the folder that the report is about.
-      sample: images on the page at most: a third of them the least certain (in a comparison: the greatest changes),
-        the others chosen at random.
-      seed: of the random choice.
-      allow_https: whether pictures are fetched from https:// URIs. A run may name any server, so it has no say in this.
+      run: the folder of a run, or a folder of runs for its current captions; on any file system that Beam reads.
+      compare: a second run, shown next to the first.
+      to: the file to write; by default ``report.html`` in the reported folder.
+      sample: maximum number of images on the page: a third of them the least confident (in a comparison: the greatest
+        changes), the others chosen at random.
+      seed: random seed.
+      allow_https: whether pictures are fetched from https:// URIs, regardless of the run's options, because a run may
+        name any server.
       groups: a file to write all groups of copies to, as JSON lines.
 
     Raises:
@@ -78,7 +79,7 @@ def write_report(
     first = open_reviewed(run)
     second = None if compare is None else open_reviewed(compare)
     if groups is not None and second is not None:
-        raise ReportError("--groups and --compare: groups are those of one run or folder; give one of the two options.")
+        raise ReportError("--groups and --compare: groups of copies are found in one folder; use only one of the two.")
     copies = CopyGroups()
     data = _data(first, second, Sample(sample, seed), allow_https, copies)
     found = copies.find()

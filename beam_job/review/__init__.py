@@ -1,5 +1,5 @@
-"""Reviews: a page on which a person says which captions are right, and what becomes of it.
+"""Reviews: a page on which a person marks captions as right or wrong, and adding the result.
 
-python -m beam_job.review DIR                             # writes DIR/review-<id>.html, of 200 photos
-python -m beam_job.review DIR --add reviews-*.jsonl       # takes what was downloaded from it
+python -m beam_job.review DIR                             # writes DIR/review-<id>.html with 200 photos
+python -m beam_job.review DIR --add reviews-*.jsonl       # adds reviews that were downloaded from the page
 """

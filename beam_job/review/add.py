@@ -1,4 +1,4 @@
-"""Reviews that come back: each is checked against the captions of the folder, and all are kept in one file."""
+"""Adds downloaded reviews: each is checked against the captions of the folder, and all are written to one file."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,13 +27,13 @@ Caption = tuple[str, str, str, float]
 
 @dataclass
 class Added:
-    """What became of the rows.
+    """The result of adding reviews.
 
     Attributes:
-      path: the file that was written; ``None`` where nothing was new.
-      new: reviews in it; ``known`` stood in the folder before.
-      bad: a sentence for each row that is no review of this folder.
-      differing: sentences about photos on which two people do not agree.
+      path: the file that was written; ``None`` if no review was new.
+      new: number of reviews in it; ``known`` is the number that the folder had already.
+      bad: a sentence for each row that is not a review of this folder.
+      differing: sentences about photos on which two people disagree.
     """
 
     path: str | None = None
@@ -44,10 +44,10 @@ class Added:
 
 
 def add_reviews(output: str, paths: Sequence[str], skip_bad: bool = False) -> Added:
-    """Checks files of reviews, and writes those that are new to ``reviews/`` in ``output``, whole or not at all.
+    """Checks files of reviews, and writes the new reviews to ``reviews/`` in ``output``, completely or not at all.
 
     Args:
-      skip_bad: whether the others are added where some rows are bad; else nothing is.
+      skip_bad: add the good rows even if others are bad; otherwise nothing is added.
 
     Raises:
       ArchiveError: a file cannot be read, or the folder cannot be read or written.
@@ -94,7 +94,7 @@ def _rows(paths: Iterable[str], bad: list[str]) -> Iterator[tuple[str, Review]]:
     for path in paths:
         lines = _content(path).split(b"\n")
         if lines[-1]:
-            bad.append(f"{shown(path)}: its last line has no end, the file is not whole. Download it again.")
+            bad.append(f"{shown(path)}: its last line is incomplete. Download the file again.")
         rows = promised = 0
         for number, line in enumerate(lines[:-1], 1):
             place = f"{shown(path)}, line {number}"
@@ -107,9 +107,9 @@ def _rows(paths: Iterable[str], bad: list[str]) -> Iterator[tuple[str, Review]]:
             except BadReviewError as error:
                 bad.append(f"{place}: {error}.")
             except (ValueError, RecursionError):
-                bad.append(f"{place}: it is no JSON.")
+                bad.append(f"{place}: it is not JSON.")
         if rows < promised:
-            bad.append(f"{shown(path)}: it holds {rows:,} of {promised:,} reviews, it is not whole. Download it again.")
+            bad.append(f"{shown(path)}: it contains only {rows:,} of {promised:,} reviews. Download the file again.")
 
 
 def _promised(row: Any) -> int:
@@ -125,7 +125,7 @@ def _content(path: str) -> bytes:
     except Exception as error:  # file systems raise what they like
         raise ArchiveError(f"{shown(path)}: cannot be read ({shown(str(error), 300)}).") from error
     if len(data) > _MOST_BYTES:
-        raise ArchiveError(f"{shown(path)}: it has more than {_MOST_BYTES:,} bytes, which no reviews have.")
+        raise ArchiveError(f"{shown(path)}: it has more than {_MOST_BYTES:,} bytes, the limit for a file of reviews.")
     return data
 
 
@@ -161,7 +161,7 @@ def _problem(review: Review, captions: set[Caption], output: str) -> str:
     if not alike:
         return f"{shown(review.uri)} never had the caption {quoted(review.shown)} in {shown(output)}."
     if not any(caption[1:3] == (review.model, review.decoding) for caption in alike):
-        return f"{shown(review.uri)} has that caption, but from another model or another decoding."
+        return f"{shown(review.uri)} has that caption, but from another model or with other decoding options."
     if (review.shown, review.model, review.decoding, review.score) not in alike:
         return f"{shown(review.uri)} has that caption with another score than {review.score}."
     return ""

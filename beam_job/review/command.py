@@ -31,7 +31,7 @@ _EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Writes a page, or adds reviews; returns 0, or 2 with a sentence where that cannot be done."""
+    """Writes a page, or adds reviews; returns 0, or 2 with a sentence if that is not possible."""
     parser = _parser()
     args = parser.parse_args(argv)
     try:
@@ -51,8 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(
         _PROGRAM,
-        "Writes an HTML page on which a person says which captions are right, and takes the reviews that were "
-        "downloaded from it.",
+        "Writes an HTML page for reviewing captions, or adds reviews downloaded from such a page.",
         _EXAMPLES,
     )
     parser.add_argument("output", metavar="DIR", help="the --output of the job")
@@ -61,18 +60,16 @@ def _parser() -> argparse.ArgumentParser:
         "--sample",
         type=int,
         metavar="N",
-        help=f"photos, drawn over all captions in strata of the score (default: {SAMPLE})",
+        help=f"a random sample of N photos, stratified by score (default: {SAMPLE})",
     )
-    which.add_argument("--least_certain", type=int, metavar="N", help="the photos with the lowest scores, to mend them")
-    which.add_argument("--uris", nargs="+", metavar="LIST", help="the photos that these lists name")
+    which.add_argument("--least_certain", type=int, metavar="N", help="the N photos with the lowest scores")
+    which.add_argument("--uris", nargs="+", metavar="LIST", help="the photos in these lists")
     which.add_argument("--add", nargs="+", metavar="FILE", help="add downloaded reviews to DIR/reviews/")
-    parser.add_argument(
-        "--skip_bad", action="store_true", help="with --add: add the good rows of a file that has bad ones"
-    )
+    parser.add_argument("--skip_bad", action="store_true", help="with --add: add the good rows even if others are bad")
     parser.add_argument("--to", metavar="FILE", help="the page to write (default: DIR/review-<id>.html)")
-    parser.add_argument("--seed", type=int, default=0, help="chooses what is drawn (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the sample (default: %(default)s)")
     parser.add_argument(
-        "--allow_https", action="store_true", help="fetch pictures from https:// URIs, too, whatever server they name"
+        "--allow_https", action="store_true", help="also fetch pictures from https:// URIs, on any server"
     )
     return parser
 
@@ -87,7 +84,7 @@ def _write(args: argparse.Namespace) -> None:
     if missing:
         print(f"{_PROGRAM}: {quantity(missing, 'photo')} cannot be shown; the page says why.", file=sys.stderr)
     print(path)
-    print(f"{quantity(len(drawn), 'photo')} to review: open the page in a browser, download the reviews, and then")
+    print(f"{quantity(len(drawn), 'photo')} to review: open the page in a browser, download the reviews, and then run")
     print(f"{program(_PROGRAM)} {args.output} --add reviews-*.jsonl")
 
 
@@ -112,8 +109,8 @@ def _drawn(archive: Archive, args: argparse.Namespace) -> list[Drawn]:
     new = [one for one in drawn if is_new(one.record)]
     if drawn and not new:
         raise ArchiveError(
-            f"{args.output}: {quantity(len(drawn), 'photo')} of this draw are reviewed. Draw more with a greater "
-            "--sample, or others with another --seed."
+            f"{args.output}: all {quantity(len(drawn), 'photo')} of this sample are reviewed. Choose a larger "
+            "--sample, or another --seed."
         )
     return new
 
@@ -136,11 +133,11 @@ def _add(args: argparse.Namespace) -> int:
     _say(added.bad)
     if added.bad and added.path is None:
         good = quantity(added.new, "other review")
-        hint = f" Mend the file, or add --skip_bad to take the {good}." if added.new else ""
+        hint = f" Correct the file, or use --skip_bad to add the {good}." if added.new else ""
         print(f"{_PROGRAM}: nothing was added.{hint}", file=sys.stderr)
         return 2
     _say(added.differing)
-    known = f", {added.known:,} were there already" if added.known else ""
+    known = f", {added.known:,} were already there" if added.known else ""
     print(f"{quantity(added.new, 'review')} added{known}." + (f" See {added.path}." if added.path else ""))
     return 0
 

@@ -1,4 +1,4 @@
-"""Which photos are reviewed: drawn over all captions with known chances, the least certain ones, or those of a list."""
+"""Selects photos to review: a random sample with known probabilities, the least confident, or those of a list."""
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ class Drawn(NamedTuple):
 
     Attributes:
       record: as it was written.
-      probability: the chance that it was drawn; ``None`` where it was chosen by name.
+      probability: the probability that it was sampled; ``None`` if it was chosen by name.
     """
 
     record: dict[str, Any]
@@ -28,9 +28,9 @@ class Drawn(NamedTuple):
 
 
 class Index:
-    """Scores and digests of all captions, in memory for 12 bytes each.
+    """Scores and digests of all captions, in memory, 12 bytes each.
 
-    The order in which captions are read has no influence on what is drawn: the seed and the URIs decide.
+    The sample depends on the seed and the URIs, not on the order in which captions are read.
     """
 
     def __init__(self, captions: Iterable[Mapping[str, Any]], seed: int) -> None:
@@ -42,7 +42,7 @@ class Index:
         self._by_score = np.lexsort((self.keys, np.array(scores, np.float32)))
 
     def stratified(self, size: int) -> dict[int, float]:
-        """Draws from strata of the score, in each the same number: keys with their chances of being drawn."""
+        """Samples the same number from each stratum of the score; returns keys with their sampling probabilities."""
         total = len(self.keys)
         size = min(size, total)
         strata = min(STRATA, size)
@@ -56,14 +56,14 @@ class Index:
         return found
 
     def least(self, size: int) -> dict[int, float]:
-        """The least certain: keys, with the chance 1."""
+        """The least confident captions: keys, with the probability 1."""
         return dict.fromkeys(map(int, self.keys[self._by_score[:size]]), 1.0)
 
 
 def draw_stratified(captions: Captions, size: int, seed: int) -> list[Drawn]:
-    """Draws over all captions, in strata of the score, so that the share of right ones can be estimated for all.
+    """Samples from all captions, stratified by score, so that the share of right captions can be estimated for all.
 
-    Reads the captions twice. Memory: 12 bytes for each, some more while they are sorted, and the drawn records.
+    Reads the captions twice. Memory: 12 bytes per caption, more while they are sorted, and the sampled records.
     """
     return _picked(captions(), Index(captions(), seed).stratified(size), seed)
 
@@ -74,7 +74,7 @@ def draw_least_certain(captions: Captions, size: int, seed: int) -> list[Drawn]:
 
 
 def take(captions: Captions, uris: Sequence[str]) -> tuple[list[Drawn], list[str]]:
-    """Takes the captions of these images, in this order; returns also the URIs that have none."""
+    """Returns the captions of these images, in this order, and the URIs that have none."""
     wanted = dict.fromkeys(uris)
     found = {record["uri"]: Drawn(record, None) for record in captions() if record["uri"] in wanted}
     return [found[uri] for uri in wanted if uri in found], [uri for uri in wanted if uri not in found]

@@ -1,4 +1,4 @@
-"""The page to review with: photos, captions and all that their reviews have to say, in one file."""
+"""The review page: photos, captions and all data that reviews need, in one file."""
 
 import json
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ _OTHERS = 9  # captions to choose from; each has a digit as its key
 
 
 def write_page(archive: Archive, drawn: Sequence[Drawn], to: str | None, allow_https: bool) -> tuple[str, int]:
-    """Writes the page; returns its path, and the number of photos that have no picture on it.
+    """Writes the page; returns its path, and the number of photos without a picture on it.
 
     Args:
-      drawn: what is on it, at most ``MOST_PHOTOS``, in this order.
-      to: the file; by default one in the archive's folder that is named by what is on it, so that no other page, on
-        which somebody is still working, is written over.
+      drawn: the captions on the page, at most ``MOST_PHOTOS``, in this order.
+      to: the file. By default it is in the archive's folder and named after its contents, so that it does not overwrite
+        another page on which somebody is still working.
 
     Raises:
       ArchiveError: the page cannot be written.

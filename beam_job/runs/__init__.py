@@ -1,1 +1,1 @@
-"""What a run leaves, and what the next one knows."""
+"""The output folder: what runs write, and what later runs read."""

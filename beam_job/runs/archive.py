@@ -1,4 +1,4 @@
-"""A folder of runs as people look at it: its current captions, how they were made, and the reviews of them."""
+"""A folder of runs for review and export: its current captions, their model and decoding, and their reviews."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,19 +16,19 @@ from beam_job.runs.reviews import Reviews, read_reviews
 
 
 class ArchiveError(ValueError):
-    """A folder that cannot be read as one of runs; the message says why and what to do."""
+    """A folder that cannot be read as a folder of runs; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """The captions of one model with one decoding, and all reviews.
+    """The captions of one model with one set of decoding options, and all reviews.
 
     Attributes:
       output: the folder, as it was given to the job as ``--output``.
       model: the model's fingerprint.
-      decoding: ``decoding_digest`` of its decoding.
-      runs: hold the captions, the newest first.
-      reviews: of captions of this and of other models.
+      decoding: ``decoding_digest`` of the decoding options.
+      runs: the runs with these captions, newest first.
+      reviews: reviews of these and of other models' captions.
     """
 
     output: str
@@ -38,12 +38,12 @@ class Archive:
     reviews: Reviews
 
     def captions(self) -> Iterator[dict[str, Any]]:
-        """The model's current caption of each image, one record at a time, whatever people said of it."""
+        """The model's current caption of each image, one record at a time, regardless of reviews."""
         return OutputFolder(self.output, list(self.runs)).read(CAPTIONS, _records)
 
 
 def open_archive(output: str) -> Archive:
-    """Reads what the newest finished run in ``output`` says of itself, and all reviews.
+    """Reads the description of the newest finished run in ``output``, and all reviews.
 
     Raises:
       ArchiveError: there is no run in ``output``, or it cannot be read.

@@ -1,6 +1,6 @@
-"""How many images this process has seen, while the run goes on: what its progress is told from.
+"""Counts the images that this process has handled, for progress during the run.
 
-Beam's own metrics of a local run can be read when it has ended. These are counters of the process, not of a bundle.
+Beam's own metrics of a local run can be read only after its end. These counters belong to the process, not to a bundle.
 """
 
 from apache_beam.metrics import Metrics

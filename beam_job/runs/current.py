@@ -1,11 +1,10 @@
-"""Which caption of an image is the current one, where the runs of a folder left several.
+"""The current caption of each image, if the runs of a folder wrote several.
 
-captions = pipeline | ReadCaptions("captions")      # a dictionary for each image
+    captions = pipeline | ReadCaptions("captions")      # a dictionary for each image
 
-The rule: those runs count that used one model with one decoding, by default those of the newest finished run. Of an
-image that several of them captioned, the newest run's caption is the current one. A run that was killed counts with the
-files that it completed, as its images are not captioned again. What people said of captions comes last:
-``beam_job.runs.reviews``.
+Only runs with one model and one set of decoding options count, by default those of the newest finished run. If several
+of these captioned an image, the caption of the newest run is current. Of a killed run the files that it completed
+count, because their images are not captioned again. Reviews are applied last: ``beam_job.runs.reviews``.
 """
 
 import logging
@@ -23,21 +22,22 @@ from beam_job.runs.reviews import read_reviews
 
 
 class NoRunsError(ValueError):
-    """A folder that holds no run as asked for; the message says which one was asked for."""
+    """A folder without the requested run; the message names it."""
 
 
 class ReadCaptions(beam.PTransform):
     """Reads the current caption of each image in a folder of runs: a ``PCollection`` of dictionaries, one for each URI.
 
-    Each is the record as it was written, with the id of its run in ``run``. Where a person corrected it, ``caption`` is
-    that sentence and ``source`` is ``review``, else ``model``; ``verdict`` says what a person said of it, if anybody
-    did. What was called wrong is left out. What holds no record is passed over with a warning.
+    Each dictionary is the record as it was written, with the id of its run in ``run``. If a person corrected the
+    caption, ``caption`` is that sentence and ``source`` is ``review``, otherwise ``model``; ``verdict`` is the person's
+    verdict, if there is one. Captions that were marked as wrong are left out. Lines that are not records are ignored
+    with a warning.
 
     Args:
       output: the folder, as it was given to the job as ``--output``; on any file system that Beam reads.
-      model: fingerprint of the model whose captions are wanted, with the decoding of its newest finished run.
-      run: id of a run whose model and decoding are wanted.
-      keep_wrong: whether captions that were called wrong are given, too; their ``verdict`` is ``wrong``.
+      model: fingerprint of a model: read its captions, with the decoding options of its newest finished run.
+      run: id of a run: read the captions with its model and decoding options.
+      keep_wrong: also return captions that were marked as wrong; their ``verdict`` is ``wrong``.
 
     Raises:
       NoRunsError: when the pipeline runs, there is no such run.
@@ -90,14 +90,14 @@ class _ApplyReviews(beam.DoFn):
 
 
 class CaptionFile(NamedTuple):
-    """A file of captions that count, and the run that wrote it."""
+    """A file whose captions count, and the run that wrote it."""
 
     run: str
     path: str
 
 
 def caption_files(output: str, model: str | None = None, run: str | None = None) -> list[CaptionFile]:
-    """The files whose captions count, the newest run's first: of two records of one URI, the first is the current one.
+    """The files whose captions count, newest run first: of two records of one URI, the first is current.
 
     Raises:
       NoRunsError: there is no such run.
@@ -110,7 +110,7 @@ def caption_files(output: str, model: str | None = None, run: str | None = None)
 
 
 def current_runs(output: str, model: str | None = None, run: str | None = None) -> list[RunFolder]:
-    """The runs of ``output`` with the model and decoding that are wanted, the newest first.
+    """The runs of ``output`` with the requested model and decoding options, newest first.
 
     Raises:
       NoRunsError: there is no such run.

@@ -1,7 +1,7 @@
-"""A run's folder, read back: what the run says of itself, and its records.
+"""Reads a run's folder: the run's description and its records.
 
-Whoever may write into the output folder can put anything there. So nothing outside a run's own folder is read, and
-whatever is not as the job writes it is named and passed over.
+Anyone who can write to the output folder can put anything there. So nothing outside a run's own folder is read, and
+everything that the job would not write is named in a warning and ignored.
 """
 
 import re
@@ -35,9 +35,9 @@ class RunFolder:
 
     Attributes:
       directory: the run's own folder.
-      about: its manifest, or what it wrote at its start where it has not ended; the types of what it holds are checked.
-      finished: whether there is a manifest that can be read.
-      problems: sentences about what is not as the job writes it; filled while records are read.
+      about: its manifest, or ``run.json`` if the run has not finished; the types of the fields are checked.
+      finished: whether there is a readable manifest.
+      problems: sentences about everything that the job would not write; filled while records are read.
     """
 
     directory: str
@@ -52,14 +52,14 @@ class RunFolder:
 
     @property
     def settings(self) -> tuple[str, dict[str, Any]]:
-        """The model's fingerprint, and how it decoded: runs with the same ones caption alike."""
+        """The model's fingerprint and the decoding options: runs with the same settings give the same captions."""
         # An option that is younger than the run had no effect on it: its default.
         return self.about["model"], {**asdict(Decoding()), **self.about["options"].get("decoding", {})}
 
     def files(self, kind: str) -> dict[str, Mapping[str, Any]]:
-        """The run's files of ``kind``, ``CAPTIONS`` or ``FAILURES``: paths, and what the manifest says of each.
+        """The run's files of ``kind``, ``CAPTIONS`` or ``FAILURES``: paths, and their entries in the manifest.
 
-        A finished run's files are those that its manifest names: others were left by attempts that were made again.
+        The files of a finished run are those that its manifest names; retried bundles may have left others.
         """
         named = re.compile(rf"{kind}-[\w-]+\.jsonl", re.ASCII)
         if not self.finished:
@@ -74,24 +74,24 @@ class RunFolder:
                 odd.append(name)
         if odd:
             files = quantity(len(odd), "file")
-            self.problems.append(f"{MANIFEST} names {files} that no run writes, such as {quoted(odd[0])}.")
+            self.problems.append(f"{MANIFEST} names {files} that a run does not write, such as {quoted(odd[0])}.")
         return found
 
 
 class RecordFile:
-    """A file of records, one JSON object a line: iterating yields those that ``is_record`` accepts.
+    """A file of records, one JSON object per line: iterating yields those that ``is_record`` accepts.
 
     Attributes:
-      lines: those that were read.
-      place: where the line at hand stands in the file: its first byte, and its length in bytes.
-      passed_over: those that hold no record.
-      problem: a sentence where something was passed over; else empty.
+      lines: number of lines read.
+      place: position of the current line in the file: its first byte, and its length in bytes.
+      passed_over: number of lines without a record.
+      problem: a sentence if lines were ignored; otherwise empty.
 
     Args:
       path: the file.
-      is_record: tells records from other objects.
+      is_record: distinguishes records from other objects.
       seen: called with all bytes of the file, piece by piece.
-      parse: a line to what it holds, or ``ValueError``.
+      parse: parses a line, or raises ``ValueError``.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class RecordFile:
             self.passed_over += 1
             return
         if self.passed_over:
-            self.problem = f"{self.passed_over} of {self.lines} lines hold no record; line {first} is the first."
+            self.problem = f"{self.passed_over} of {self.lines} lines contain no record; line {first} is the first."
 
     def _record(self, line: bytes | None) -> dict[str, Any] | None:
         try:
@@ -137,26 +137,26 @@ class RecordFile:
 
 
 def is_caption(record: Mapping[str, Any]) -> bool:
-    """Whether a record says which image it captions, and has a caption."""
+    """Whether a record names an image and has a caption."""
     return isinstance(record.get("uri"), str) and isinstance(record.get("caption"), str)
 
 
 def is_failure(record: Mapping[str, Any]) -> bool:
-    """Whether a record says which image failed, and how."""
+    """Whether a record names an image and the code of its failure."""
     return all(isinstance(record.get(name), str) for name in ("uri", "stage", "error"))
 
 
 def run_folders(output: str) -> list[str]:
-    """The folders of runs in ``output``, oldest first: a run's name starts with the time of its start."""
+    """The folders of runs in ``output``, oldest first: a run's name starts with its start time."""
     found = {FileSystems.split(path)[0] for path in files_in(output, "run=*", "*.json")}
     return sorted(folder for folder in found if is_text(folder))
 
 
 def open_run_folder(directory: str) -> RunFolder:
-    """Reads what a run says of itself: its manifest, else what it wrote at its start.
+    """Reads a run's description: its manifest, otherwise ``run.json``.
 
     Raises:
-      UnreadableError: neither is there, or neither is as the job writes it.
+      UnreadableError: neither exists, or neither is as the job writes it.
     """
     problems: list[str] = []
     for name in (MANIFEST, STARTED):
@@ -174,20 +174,20 @@ def _checked(about: Mapping[str, Any], *, finished: bool) -> dict[str, Any]:
     found = {name: about[name] for name in ("started", "finished") if _is_short(about.get(name))}
     for name in ("id", "model"):
         if not _is_short(about.get(name)):
-            raise UnreadableError(f"is no run's: it has no {name}")
+            raise UnreadableError(f"does not belong to a run: it has no {name}")
         found[name] = about[name]
     found["options"] = about.get("options")
     if not isinstance(found["options"], dict) or not isinstance(found["options"].get("decoding", {}), dict):
-        raise UnreadableError("is no run's: it has no options")
+        raise UnreadableError("does not belong to a run: it has no options")
     if not finished:
         return found
     for name in (CAPTIONS, FAILURES):
         if not isinstance(about.get(name), list):
-            raise UnreadableError(f"is no run's: it names no files of {name}")
+            raise UnreadableError(f"does not belong to a run: it names no files of {name}")
         found[name] = about[name]
     counts = about.get("counts")
     if not isinstance(counts, dict) or not all(_is_count(count) for count in counts.values()):
-        raise UnreadableError("is no run's: its counts are no numbers")
+        raise UnreadableError("does not belong to a run: its counts are not numbers")
     found["counts"] = {name: counts[name] for name in _COUNTS if name in counts}
     if is_number(about.get("seconds")):
         found["seconds"] = about["seconds"]

@@ -1,4 +1,4 @@
-"""All runs of a folder as one: the current caption of each image, and the failure of each that has none."""
+"""All runs of a folder as one: the current caption of each image, or its newest failure if it has none."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ class OutputFolder:
 
     Attributes:
       directory: the folder.
-      runs: those whose captions count (``beam_job.runs.current``), the newest first.
-      problems: sentences about what is not as the job writes it; filled while records are read.
+      runs: the runs whose captions count (``beam_job.runs.current``), newest first.
+      problems: sentences about everything that the job would not write; filled while records are read.
     """
 
     directory: str
@@ -25,19 +25,21 @@ class OutputFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the newest of the runs has ended."""
+        """Whether the newest run has finished."""
         return self.runs[0].finished
 
     @property
     def about(self) -> dict[str, Any]:
-        """What the newest run says of itself, from the start of the first run; counts and times are of no one run."""
+        """The description of the newest run, with the start of the first run; without counts and times, which differ by
+        run.
+        """
         newest = {name: value for name, value in self.runs[0].about.items() if name not in ("id", "counts", "seconds")}
         return {**newest, "started": self.runs[-1].about.get("started"), "runs": len(self.runs)}
 
     def read(
         self, kind: str, read_run: Callable[[RunFolder, str], Iterator[dict[str, Any]]]
     ) -> Iterator[dict[str, Any]]:
-        """Yields the current captions, or then the newest failures of images without a caption.
+        """Yields the current captions; with ``FAILURES`` the newest failures of images without a caption.
 
         Memory: about 100 bytes for each image.
         """

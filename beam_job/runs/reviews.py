@@ -1,11 +1,11 @@
-"""What people said of captions: the reviews in a folder of runs, and which sentence stands for an image by them.
+"""The reviews in a folder of runs, and the caption of an image after its reviews.
 
-The rule, for each image in the order of time:
+For each image reviews are applied in the order of their times:
 
-- a corrected sentence replaces the caption of every run, later ones included, until a newer review says otherwise;
-- what was called wrong is left out, which concerns that sentence alone: another model's sentence is new;
-- what was called right counts, in place of an earlier correction, too;
-- a skipped photo is no verdict.
+- a corrected sentence replaces the caption of every run, including later ones, until a newer review changes that;
+- a caption marked as wrong is left out; this applies to that sentence only, not to another model's caption;
+- a caption marked as right counts, even after an earlier correction;
+- a skipped photo has no verdict.
 """
 
 import json
@@ -34,22 +34,22 @@ _AHEAD = timedelta(days=1)  # of a clock that may be wrong: reviews from the fut
 
 
 class BadReviewError(ValueError):
-    """A row that is no review; the message is a sentence that says why."""
+    """A row that is not a review; the message is a sentence that says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What a person said of one caption.
+    """A person's verdict on one caption.
 
     Attributes:
       uri: the image.
       verdict: one of ``VERDICTS``.
-      caption: the person's sentence where ``verdict`` is ``corrected``; else ``None``.
+      caption: the person's sentence if ``verdict`` is ``corrected``, otherwise ``None``.
       shown: the caption that the person saw.
       model, decoding, run, score: of that caption: fingerprint, ``decoding_digest``, the run's id, its score.
-      probability: chance that the image was drawn; ``None`` where it was chosen by name.
+      probability: the probability that the image was sampled; ``None`` if it was chosen by name.
       time: ISO 8601 in UTC.
-      reviewer: who; empty where nobody said.
+      reviewer: the person's name; may be empty.
     """
 
     uri: str
@@ -68,15 +68,17 @@ class Review:
     def parse(cls, row: object, now: datetime | None = None) -> "Review":
         """Checks a row of a reviews file; raises ``BadReviewError``."""
         if not isinstance(row, dict):
-            raise BadReviewError("it is no JSON object")
+            raise BadReviewError("it is not a JSON object")
         version = row.get("format", FORMAT)
         if not isinstance(version, int) or version > FORMAT:
-            raise BadReviewError(f"its format is {quoted(version)}, this version reads {FORMAT}: install a newer one")
+            raise BadReviewError(
+                f"its format is {quoted(version)}, this version reads {FORMAT}: install a newer version of this package"
+            )
 
         def text(name: str, most: int, least: int = 1) -> str:
             value = row.get(name)
             if not isinstance(value, str) or not is_text(value) or len(value) < least:
-                raise BadReviewError(f"its {name} is {quoted(value)}, which is no text")
+                raise BadReviewError(f"its {name} is {quoted(value)}, which is not text")
             if len(value) > most:
                 raise BadReviewError(f"its {name} has {len(value):,} characters, at most {most:,} are allowed")
             return value
@@ -89,10 +91,10 @@ class Review:
         if verdict == CORRECTED:
             caption = " ".join(text("caption", LONGEST).split())
             if not caption or any(ord(character) < 32 or ord(character) == 127 for character in caption):
-                raise BadReviewError(f"its caption is {quoted(caption)}, which is no sentence")
+                raise BadReviewError(f"its caption is {quoted(caption)}, which is not a sentence")
         score, probability = row.get("score"), row.get("probability")
         if not isinstance(score, (int, float)) or not is_number(score):
-            raise BadReviewError(f"its score is {quoted(score)}, which is no number")
+            raise BadReviewError(f"its score is {quoted(score)}, which is not a number")
         if probability is not None and not (is_number(probability) and 0 < probability <= 1):
             raise BadReviewError(f"its probability is {quoted(probability)}, which is not between 0 and 1")
         return cls(
@@ -114,11 +116,11 @@ class Review:
 
 
 class Reviews:
-    """All reviews of a folder, the oldest first.
+    """All reviews of a folder, oldest first.
 
     Attributes:
       rows: the reviews.
-      problems: sentences about files and lines that hold none.
+      problems: sentences about files and lines that are not reviews.
     """
 
     def __init__(self, rows: list[Review], problems: list[str]) -> None:
@@ -127,7 +129,7 @@ class Reviews:
 
     @cached_property
     def of_uri(self) -> dict[str, list[Review]]:
-        """The verdicts on each image, the oldest first."""
+        """The verdicts on each image, oldest first."""
         found: dict[str, list[Review]] = {}
         for review in self.rows:
             if review.verdict != SKIPPED:
@@ -135,7 +137,7 @@ class Reviews:
         return found
 
     def newest(self, model: str, decoding: str) -> list[Review]:
-        """The newest verdict on each image whose caption that model gave with that decoding."""
+        """The newest verdict on each image with a caption of that model and those decoding options."""
         found = {
             review.uri: review
             for review in self.rows
@@ -144,7 +146,7 @@ class Reviews:
         return list(found.values())
 
     def differing(self) -> list[tuple[Review, Review]]:
-        """Where two people do not agree about one sentence: the earlier of their verdicts, and the one that counts."""
+        """Disagreements of two people about one sentence: the earlier verdict, and the one that counts."""
         found = []
         for reviews in self.of_uri.values():
             newest = reviews[-1]
@@ -159,12 +161,12 @@ class Reviews:
         return found
 
     def apply(self, record: Mapping[str, Any], keep_wrong: bool = False) -> dict[str, Any] | None:
-        """A record of a caption as it stands by the reviews; ``None`` where its sentence was called wrong.
+        """A caption's record after its reviews; ``None`` if the caption was marked as wrong.
 
-        ``source`` says whose sentence it is, ``model`` or ``review``; ``verdict``, where there is one, what was said.
+        ``source`` is ``model`` or ``review``; ``verdict`` is the person's verdict, if there is one.
 
         Args:
-          keep_wrong: return records whose sentence was called wrong, too; their ``verdict`` says so.
+          keep_wrong: also return records whose caption was marked as wrong; their ``verdict`` is ``wrong``.
         """
         sentence, verdicts = self._standing(record["uri"])
         if sentence is not None:
@@ -177,7 +179,7 @@ class Reviews:
         return {**record, "source": "model", "verdict": verdict}
 
     def sentences(self) -> dict[str, str]:
-        """What people hold right of each image: their own sentence, or the newest caption that they called right."""
+        """The right sentence of each image by its reviews: a correction, or the newest caption marked as right."""
         found = {}
         for uri in self.of_uri:
             sentence, verdicts = self._standing(uri)
@@ -202,9 +204,9 @@ class Reviews:
 
 
 def read_reviews(output: str) -> Reviews:
-    """Reads the reviews in a folder of runs; there may be none. What is no review goes to the problems.
+    """Reads the reviews in a folder of runs; there may be none. Anything that is not a review is added to the problems.
 
-    They are held in memory, about a kilobyte each: people wrote them.
+    They are kept in memory, about a kilobyte each.
     """
     rows: list[Review] = []
     problems = []

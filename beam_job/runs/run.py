@@ -32,12 +32,12 @@ class UnbalancedError(RuntimeError):
 
 
 class TooManyFailuresError(RuntimeError):
-    """The run ended, with more failures than its operator accepts."""
+    """The run finished with more failures than ``--max_failures`` allows."""
 
 
 @dataclass(frozen=True)
 class MaxFailures:
-    """How many images may fail: a number of them, or a share of those that were tried."""
+    """The allowed failures: a number of images, or a share of those that were tried."""
 
     limit: float
     is_share: bool
@@ -55,16 +55,16 @@ class MaxFailures:
         raise ValueError(f"--max_failures {text}: choose a number of images (100) or a share of them (5% or 0.05).")
 
     def of(self, tried: int) -> float:
-        """The number of failures that are accepted among ``tried`` images."""
+        """The number of failures that are allowed among ``tried`` images."""
         return self.limit * tried if self.is_share else self.limit
 
 
 class Moment(NamedTuple):
-    """A moment by the two clocks of a machine.
+    """A moment on two clocks of a machine.
 
     Attributes:
-      machine: whose clocks they are.
-      steady: seconds since that machine started; nobody sets this clock.
+      machine: identifies the machine.
+      steady: seconds on its monotonic clock.
       wall: the time of day.
     """
 
@@ -77,7 +77,7 @@ class Moment(NamedTuple):
         return cls(_machine(), time.monotonic(), datetime.now(UTC))
 
     def seconds_since(self, earlier: "Moment") -> float:
-        """By the steady clock, whose processes all read the same; by the time of day from another machine."""
+        """The duration by the monotonic clock, or by the time of day if the other moment is from another machine."""
         if self.machine == earlier.machine:
             return self.steady - earlier.steady
         return max((self.wall - earlier.wall).total_seconds(), 0.0)
@@ -92,23 +92,23 @@ def _machine() -> str:
 
 
 def new_id(started: datetime) -> str:
-    """An id that sorts by the time of the start, to the microsecond: runs of one second keep their order.
+    """An id that sorts by the start time, to the microsecond, so that runs of one second keep their order.
 
-    ``started`` is in UTC. The last digit is drawn at random, for runs that two machines start at once.
+    ``started`` is in UTC. The last digit is random, for runs that two machines start at the same time.
     """
     return f"{started:%Y%m%dT%H%M%SZ}-{started.microsecond:05x}{secrets.choice('0123456789abcdef')}"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run was asked to do. ``run.json`` holds it from the start, ``manifest.json`` repeats it at the end.
+    """One run and its options. ``run.json`` has them from the start, ``manifest.json`` repeats them at the end.
 
     Attributes:
-      output: the folder that collects runs.
+      output: the folder that contains the runs.
       model: fingerprint of the model.
-      options: the job's options, decoding included.
-      began: when.
-      id: names the run; sorts by time.
+      options: the job's options, including decoding options.
+      began: the start time.
+      id: the name of the run; ids sort by time.
     """
 
     output: str
@@ -122,7 +122,7 @@ class Run:
         return FileSystems.join(self.output, f"run={self.id}")
 
     def start(self) -> None:
-        """Makes the run's folder and writes ``run.json``; raises ``ValueError`` where that can't be done."""
+        """Creates the run's folder and writes ``run.json``; raises ``ValueError`` if that is not possible."""
         try:
             if has_folders(self.output):
                 FileSystems.mkdirs(self.directory)
@@ -146,7 +146,7 @@ class Run:
           compared: numbers of (duplicates, URIs that earlier runs have captioned, those of them without a version).
           captions, failures: the shards of records that were written.
           passed_over: numbers of lines and files of earlier runs that could not be read.
-          left_out: numbers of files and folders that globs passed over; no part of the counts.
+          left_out: numbers of files and folders that globs left out; not part of the counts.
 
         Raises:
           UnbalancedError: input is not captioned + failed + skipped + duplicates; no manifest is written.
@@ -165,7 +165,7 @@ class Run:
         if counts["input"] != sum(counts.values()) - counts["input"]:
             raise UnbalancedError(
                 f"The counts of run {self.id} are inconsistent: input is not captioned + failed + skipped + "
-                f"duplicates: {counts}. Its captions are safe in {self.directory}; run the job again."
+                f"duplicates: {counts}. Its captions are kept in {self.directory}; run the job again."
             )
         by_code: Counter[str] = sum((Counter(shard.counts) for shard in failures), Counter())
         known = by_code.pop(KNOWN, 0)
@@ -207,16 +207,16 @@ class Run:
         }
 
     def check_failures(self, manifest: Mapping[str, Any]) -> None:
-        """Raises ``TooManyFailuresError`` where more images failed than ``max_failures`` allows.
+        """Raises ``TooManyFailuresError`` if more images failed than ``max_failures`` allows.
 
-        Failures that are known already neither count nor belong to those that were tried.
+        Known failures do not count, neither as failures nor among the images that were tried.
         """
         counts, known = manifest["counts"], manifest["known_failures"]
         text = self.options.get("max_failures")
         failed = counts["failed"] - known
         tried = counts["captioned"] + failed
         if text is not None and failed > MaxFailures.parse(text).of(tried):
-            besides = f" ({known} more failed as before)" if known else ""
+            besides = f" (not counting {quantity(known, 'known failure')})" if known else ""
             raise TooManyFailuresError(
                 f"{failed:,} of {quantity(tried, 'image')} failed{besides}, more than --max_failures {text} allows."
             )

@@ -1,4 +1,4 @@
-"""JSON-lines files of bounded size, each written whole or not at all."""
+"""JSON-lines files of bounded size, each written completely or not at all."""
 
 import hashlib
 import logging
@@ -26,10 +26,10 @@ from beam_job.runs.counters import count
 
 @dataclass(frozen=True)
 class ShardLimits:
-    """When a file is closed: at so many records, or with the first record after so many seconds.
+    """When a file is closed: after this number of records, or at the first record after this number of seconds.
 
-    What a killed job loses is what no closed file holds yet. Each file costs one write, and on Cloud Storage one
-    object: a minute of work in a file is far from both limits.
+    A killed job loses the records that are not in a closed file. Each file costs one write, and on Cloud Storage one
+    object; a minute of work per file is a compromise.
     """
 
     records: int = 10_000
@@ -61,7 +61,7 @@ def run_id(directory: str) -> str:
 class OpenShard:
     """The records of a file that is not written yet, in memory.
 
-    ``write_open_shards`` writes what every one in this process holds, from another thread.
+    ``write_open_shards`` writes all of them in this process, from another thread.
     """
 
     def __init__(self, directory: str, prefix: str) -> None:
@@ -74,7 +74,7 @@ class OpenShard:
             _OPEN.add(self)
 
     def add(self, record: Any, limits: ShardLimits) -> Shard | None:
-        """Takes a record, and returns the file where it is written with this one. A failed write keeps the records."""
+        """Adds a record; returns the file if this record completes it. A failed write keeps the records."""
         with self._lock:
             if not self._lines:
                 self._opened = time.monotonic()
@@ -86,7 +86,7 @@ class OpenShard:
         return None
 
     def close(self) -> Shard | None:
-        """Writes what there is, if anything."""
+        """Writes the records, if there are any."""
         with self._lock:
             written = self._write() if self._lines else None
         with _OPEN_LOCK:
@@ -94,7 +94,7 @@ class OpenShard:
         return written
 
     def close_for_good(self) -> None:
-        """Writes what there is; no record is taken, nor counted, afterwards."""
+        """Writes the records; later records are neither taken nor counted."""
         self._lock.acquire()
         if self._lines:
             self._write()
@@ -118,9 +118,9 @@ _OPEN_LOCK = Lock()
 
 
 def write_open_shards() -> None:
-    """Writes what the open shards of this process hold, and holds up whoever has more: the process is about to end.
+    """Writes the open shards of this process, and blocks threads that add more: the process is about to end.
 
-    Raises ``WriteError`` where one of them cannot be written; the others are.
+    Raises ``WriteError`` if one of them cannot be written; the others are written.
     """
     _OPEN_LOCK.acquire()
     still_open = list(_OPEN)
@@ -133,11 +133,11 @@ def write_open_shards() -> None:
 class WriteShards(beam.DoFn):
     """Writes records, which have ``to_json`` and ``summary_keys``, to ``<directory>/<prefix>-<unique>.jsonl``.
 
-    ``directory`` is the run's own folder; each record says the run's id.
+    ``directory`` is the run's own folder; each record has the run's id.
 
-    Returns each ``Shard``. A bundle's records are on the disk before the bundle is done, and no step in between
-    shuffles them: what a run has captioned survives its end, also where a bundle fails. If that is tried again, its
-    earlier files are not among the shards returned, and the end of the run deletes them.
+    Returns each ``Shard``. The records of a bundle are on disk before the bundle is done, and no step in between
+    shuffles them, so a run's captions survive its end, even if a bundle fails. If the bundle is retried, its earlier
+    files are not among the returned shards, and the end of the run deletes them.
     """
 
     def __init__(self, directory: str, prefix: str, limits: ShardLimits = ShardLimits()) -> None:
@@ -161,28 +161,26 @@ class WriteShards(beam.DoFn):
             yield WindowedValue(written, MIN_TIMESTAMP, (GlobalWindow(),))
 
     def teardown(self) -> None:
-        """Writes what a bundle that failed had captioned: the next run need not do it again."""
+        """Writes the captions of a failed bundle, so that the next run need not repeat them."""
         if self._open:
             with suppress(WriteError):  # why the bundle failed is what the run says
                 self._open.close()
 
 
 def delete_orphans(directory: str, prefix: str, named: set[str]) -> None:
-    """Deletes the files of bundles that were tried again: those of a run that ``named`` does not hold.
+    """Deletes the files of retried bundles: files of the run that are not in ``named``.
 
-    An account may be allowed to create files alone, and a bucket may keep them for a time: what is left is a warning.
+    An account may lack the permission to delete, and a bucket may retain objects: files that remain cause a warning.
     """
     try:
         orphans = [path for path in files_in(directory, f"{prefix}-*") if FileSystems.split(path)[1] not in named]
     except Exception as error:  # file systems raise what they like
-        logging.warning(
-            "%s cannot be listed (%s): files of bundles that were tried again may be left.", directory, error
-        )
+        logging.warning("%s cannot be listed (%s): files of retried bundles may remain.", directory, error)
         return
     left = delete_files(orphans)
     if left:
         path, reason = next(iter(left.items()))
         logging.warning(
-            "Cannot delete what bundles left that were tried again: %s (%s), and %d more. These files repeat records "
+            "Cannot delete files of retried bundles: %s (%s), and %d more. These files repeat records "
             "of the run; its manifest does not name them.", path, reason, len(left) - 1,
         )  # fmt: skip

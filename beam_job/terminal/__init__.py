@@ -1,1 +1,1 @@
-"""What reaches a person while the job runs."""
+"""The terminal and signals while the job runs."""

@@ -1,4 +1,4 @@
-"""What the command line shows while a job runs: what matters, unless ``--verbose`` asks for everything."""
+"""Console output of a job: only important messages, unless ``--verbose`` asks for everything."""
 
 import logging
 import os
@@ -17,13 +17,13 @@ _NARROW = 40  # columns, below which no live line is drawn
 
 @contextmanager
 def console(verbose: bool) -> Iterator[Callable[[], int] | None]:
-    """Sets logging up and says whether a live line can be drawn on standard error.
+    """Sets up logging, and determines whether a live line can be shown on standard error.
 
     Without ``verbose``, messages of Beam and TensorFlow are left out; their errors are not.
 
     Returns:
-      A function that tells the columns of the terminal; ``None`` where standard error is no terminal, or a narrow one,
-      or one that cannot clear a line.
+      A function that returns the columns of the terminal; ``None`` if standard error is not a terminal, or too narrow,
+      or cannot clear a line.
     """
     width = None if verbose else _terminal_width()
     handler = _Handler()
@@ -67,7 +67,7 @@ class _Formatter(logging.Formatter):
 
 
 def is_sentence(error: BaseException | None) -> bool:
-    """Whether an error is one of ours: a sentence, with which the run ends, and to which a traceback adds nothing."""
+    """Whether an error is one of this package: a sentence for people, which needs no traceback."""
     return type(error).__module__.startswith("beam_job.")
 
 

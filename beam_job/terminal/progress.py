@@ -1,4 +1,4 @@
-"""How a local run is getting on: one live line on a terminal, plain lines at growing intervals in a log."""
+"""Progress of a local run: one live line on a terminal, plain lines at growing intervals in a log."""
 
 import sys
 import threading
@@ -23,7 +23,7 @@ _FIRST_LINE, _LAST_INTERVAL = 10.0, 600.0  # seconds between two lines of a log:
 
 
 class Counts:
-    """The counts of this run: those made in this process, or where workers have their own, what is in its files."""
+    """The counts of this run: from this process, or from the run's files if workers are separate processes."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
@@ -48,8 +48,8 @@ class Progress:
     """Turns counts into lines.
 
     Args:
-      counts: says how many images are to be captioned (where known), were captioned, have failed.
-      clock: seconds.
+      counts: returns how many images are to be captioned (if known), were captioned, have failed.
+      clock: in seconds.
     """
 
     def __init__(self, counts: Callable[[], Mapping[str, int]], clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,7 +59,7 @@ class Progress:
         self._seen: deque[tuple[float, int]] = deque()
 
     def text(self, width: int | None = None) -> str:
-        """One line: images captioned and failed, rate, time remaining; each where it is known, and fits the width."""
+        """One line: images captioned and failed, rate, time remaining; each if it is known and fits the width."""
         counts = self._counts()
         total, failed = counts.get(TO_CAPTION, 0), counts.get(FAILURES, 0)
         captioned = counts.get(CAPTIONS, 0)
@@ -103,10 +103,10 @@ def progress(
     """Shows the progress of the run in ``directory`` while the block runs.
 
     Args:
-      width: the columns of the terminal, on which one live line is drawn; ``None`` writes plain lines at growing
-        intervals.
-      stream: where to; standard error by default.
-      redraw: seconds between two looks of the live line.
+      width: returns the columns of the terminal, on which one live line is drawn; ``None`` writes plain lines at
+        growing intervals.
+      stream: standard error by default.
+      redraw: seconds between two updates of the live line.
     """
     out = stream or sys.stderr
     reader = Progress(Counts(directory))
@@ -136,7 +136,7 @@ def progress(
 
 
 def intervals() -> Iterator[float]:
-    """Seconds between the lines of a log: a long run says less often how it is getting on."""
+    """Seconds between the lines of a log; they grow during a long run."""
     interval = _FIRST_LINE
     while True:
         yield interval

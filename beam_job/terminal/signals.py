@@ -1,11 +1,11 @@
-"""Ctrl-C and SIGTERM: what is captioned is written down, and the process ends, whatever its threads are doing.
+"""Ctrl-C and SIGTERM: finished captions are written, and the process ends, whatever its threads are doing.
 
-    signals.listen("interrupted: the same command goes on from there.")
+    signals.listen("interrupted: the same command resumes.")
     signals.on_stop(write_open_shards)
 
-Python itself would raise KeyboardInterrupt in the main thread when it next runs Python there: in the middle of a
-computation, of a download, or of Beam, which wraps it. Here a thread of its own ends the process; nothing is raised.
-Only programs listen: nothing happens where the package is used as a library.
+Python itself would raise KeyboardInterrupt in the main thread when it next runs Python code there: in the middle of a
+  computation, of a download, or of Beam, which wraps it. Here a separate thread ends the process, and nothing is
+  raised. Only programs call ``listen``: the package does not handle signals when it is used as a library.
 """
 
 import os
@@ -44,13 +44,13 @@ _stop = _Stop()
 
 
 def listen(sentence: str | None = None) -> None:
-    """Makes Ctrl-C, SIGTERM and SIGHUP stop this process, with 128 and the signal's number as its status.
+    """Makes Ctrl-C, SIGTERM and SIGHUP stop this process, with 128 plus the signal's number as its status.
 
-    To be called once, in the main thread. A signal that the process was started to ignore (``nohup``) stays ignored.
+    Call it once, in the main thread. A signal that the process was started to ignore (``nohup``) stays ignored.
 
     Args:
-      sentence: the last words. A process without them is a worker: a second signal does not end it at once, as the
-        first may have reached it from the terminal and the second from the process that started it.
+      sentence: the last message. A process without one is a worker: a second signal does not end it at once, because
+        the first may have come from the terminal and the second from the process that started it.
     """
     _stop.listening, _stop.sentence = True, sentence
     reading, writing = socket.socketpair()
@@ -66,12 +66,12 @@ def listen(sentence: str | None = None) -> None:
 
 
 def on_stop(step: Callable[[], None]) -> None:
-    """Adds something to do before a stopped process ends, within ``SECONDS``; what it raises is told."""
+    """Adds an action before a stopped process ends, limited to ``SECONDS``; its errors are printed."""
     _stop.steps.append(step)
 
 
 def say_on_stop(sentence: str) -> None:
-    """Replaces the last words."""
+    """Replaces the last message."""
     _stop.sentence = sentence
 
 
@@ -81,7 +81,7 @@ def passes_on_last_words(child: subprocess.Popen[bytes]) -> None:
 
 
 def wait_if_stopping() -> None:
-    """Does not return while the process is being stopped: the caller has nothing to say any more."""
+    """Does not return while the process is being stopped, so that the caller prints nothing more."""
     if _stop.begun.is_set():
         threading.Event().wait()
 
@@ -122,7 +122,7 @@ def _finish() -> None:
     for step in last:
         step.join(max(0.0, deadline - time.monotonic()))
     if any(step.is_alive() for step in last):
-        problems.append(f"not all that was captioned could be written within {SECONDS:.0f} s.")
+        problems.append(f"some captions could not be written within {SECONDS:.0f} s.")
     _kill([child for child in children if not _in_this_session(child)])
     _wait(children, deadline)
     _kill(_children())

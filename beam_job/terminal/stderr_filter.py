@@ -1,8 +1,8 @@
-"""Standard error without the lines that TensorFlow's C++ parts print at every start: a filter in a process of its own.
+"""A filter process for standard error that hides the lines that TensorFlow's C++ code prints at every start.
 
-Those lines come before TensorFlow has read its log level, straight to the file descriptor, and Python sees nothing of
-them. This program reads what would have gone to standard error and passes all of it on but for lines that are known to
-say nothing. As a process of its own it also passes on the last words of a job that crashes.
+These lines are printed before TensorFlow reads its log level, straight to the file descriptor, so Python cannot filter
+them. This program reads standard error and passes on everything except lines that are known to be irrelevant. As a
+separate process it also passes on the last output of a job that crashes.
 """
 
 import os
@@ -32,9 +32,10 @@ def keep(line: bytes) -> bool:
 
 
 def filtered(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """What to pass on of the bytes that arrive.
+    """The part of the arriving bytes to pass on.
 
-    A piece that starts with a carriage return is a live line: passed on at once, and cleared before the next line.
+    A piece that starts with a carriage return is a live line: it is passed on at once, and cleared before the next
+      line.
     """
     rest = b""
     drawn = False

@@ -1,10 +1,10 @@
-"""Standard input, output and error of a program: whatever they are, the program does its work.
+"""Standard input, output and error of a program, which works in whatever state they are.
 
     streams.prepare()  # first of all
     streams.say("5 images: 5 captioned")
     streams.finish()  # last of all
 
-They may be closed, full, a pipe that nobody reads, or of an encoding that lacks letters.
+They may be closed, full, a pipe that nobody reads, or have an encoding that lacks some characters.
 """
 
 import errno
@@ -21,9 +21,9 @@ _NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u206
 
 
 def prepare() -> None:
-    """Opens what is closed, and has names of files read as UTF-8 whatever the locale is.
+    """Opens closed streams, and makes Python read file names as UTF-8 in every locale.
 
-    A descriptor below 3 that is closed would go to the next file that is opened, and TensorFlow's messages into it.
+    A closed descriptor below 3 would be reused for the next opened file, and TensorFlow's messages would go into it.
     """
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -56,7 +56,7 @@ def _start_again_in_utf8() -> None:
 
 
 def escaped(text: str) -> str:
-    """The text as it can be shown: what would act on a terminal, or break a line, is written as Python writes it."""
+    """The text with characters escaped, as Python writes them, that would control a terminal or break a line."""
     return _NOT_SHOWN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
@@ -71,7 +71,7 @@ def say(line: str) -> None:
 
 
 def write(stream: TextIO, text: str) -> None:
-    """Writes to a standard stream. Where that is not possible, this and all that follows is dropped."""
+    """Writes to a standard stream. If that fails, this and all later output is dropped."""
     try:
         stream.write(text)
         if stream is not sys.stdout:
@@ -81,7 +81,7 @@ def write(stream: TextIO, text: str) -> None:
 
 
 def finish() -> None:
-    """Prints what is still to be printed; the interpreter would complain at its end where that is not possible."""
+    """Flushes the streams, so that the interpreter does not complain at its end if that fails."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -1,7 +1,7 @@
-"""One of DirectRunner's worker processes: Beam's own, which writes what it holds when the job is stopped.
+"""One of DirectRunner's worker processes: Beam's own, which writes its open records when the job is stopped.
 
-What the terminal or a supervisor sends to all processes of the job does not reach it. The process that started it
-passes SIGTERM on.
+Signals that the terminal or a supervisor sends to all processes of the job do not reach it. The process that started it
+forwards SIGTERM.
 """
 
 import logging

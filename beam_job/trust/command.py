@@ -28,11 +28,13 @@ _EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints how many captions are right and writes ``trust.json``; returns 0, or 2 where the reviews do not say it."""
-    description = "Says how many captions are right, by the reviews of those that were drawn (beam_job.review)."
+    description = "Estimates how many captions are right, from the reviews of a sample (see beam_job.review)."
     parser = command_parser(_PROGRAM, description, _EXAMPLES)
     parser.add_argument("output", metavar="DIR", help="the --output of the job")
     parser.add_argument(
-        "--right", metavar="SHARE", help="say from which score on so many captions are right, such as 95%%"
+        "--right",
+        metavar="SHARE",
+        help="also find the score from which on this share of captions is right, such as 95%%",
     )
     args = parser.parse_args(argv)
     try:
@@ -50,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("\n".join(_lines(trust)))
     differing = archive.reviews.differing()
     if differing:
-        print(f"On {quantity(len(differing), 'photo')} two people differ; the later review counts.")
+        print(f"Two people disagree about {quantity(len(differing), 'photo')}; the later review counts.")
     if wanted is not None:
         print(_answer(trust.thresholds, wanted))
     print(f"See {path}.")
@@ -58,12 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def judge(archive: Archive) -> Trust:
-    """What the newest reviews of drawn photos say of all captions of the archive.
+    """Estimates how many captions of the archive are right, from the newest reviews of sampled photos.
 
-    Memory: 4 bytes for each caption, some more while they are sorted.
+    Memory: 4 bytes per caption, more while they are sorted.
 
     Raises:
-      TooFewReviewsError: too few photos were drawn and reviewed.
+      TooFewReviewsError: too few sampled photos were reviewed.
     """
     captions = _rounded(array("f", (record["score"] for record in archive.captions())))
     newest = archive.reviews.newest(archive.model, archive.decoding)
@@ -96,10 +98,10 @@ def _share(text: str) -> float:
 def _lines(trust: Trust) -> list[str]:
     everything = trust.thresholds[0]
     return [
-        f"{_percent(everything.right)} of {trust.captions:,} captions are right ({_interval(everything)}), by "
-        f"{quantity(trust.reviews, 'review')}.",
+        f"{_percent(everything.right)} of {trust.captions:,} captions are right ({_interval(everything)}), estimated "
+        f"from {quantity(trust.reviews, 'review')}.",
         "",
-        f"{'score':>7}  {'captions':>10}  {'right':>5}  {'95 % interval':>15}  {'wait below':>10}  {'reviews':>7}",
+        f"{'score':>7}  {'captions':>10}  {'right':>5}  {'95 % interval':>15}  {'to check':>10}  {'reviews':>7}",
         *(
             f"{row.score:>7.2f}  {row.captions:>10,}  {_percent(row.right):>5}  {_interval(row):>15}  "
             f"{trust.captions - row.captions:>10,}  {row.reviews:>7,}"
@@ -114,18 +116,21 @@ def _answer(thresholds: Sequence[Threshold], wanted: float) -> str:
     target = f"{100 * wanted:g} %"
     row = next((row for row in thresholds if row.right is not None and row.right >= wanted), None)
     if row is None:
-        return f"There is no score in the table from which on {target} of the captions are right."
+        return f"The table has no score from which on {target} of the captions are right."
     rest = thresholds[0].captions - row.captions
     text = (
-        f"From a score of {row.score:.4f} on {target} of the captions are right by the estimate: {row.captions:,} "
-        f"captions ({_interval(row)}); {rest:,} wait for a person."
+        f"From a score of {row.score:.4f} on, an estimated {target} of the captions are right: {row.captions:,} "
+        f"captions ({_interval(row)}). A person should check the other {rest:,}."
     )
     sure = next((row for row in thresholds if row.low >= wanted), None)
     if sure is None:
-        return f"{text} More reviews would tell whether it is so: no interval in the table lies above {target}."
+        return (
+            f"{text} This is uncertain: no interval in the table lies above {target}. More reviews give narrower "
+            "intervals."
+        )
     if sure == row:
         return f"{text} The whole interval lies above {target}."
-    return f"{text} From {sure.score:.4f} on the whole interval lies above {target}: {sure.captions:,} captions."
+    return f"{text} From {sure.score:.4f} on, the whole interval lies above {target}: {sure.captions:,} captions."
 
 
 def _percent(share: float | None) -> str:

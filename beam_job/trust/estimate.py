@@ -1,8 +1,8 @@
-"""The share of right captions among those with at least a score, from reviews of a part of them.
+"""Estimates the share of right captions among those with at least a given score, from reviews of some of them.
 
-A review stands for as many captions as one over its chance of being drawn. The weights are then made to add up, in each
-fifth of the scores, to the number of captions there is: so photos that were added for their low score, or skipped, do
-not move the estimate.
+Each review is weighted by the inverse of its sampling probability. The weights are then scaled so that in each fifth of
+the scores they add up to the number of captions, so photos that were added because of their low score, or skipped, do
+not bias the estimate.
 """
 
 from dataclasses import dataclass
@@ -22,17 +22,17 @@ _ROWS = 10  # of the table: all captions, the upper nine tenths, the upper eight
 
 
 class TooFewReviewsError(ValueError):
-    """Nothing can be said of all captions; the message says how many more reviews it takes."""
+    """There are too few reviews for an estimate; the message says how many more are needed."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Reviews as numbers, an array of [reviews] each.
+    """Reviews as arrays of [reviews].
 
     Attributes:
-      scores: float64, of the captions that were reviewed.
-      right: bool, whether they were right.
-      weights: float64, how many captions each stands for.
+      scores: float64, of the reviewed captions.
+      right: bool, whether they are right.
+      weights: float64, the number of captions that each stands for.
     """
 
     scores: np.ndarray
@@ -41,22 +41,21 @@ class Answers:
 
 
 def weigh(scores: np.ndarray, right: np.ndarray, probabilities: np.ndarray, captions: np.ndarray) -> Answers:
-    """Weighs reviews so that together they stand for all captions.
+    """Weights reviews so that together they stand for all captions.
 
     Args:
       scores: float64 [reviews].
       right: bool [reviews].
-      probabilities: float64 [reviews], chance of having been drawn.
+      probabilities: float64 [reviews], sampling probabilities.
       captions: float64 [captions], the scores of all captions, in any order.
 
     Raises:
-      TooFewReviewsError: there are too few, or none in a part of the scores.
+      TooFewReviewsError: there are too few, or too few in a part of the scores.
     """
     if len(scores) < LEAST_REVIEWS:
         more = quantity(LEAST_REVIEWS - len(scores), "more review")
         raise TooFewReviewsError(
-            f"There are {quantity(len(scores), 'review')} of photos that were drawn; it takes {more} to say how many "
-            "captions are right."
+            f"There are {quantity(len(scores), 'review')} of sampled photos; an estimate needs {more}."
         )
     edges = np.unique(np.quantile(captions, np.arange(1, _STRATA) / _STRATA))
     place, everywhere = np.searchsorted(edges, scores, "right"), np.searchsorted(edges, captions, "right")
@@ -67,7 +66,7 @@ def weigh(scores: np.ndarray, right: np.ndarray, probabilities: np.ndarray, capt
             low, high = captions[everywhere == stratum].min(), captions[everywhere == stratum].max()
             raise TooFewReviewsError(
                 f"Among the {quantity(count, 'caption')} with scores from {low:.2f} to {high:.2f} there are "
-                f"{quantity(int(inside.sum()), 'review')}: review some that --sample draws over all scores."
+                f"{quantity(int(inside.sum()), 'review')}: review photos of a --sample, which has all scores."
             )
         if count:
             weights[inside] *= count / weights[inside].sum()
@@ -75,7 +74,7 @@ def weigh(scores: np.ndarray, right: np.ndarray, probabilities: np.ndarray, capt
 
 
 def table(answers: Answers, captions: np.ndarray) -> list[Threshold]:
-    """The thresholds above which all captions lie, nine tenths of them, and so on to one tenth."""
+    """The thresholds above which all captions lie, nine tenths of them, and so on down to one tenth."""
     scores = np.unique(np.quantile(captions, np.arange(_ROWS) / _ROWS, method="higher"))
     return [above(answers, captions, float(score)) for score in scores]
 

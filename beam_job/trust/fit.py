@@ -1,4 +1,4 @@
-"""The chance that a caption is right, by its score: a logistic regression on the reviews."""
+"""The chance that a caption with a given score is right: a logistic regression on the reviews."""
 
 import numpy as np
 
@@ -8,9 +8,10 @@ _POINTS = 101  # of the table
 
 
 def fit_chances(answers: Answers, captions: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """(score, chance) at the percentiles of all scores, both rising.
+    """(score, chance) at the percentiles of all scores, both in ascending order.
 
-    Where reviews say that a higher score is worse, as they may by accident, every caption has the same chance.
+    If higher scores are worse according to the reviews, which may happen by accident, every caption has the same
+    chance.
 
     Args:
       captions: float64 [captions], the scores of all captions.

@@ -1,4 +1,4 @@
-"""``trust.json``: how likely captions are right by their score, and the table of thresholds."""
+"""``trust.json``: the chance that a caption with a given score is right, and the table of thresholds."""
 
 import json
 import logging
@@ -21,14 +21,14 @@ _MOST = 10_000  # rows of either table
 
 @dataclass(frozen=True)
 class Threshold:
-    """The captions with at least a score.
+    """The captions with at least a given score.
 
     Attributes:
-      score: that score.
-      captions: how many have it.
-      reviews: how many of them were reviewed.
-      right: the estimated share of right ones, 0 to 1, with its 95 % interval, ``low`` to ``high``; ``None`` where
-        none was reviewed.
+      score: the score.
+      captions: number of these captions.
+      reviews: number of them that were reviewed.
+      right: the estimated share of right ones, 0 to 1, with its 95 % interval, ``low`` to ``high``; ``None`` if none
+        was reviewed.
     """
 
     score: float
@@ -41,14 +41,14 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Trust:
-    """What the reviews of one model's captions say of all of them.
+    """The estimate for all captions of one model.
 
     Attributes:
-      model, decoding: whose captions: fingerprint and ``decoding_digest``.
-      reviews: verdicts that count.
-      time: of the newest of them, ISO 8601 in UTC.
-      captions: of that model and decoding in the folder.
-      chances: (score, chance of being right, 0 to 1), both rising; straight lines lie between them.
+      model, decoding: fingerprint of the model, and ``decoding_digest`` of the decoding options.
+      reviews: number of reviews used.
+      time: of the newest review, ISO 8601 in UTC.
+      captions: number of captions in the folder with this model and these options.
+      chances: (score, chance of being right, 0 to 1), both in ascending order; interpolate linearly between them.
       thresholds: the table, from all captions to those with the highest scores.
     """
 
@@ -80,7 +80,7 @@ def write_trust(output: str, trust: Trust) -> str:
 
 
 def read_trust(output: str) -> Trust | None:
-    """What ``trust.json`` in a folder of runs says; ``None`` where there is none, or none that can be read."""
+    """The contents of ``trust.json`` in a folder of runs; ``None`` if there is none that can be read."""
     path = FileSystems.join(local_path(output), TRUST)
     try:
         found = read_document(path)

@@ -172,7 +172,12 @@ def test_each_bad_input_costs_itself_alone(tmp_path, monkeypatch, capsys, caplog
         assert manifest["known_failures"] == counts["failed"]
         assert [row["uri"] for row in job.records("captions")] == [str(late)]
         assert manifest["passed_over"] >= 3
-        for named in ("abcdef", "lines hold no record", "run.json is no run's", "files that no run writes"):
+        for named in (
+            "abcdef",
+            "lines contain no record",
+            "run.json does not belong to a run",
+            "files that a run does not write",
+        ):
             assert named in caplog.text
     if count > 100:
         with capsys.disabled():

@@ -49,7 +49,7 @@ def test_nothing_is_written_when_the_job_is_refused(capsys, tmp_path):
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_a_folder_instead_of_a_glob_is_refused(capsys, tmp_path, slash):
     told = refused(capsys, "--images", f"{tmp_path}{slash}", "--output", tmp_path / "out")
-    assert f"is a folder; write '{tmp_path}/*.jpg', or '{tmp_path}/**.jpg' for its subfolders, too." in told
+    assert f"is a folder; write '{tmp_path}/*.jpg', or '{tmp_path}/**.jpg' to include its subfolders." in told
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_bad_options_get_one_clear_sentence(capsys, tmp_path, monkeypatch, argv,
 
 def test_a_list_that_is_empty_or_no_text(capsys, tmp_path):
     (tmp_path / "empty.txt").write_text("\n  \n")
-    assert "the list holds no URI" in refused(capsys, "--uris", tmp_path / "empty.txt", "--output", tmp_path / "out")
+    assert "the list contains no URI" in refused(capsys, "--uris", tmp_path / "empty.txt", "--output", tmp_path / "out")
     shutil.copy(SAMPLES[0], tmp_path / "photo.txt")
     assert "is an image" in refused(capsys, "--uris", tmp_path / "photo.txt", "--output", tmp_path / "out")
 
@@ -92,7 +92,7 @@ def test_a_length_beyond_the_models_own(capsys, tmp_path, model):
     message = refused(
         capsys, "--images", SAMPLES[0], "--output", tmp_path / "out", "--model", model, "--max_length", "13"
     )
-    assert "--max_length 13: the model was made for 12 tokens" in message
+    assert "--max_length 13: the model supports at most 12 tokens" in message
 
 
 def test_checks_change_no_option(tmp_path, model):

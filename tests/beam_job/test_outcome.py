@@ -43,7 +43,7 @@ def test_the_counts_name_faults_of_ours(tmp_path, capsys):
     summary, corrupt, unexpected = capsys.readouterr().err.splitlines()
     assert "clear\\x1b[2J/run=" in summary
     assert corrupt.endswith("1 failed: decode/corrupt")
-    assert unexpected.endswith("1 failed: fetch/unexpected, a bug of ours: please report the logged traceback")
+    assert unexpected.endswith("1 failed: fetch/unexpected, a bug in this program: please report the logged traceback")
 
 
 MANIFEST = {
@@ -67,7 +67,7 @@ def test_every_count_is_said(tmp_path, capsys):
         f"1 duplicate, 1,300 left out in 1.5 s. See {run.directory}.",
         "  Not compared: 1,600 of the skipped, whose earlier records name no version; --recaption gives them one.",
         "  2,000 failed: decode/corrupt",
-        "  Passed over: 1,200 of earlier runs' lines and files; see the warnings.",
+        "  Passed over: 1,200 lines and files of earlier runs; see the warnings.",
     ]
     nothing = dict.fromkeys(("known_failures", "passed_over", "left_out", "changed", "touched", "unversioned"), 0)
     counts = {"input": 1, "captioned": 1, "failed": 0, "skipped": 0, "duplicates": 0}

@@ -29,7 +29,7 @@ def test_what_it_prints(capsys):
     assert main(words.split()) == 0
     out = capsys.readouterr().out
     assert out.startswith("Estimate for 1,000,000 images")
-    assert "cost          1.39 USD, 1.39 a million images" in out
+    assert "cost          1.39 USD, 1.39 per million images" in out
 
 
 def test_one_worker_reaches_all_of_its_speed(capsys):
@@ -37,9 +37,9 @@ def test_one_worker_reaches_all_of_its_speed(capsys):
     assert plan(3600, 1, workers=2, startup_minutes=0, efficiency=0.5).hours == 1
     assert plan(3600, 1, deadline_hours=1, startup_minutes=0, efficiency=0.5).workers == 1
     assert main(["--images", "1", "--images_per_second", "1", "--workers", "1"]) == 0
-    assert capsys.readouterr().out.startswith("Estimate for 1 image at 1.0 images/s a worker:\n")
+    assert capsys.readouterr().out.startswith("Estimate for 1 image at 1.0 images/s per worker:\n")
     assert main(["--images", "2", "--images_per_second", "1", "--workers", "2"]) == 0
-    assert capsys.readouterr().out.startswith("Estimate for 2 images at 1.0 images/s a worker, 85% of it together:\n")
+    assert capsys.readouterr().out.startswith("Estimate for 2 images at 1.0 images/s per worker and 85% efficiency:\n")
 
 
 @pytest.mark.parametrize("name", ["", "/", "/manifest.json", "file"])
@@ -48,7 +48,7 @@ def test_speed_measured_from_a_run(tmp_path, capsys, name):
     earlier_run(run, counts={"captioned": 6000}, seconds=60)
     named = run.as_uri() if name == "file" else f"{run}{name}"
     assert main(["--images=1000", f"--run={named}", "--measured_workers=2", "--workers=1"]) == 0
-    assert "at 50.0 images/s a worker" in capsys.readouterr().out
+    assert "at 50.0 images/s per worker" in capsys.readouterr().out
 
 
 def test_of_an_output_folder_the_largest_finished_run_counts(tmp_path, capsys):
@@ -59,7 +59,7 @@ def test_of_an_output_folder_the_largest_finished_run_counts(tmp_path, capsys):
     (tmp_path / "run=x").mkdir()
     (tmp_path / "run=x" / "manifest.json").write_bytes(b"[]")
     assert main(["--images=1000", f"--run={tmp_path}", "--workers=1"]) == 0
-    assert "at 100.0 images/s a worker" in capsys.readouterr().out
+    assert "at 100.0 images/s per worker" in capsys.readouterr().out
 
 
 def test_an_empty_folder_is_named_in_one_sentence(tmp_path, capsys):
@@ -77,13 +77,13 @@ def test_what_is_no_finished_run(tmp_path, capsys, manifest):
     if manifest is not None:
         (tmp_path / "manifest.json").write_bytes(manifest)
     assert main(["--images=1000", f"--run={tmp_path}", "--workers=1"]) == 2
-    assert f"--run {tmp_path}: no run is there" in capsys.readouterr().err
+    assert f"--run {tmp_path}: there is no run" in capsys.readouterr().err
 
 
 def test_a_run_that_has_not_ended_measures_nothing(tmp_path, capsys):
     run = earlier_run(tmp_path / "run", finished=False)
     assert main(["--images=1000", f"--run={run}", "--workers=1"]) == 2
-    assert "no finished run is there: there is no manifest.json." in capsys.readouterr().err
+    assert "there is no finished run: there is no manifest.json." in capsys.readouterr().err
 
 
 def test_a_run_without_captions_measures_nothing(tmp_path, capsys):
@@ -106,7 +106,7 @@ def test_a_run_without_captions_measures_nothing(tmp_path, capsys):
         ("--images 10 --images_per_second 5 --workers 1 --deadline_hours 1", "either --workers or --deadline_hours"),
         ("--images 10 --images_per_second 5 --deadline_hours 0.1", "workers take 10 minutes"),
         ("--images 10 --images_per_second 5 --workers 1 --efficiency 2", "--efficiency 2.0"),
-        ("--images 10 --run no_such --workers 1", "--run no_such: no run is there"),
+        ("--images 10 --run no_such --workers 1", "--run no_such: there is no run"),
         ("--images 10 --run file://host/run --workers 1", "A local file's URI is file:///PATH"),
     ],
 )

@@ -213,7 +213,7 @@ def test_evaluate(model: OpenModel, captions: Path, tmp_path: Path, capsys: pyte
         (["--captions", "none.jsonl"], "none.jsonl can't be read"),
         (["--captions", "tfds:coco_captions"], "expected tfds:NAME:SPLIT"),
         (["--start", "default", "--encoder", "ResNet50"], "brings its own encoder"),
-        (["--fresh_decoder"], "belongs to --start"),
+        (["--fresh_decoder"], "works only with --start"),
         (["--encoder", "tiny", "--set", "vocabulary_size=4"], "No word of the captions"),
         (["--start", "/nope"], "Model /nope: manifest.json cannot be read"),
         (["--checkpoint_seconds", "nan"], "--checkpoint_seconds nan: choose 0 or more"),
@@ -260,7 +260,7 @@ def test_a_full_disk_leaves_no_model(captions: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(tf.saved_model, "save", full)
     command = ["fit", "--captions", str(captions), "--encoder", "tiny", "--cache", str(captions.parent / "cache")]
     assert main([*command, "--output", str(tmp_path / "model"), "--set", *QUICK, "epochs=1"]) == 1
-    assert "can't be written beside" in capsys.readouterr().err
+    assert "can't be written next to" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
     assert list((captions.parent / "cache" / "runs").iterdir())  # the same command exports without training again
 

@@ -1,7 +1,7 @@
-"""Training batches out of features and captions; each is a function of the seed and its number alone.
+"""Training batches from features and captions; each depends only on the seed and its number.
 
-Because batch number 1234 is the same whoever asks, an interrupted run continues exactly where it was. Plain NumPy:
-tf.data's autotuning has been seen to put its input thread to sleep for a minute on a machine with few cores.
+So batch number 1234 is always the same, and an interrupted run continues exactly where it was. Plain NumPy is used
+because tf.data's autotuning has been seen to pause its input thread for a minute on a machine with few cores.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ NONE = -1  # in place of a caption that an image does not have
 
 
 class Batch(NamedTuple):
-    """Images and what is learned of each.
+    """Images and their captions.
 
     Attributes:
       feature_map: float16 [images, positions, channels].
-      tokens: int32 [images, captions, longest], padded at the end; rows of padding alone where an image has no more.
+      tokens: int32 [images, captions, longest], padded at the end; rows of only padding if an image has fewer captions.
     """
 
     feature_map: np.ndarray
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
 
 
 class Features(Protocol):
-    """What ``FeatureCache`` and an array [images, views, positions, channels] have in common."""
+    """The common interface of ``FeatureCache`` and an array [images, views, positions, channels]."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -71,7 +71,7 @@ class Division(NamedTuple):
         images_at_once = batch_size // together
         groups = int(np.sum(-(-counts // together)))
         if groups < images_at_once:
-            shared = f" ({together} captions of the same photo stand together)" if together > 1 else ""
+            shared = f" ({together} captions of the same photo are in one batch)" if together > 1 else ""
             raise TrainError(
                 f"{quantity(len(images), 'caption')}, too few for a batch of {batch_size}{shared}. Add some, or make "
                 f"the batches smaller: --set batch_size={advised}."

@@ -1,10 +1,10 @@
-"""Images and their captions: one's own from a JSONL file, or those of a TensorFlow data set.
+"""Images and their captions: from a JSONL file, from a TensorFlow data set, or from reviews.
 
     {"image": "photos/1.jpg", "captions": ["A dog runs.", "A brown dog on grass."]}
 
 Paths are relative to the file. ``DataSet.parse("mine.jsonl:3")`` reads the file and counts it three times in training;
-``DataSet.parse("tfds:coco_captions:train+restval")`` takes two splits of COCO.
-``DataSet.parse("reviews:captions")`` takes what people said of the job's captions.
+``DataSet.parse("tfds:coco_captions:train+restval")`` reads two splits of COCO; ``DataSet.parse("reviews:captions")``
+reads the reviews of the job's captions.
 """
 
 import json
@@ -24,11 +24,11 @@ Tell: TypeAlias = Callable[[str], None]
 
 
 class CaptionsError(TrainError):
-    """A captions file that can't be used; the message names the file, the line and what to mend."""
+    """A captions file that can't be used; the message names the file, the line and the correction."""
 
 
 class Example(NamedTuple):
-    """An image and what people said about it, at least one caption."""
+    """An image and its captions by people, at least one."""
 
     image: Image
     captions: tuple[str, ...]
@@ -38,7 +38,7 @@ class DataSet(NamedTuple):
     """Examples and how often each one counts in an epoch.
 
     Attributes:
-      name: of a file, with the folder that holds it; of a folder with reviews; of a TensorFlow data set and its split.
+      name: of a file, with its folder; of a folder with reviews; of a TensorFlow data set and its split.
       examples: each with at least one caption.
       weight: how often each counts in an epoch.
       left_out: a sentence for each caption without a word and each image without a caption.
@@ -64,7 +64,7 @@ class DataSet(NamedTuple):
         if not (colon and weight.isdigit()) or f"{source}:" == SCHEME:
             source, weight = argument, "1"
         if int(weight) < 1:
-            raise CaptionsError(f"{argument}: the weight after the colon is a whole number from 1.")
+            raise CaptionsError(f"{argument}: the weight after the colon must be a whole number of at least 1.")
         left_out: list[str] = []
         if source.startswith("tfds:"):
             examples, name = _read_tfds(source, data_dir, left_out.append), source
@@ -78,21 +78,21 @@ class DataSet(NamedTuple):
 
 
 def read_captions(file: Path, tell: Tell = lambda left_out: None) -> list[Example]:
-    """Reads every line; captions without a word are left out, images without a caption too.
+    """Reads every line; captions without a word and images without a caption are left out.
 
     Args:
       file: JSONL.
       tell: called with a sentence about everything that is left out.
 
     Raises:
-      CaptionsError: the file can't be read, a line is not what it must be, or nothing is left.
+      CaptionsError: the file can't be read, a line has the wrong form, or nothing is left.
     """
     try:
         lines = file.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise CaptionsError(f"{file} can't be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise CaptionsError(f"{file} is no UTF-8 text: {error}.") from error
+        raise CaptionsError(f"{file} is not UTF-8 text: {error}.") from error
     lines = [line.removeprefix("\ufeff") for line in lines]  # the byte order marks of files that were joined, too
     examples = [_example(line, file, number) for number, line in enumerate(lines, 1) if line.strip()]
     return _with_words(examples, str(file), tell)
@@ -112,13 +112,13 @@ def _with_words(examples: list[Example], source: str, tell: Tell) -> list[Exampl
         told = tuple(caption for caption in captions if words(caption))
         for caption in captions:
             if caption not in told:
-                tell(f"{image}: caption {caption!r} has no word")
+                tell(f"{image}: caption {caption!r} contains no words")
         if told:
             kept.append(Example(image, told))
         else:
             tell(f"{image}: no caption")
     if not kept:
-        raise CaptionsError(f"{source} holds no image with a caption.")
+        raise CaptionsError(f"{source} contains no image with a caption.")
     return kept
 
 
@@ -132,7 +132,7 @@ def _example(line: str, file: Path, number: int) -> Example:
             return Example(file.parent / image, tuple(captions))
         case {"uri": str(), "caption": _}:
             raise CaptionsError(
-                f"{file}, line {number}: this file is the captioning job's. To learn from captions that people "
+                f"{file}, line {number}: this file is output of the captioning job. To train on captions that people "
                 "reviewed, give the folder: reviews:DIR."
             )
     raise CaptionsError(

@@ -41,9 +41,9 @@ class CacheError(StoppedError):
 
 
 class FeatureCache:
-    """Features of every image, on disk and not held in memory.
+    """Features of every image, on disk and not in memory.
 
-    The views of an image are the image itself and, if asked for, the image flipped and its four corners.
+    The views of an image are the image itself and, if requested, the flipped image and its four corners.
 
     Attributes:
       shape: (images, views, positions, channels).
@@ -123,11 +123,11 @@ class FeatureCache:
         """Runs the encoder over the images that are not in the cache yet.
 
         Args:
-          batch_size: images that the encoder takes at once, with all their views.
+          batch_size: number of images that the encoder processes at once, with all their views.
           report: called with the number of images done after every batch.
 
         Raises:
-          CacheError: the disk has no room.
+          CacheError: the disk is full.
         """
         free = shutil.disk_usage(self.directory).free
         if self.missing_bytes > free:

@@ -1,6 +1,6 @@
-"""Captions that people reviewed, as training data: ``reviews:DIR``, where DIR is the ``--output`` of the job.
+"""Reviewed captions as training data: ``reviews:DIR``, where DIR is the ``--output`` of the job.
 
-Each photo has one caption: what a person wrote, or the model's where a person called it right.
+Each photo has one caption: a person's correction, or the model's caption if a person marked it as right.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ SCHEME = "reviews:"
 
 
 class ReviewedError(TrainError):
-    """A folder that holds no reviews; the message says what to do."""
+    """A folder without reviews; the message says what to do."""
 
 
 def reviewed_captions(output: str, tell: Callable[[str], None]) -> list[tuple[Path, tuple[str, ...]]]:
-    """Reads the reviews in a folder of runs: photos on disks, and the sentence that stands for each.
+    """Reads the reviews in a folder of runs: photos on disks, and the right sentence of each.
 
     Args:
       output: the folder; on any file system that Beam reads.
@@ -37,12 +37,12 @@ def reviewed_captions(output: str, tell: Callable[[str], None]) -> list[tuple[Pa
     for uri, sentence in reviews.sentences().items():
         path = local_path(uri)
         if "://" in path:
-            tell(f"{uri}: training reads photos on disks alone")
+            tell(f"{uri}: training can read only photos on disks")
         else:
             found.append((Path(path), (sentence,)))
     if not found:
         raise ReviewedError(
-            f"{SCHEME}{output}: nobody has corrected a caption of a photo on a disk there, or called one right; "
+            f"{SCHEME}{output}: there are no captions of photos on disks that people corrected or marked as right; "
             "review some with python -m beam_job.review."
         )
     return found

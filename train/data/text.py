@@ -1,9 +1,7 @@
-"""Captions to words, and words to a vocabulary.
+"""Splits captions into words, and builds vocabularies from words.
 
-    words("A dog 's ball, well-known !")  # ["a", "dog's", "ball", "well-known"]
-    vocabulary = build_vocabulary(captions, size=20_000, min_frequency=4)
-
-No image is touched.
+words("A dog 's ball, well-known !")  # ["a", "dog's", "ball", "well-known"]
+vocabulary = build_vocabulary(captions, size=20_000, min_frequency=4)
 """
 
 import unicodedata
@@ -20,7 +18,7 @@ def words(caption: str, lowercase: bool = True) -> list[str]:
     """The words of a caption, in lower case unless ``lowercase`` is false.
 
     Letters of every script, their accents and digits are kept, and so are hyphens and apostrophes inside a word
-    ("well-known", "dog's"). Everything else parts words. A clitic that stands apart is joined to its word again.
+    ("well-known", "dog's"). Everything else separates words. A separated clitic is joined to its word again.
     """
     caption = caption.lower() if lowercase else caption
     caption = unicodedata.normalize("NFC", caption).translate(_APOSTROPHES).replace("--", " ")
@@ -30,17 +28,17 @@ def words(caption: str, lowercase: bool = True) -> list[str]:
 
 
 def repeated(caption: Sequence[str]) -> int:
-    """How many of a caption's words say a content word again: 1 for "a red bus and a red car"."""
+    """How many of a caption's words repeat a content word: 1 for "a red bus and a red car"."""
     content = [word for word in caption if word not in _FUNCTION_WORDS]
     return len(content) - len(set(content))
 
 
 def build_vocabulary(captions: Iterable[str], size: int, min_frequency: int = 1, lowercase: bool = True) -> Vocabulary:
-    """The commonest words of the captions.
+    """The most frequent words of the captions.
 
     Args:
-      captions: sentences as people wrote them.
-      size: most tokens that the vocabulary may have, the four special ones included.
+      captions: sentences by people.
+      size: maximum number of tokens in the vocabulary, including the four special ones.
       min_frequency: rarer words are left out; they become ``[UNK]``.
       lowercase: see ``words``.
 
@@ -53,7 +51,7 @@ def build_vocabulary(captions: Iterable[str], size: int, min_frequency: int = 1,
     kept = [word for word in ranked if counts[word] >= min_frequency][: max(size - len(SPECIAL), 0)]
     if not kept:
         raise TrainError(
-            f"No word of the captions ({len(counts)} different ones) fits a vocabulary of {size} tokens with a least "
+            f"No word of the captions ({len(counts)} different ones) fits a vocabulary of {size} tokens with a minimum "
             f"frequency of {min_frequency}: lower the frequency or check the captions."
         )
     return Vocabulary([*SPECIAL, *kept])

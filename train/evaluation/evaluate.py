@@ -35,7 +35,7 @@ from train.errors import TrainError
 
 
 class EvaluationError(TrainError):
-    """What the measurement needs is missing; the message says what to install."""
+    """The measurement needs something that is missing; the message says what to install."""
 
 
 class ScoredCaption(NamedTuple):
@@ -203,7 +203,7 @@ def record(model: str | os.PathLike[str], name: str, metrics: Mapping[str, float
 
 
 def check_recordable(model: str | os.PathLike[str]) -> None:
-    """Raises ``EvaluationError`` where a model's manifest must not, or cannot, be changed."""
+    """Raises ``EvaluationError`` if a model's manifest must not, or cannot, be changed."""
     if "://" in os.fspath(model):
         return
     if Path(model).resolve() == DEFAULT_MODEL.resolve():
@@ -216,7 +216,7 @@ def check_recordable(model: str | os.PathLike[str]) -> None:
 
 
 def check_writable(file: str) -> None:
-    """Raises ``EvaluationError`` where a local file of results could not be written once the work is done."""
+    """Raises ``EvaluationError`` if a local result file could not be written at the end."""
     if "://" in file:
         return
     folder = Path(file).absolute().parent
@@ -227,7 +227,7 @@ def check_writable(file: str) -> None:
 
 
 def health(captions: Sequence[Caption]) -> dict[str, float]:
-    """What references can't tell: whether the captions of an archive differ from each other and don't stammer."""
+    """Properties that need no references: whether captions differ from each other, and whether words are repeated."""
     tokens = [tuple(caption.tokens) for caption in captions]
     return {
         "captions": len(tokens),

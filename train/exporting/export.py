@@ -1,8 +1,9 @@
-"""From trained Keras models to the exported model directory that ``beam_job`` captions with.
+"""Exports trained Keras models to the model directory that ``beam_job`` captions with.
 
     export("model", encoder, decoder, vocabulary, recipe, training={...}, licence="...")
 
-Weights are stored in half precision: half the size, and captions stay the same but for near ties.
+Weights are stored in half precision. This halves the size, and changes captions only where two words are almost equally
+probable.
 """
 
 import os
@@ -101,7 +102,7 @@ def export(
         try:
             tf.saved_model.save(module, path, signatures=signatures)
         except tf.errors.OpError as error:  # a full disk, say, which is no OSError here
-            raise StoppedError(f"The model can't be written beside {directory}: {error.message}") from error
+            raise StoppedError(f"The model can't be written next to {directory}: {error.message}") from error
         _name_functions_afresh(Path(path) / "saved_model.pb")
 
     manifest = Manifest(

@@ -97,5 +97,5 @@ def _stored(model: OpenModel, part: str, network: keras.Model) -> Iterator[tuple
     for index, weight in enumerate(network.weights):
         name = f"weights/{part}.S{index:03d}.S{weight.name}/.ATTRIBUTES/VARIABLE_VALUE"  # TensorFlow writes .S for /
         if not reader.has_tensor(name):
-            raise StartError(f"{model.directory}: it holds no {part}/{index:03d}/{weight.name}: export it by train.")
+            raise StartError(f"{model.directory}: it lacks {part}/{index:03d}/{weight.name}: export it with train.")
         yield weight, reader.get_tensor(name).astype(np.float32)

@@ -57,7 +57,7 @@ def loop(
         variables of the decoder and the optimizer, so that a resumed run equals one without interruption.
       decoder, optimizer: built; a checkpoint holds their variables.
       epochs: maximum number of epochs.
-      patience: training ends after so many epochs without a better dev CIDEr; unused without ``validate``.
+      patience: training ends after this number of epochs without a better dev CIDEr; unused without ``validate``.
       pretrained: whether the decoder can caption already: its initial weights are then validated too.
       validate: returns the decoder's CIDEr on the dev set. The decoder ends with the weights that scored best.
       checkpoint: where to resume from, and where to save.
@@ -106,7 +106,7 @@ def loop(
 
 def _diverged(step: int, what: str) -> StoppedError:
     return StoppedError(
-        f"Training stopped at step {step:,}: {what}. Nothing was exported. Lower the learning rate by --set "
+        f"Training stopped at step {step:,}: {what}. Nothing was exported. Lower the learning rate with --set "
         "(learning_rate, self_critical_learning_rate), or set clip_norm=1.0 or mixed_precision=false."
     )
 

@@ -67,10 +67,10 @@ def summed(gradients: list[Any]) -> list[Any]:
 
 
 def vary_dropout(variables: Sequence[keras.Variable]) -> None:
-    """Gives each device dropout of its own; Keras gives all devices the same seeds and so the same masks.
+    """Gives each device different dropout masks; Keras gives all devices the same seeds and so the same masks.
 
-    A seed's state is a number and how often it was drawn from: each device counts from elsewhere. The first counts
-    from where the only one would, and a checkpoint, which holds the first one's, says all that there is to know.
+    The state of a seed is a number and a count of draws: each device counts from a different start. The first device
+      counts as a single device would, so a checkpoint, which has the state of the first one, is complete.
 
     Args:
       variables: of the model, among them the state of its seeds; call it before each pass.

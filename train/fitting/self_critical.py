@@ -1,9 +1,9 @@
-"""Self-critical training: of an image's sampled captions, those with a higher CIDEr than the others become likelier.
+"""Self-critical training: increases the probability of an image's sampled captions with a higher CIDEr than its others.
 
     history = self_critical(decoder, recipe, features, references, vocabulary, seed=0)
 
 It is the second stage, after teacher forcing (Rennie et al. 2017, https://arxiv.org/abs/1612.00563). The baseline is
-the mean reward of the image's other samples instead of the greedy caption's reward: it costs nothing more and has a
+the mean reward of the image's other samples instead of the greedy caption's reward: it costs nothing extra and has a
 lower variance (Luo 2020, https://arxiv.org/abs/2003.09971). The encoder's features come from the cache, as in the first
 stage.
 """

@@ -1,9 +1,9 @@
-"""Image encoders by name, each with its own pixel range inside.
+"""Image encoders by name, each including the scaling of pixels that it expects.
 
     encoder = build_encoder("InceptionResNetV2")
     encoder.model(pixels)  # float32 0..255 [batch, 299, 299, 3] -> float32 [batch, 64, 1536]
 
-Nobody outside has to know that one network wants -1..1 and another subtracts means: that was the notebook's first bug.
+So callers need not know that one network expects -1..1 and another subtracts means.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ Scale = Callable[[keras.KerasTensor], keras.KerasTensor]
 
 
 class EncoderError(TrainError):
-    """An encoder that can't be had; the message says what to do."""
+    """An encoder that can't be built; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Encoder(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the weights: what was made with other weights has another digest."""
+        """SHA-256 of the weights."""
         digest = hashlib.sha256()
         for variable in self.model.weights:
             digest.update(variable.numpy().tobytes())

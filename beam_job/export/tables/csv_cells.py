@@ -1,4 +1,4 @@
-"""Rows of CSV for spreadsheets, by RFC 4180. No cell is ever run as a formula."""
+"""Rows of CSV for spreadsheets, as in RFC 4180. No cell is run as a formula."""
 
 import csv
 import io
@@ -23,15 +23,15 @@ def header(carried: Sequence[str]) -> bytes:
 
 
 def line(record: Mapping[str, Any], carried: Sequence[str]) -> bytes:
-    """A record's line, its end included."""
+    """A record's line, with its line end."""
     cells = row(record, carried)
     return _line([safe(cell) if isinstance(cell := cells[name], str) else cell for name in (*COLUMNS, *carried)])
 
 
 def safe(text: str) -> str:
-    """Text that a spreadsheet shows and does not compute: an apostrophe stands before what would be a formula.
+    """Text that a spreadsheet shows without computing it: an apostrophe precedes anything that looks like a formula.
 
-    Plain numbers stay numbers. Control characters, which no CSV may hold, are replaced.
+    Plain numbers are unchanged. Control characters, which CSV cannot contain, are replaced.
     """
     text = _CONTROL.sub("\ufffd", text)
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text

@@ -1,4 +1,4 @@
-"""A finished table to its place: replaced whole, and only where it differs; a person's file is never replaced."""
+"""Moves a finished table to its destination. It is replaced only if it differs; a person's file is never replaced."""
 
 import hashlib
 import json
@@ -82,7 +82,7 @@ class TablePlace:
         try:
             FileSystems.delete([table, *parts])
         except Exception as error:  # file systems raise what they like
-            logging.warning("Files that the export made on its way are left beside %s: %s.", table, error)
+            logging.warning("Temporary files of the export remain next to %s: %s.", table, error)
         return found
 
 
@@ -104,7 +104,7 @@ def _digests(path: str, exports: str) -> Iterator[Any]:
             if found.get("path") == path:
                 yield found.get("sha256")
         except (ValueError, AttributeError):
-            logging.warning("Passed over: %s is no note of an export.", note)
+            logging.warning("Passed over: %s is not a record of an export.", note)
 
 
 def _copy(source: str, path: str) -> None:

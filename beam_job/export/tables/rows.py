@@ -1,4 +1,4 @@
-"""A caption as the row of a table: its columns, each of one type."""
+"""A caption as a row of a table: the columns and their types."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ def schema(carried: Sequence[str]) -> pa.Schema:
 
 
 def row(record: Mapping[str, Any], carried: Sequence[str]) -> dict[str, Any]:
-    """A record's row for ``schema``. A value that is not of its column's type is left out."""
+    """A record's row for ``schema``. Values of a wrong type are left out."""
     captions = record.get("captions")
     nested = [
         {name: _typed(caption.get(name), kind) for name, kind in _CAPTION.items()}
@@ -57,7 +57,7 @@ def row(record: Mapping[str, Any], carried: Sequence[str]) -> dict[str, Any]:
 
 
 def as_text(value: Any) -> str | None:
-    """A carried field as text: strings as they are, all else as JSON."""
+    """A carried field as text: strings unchanged, all other values as JSON."""
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

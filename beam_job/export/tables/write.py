@@ -1,4 +1,4 @@
-"""Captions into one table, sorted by URI, in bounded memory; a file that would stay the same is not touched."""
+"""Writes captions to one table, sorted by URI, in bounded memory; a table that would not change is not written."""
 
 import heapq
 import json
@@ -30,10 +30,10 @@ _GROUP_RECORDS = 5_000  # of Parquet
 
 
 class WriteTable(beam.PTransform):
-    """Writes records to one file, sorted by URI: records to what became of the file, ``published.WRITTEN`` or not.
+    """Writes records to one file, sorted by URI, and yields the outcome, ``published.WRITTEN`` or ``UNCHANGED``.
 
-    Each bundle leaves sorted parts, which one worker merges: a table is one file, in one order, so that the same
-    captions give the same bytes, whatever the runner. In memory there is one part at a time.
+    Each bundle writes sorted parts, which one worker merges. A table is one file in one order, so the same captions
+    give the same bytes with every runner. Only one part is in memory at a time.
 
     Args:
       kind: CSV or PARQUET.
@@ -71,9 +71,9 @@ def _write(table: str, place: TablePlace, carried: Sequence[str], parts: list[st
 
 
 def write_parquet(file: BinaryIO, records: Iterable[dict[str, Any]], carried: Sequence[str]) -> None:
-    """Writes records to a Parquet file, a row group after the other.
+    """Writes records to a Parquet file, one row group at a time.
 
-    Beam's own sink would keep the whole table in memory on DirectRunner, where its writer is a step of its own.
+    Beam's own sink would keep the whole table in memory on DirectRunner, where its writer is a separate step.
     """
     columns = schema(carried)
     with ParquetWriter(file, columns) as writer:

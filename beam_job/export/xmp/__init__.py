@@ -1,1 +1,1 @@
-"""XMP sidecars: the files beside photos in which photo managers keep descriptions."""
+"""XMP sidecars: files next to photos in which photo managers store descriptions."""

@@ -1,8 +1,8 @@
-"""An XMP packet as bytes: its top-level properties and where each of them stands.
+"""An XMP packet as bytes: its top-level properties and their positions.
 
-Serialising a parsed tree again would change quotes, prefixes and white space that other programs wrote. So a packet is
-never serialised: expat says where each property starts and ends, and only those bytes are changed. Document types are
-refused, and with them every entity that a file could declare; nothing outside the file is ever read.
+Serialising a parsed tree would change quotes, prefixes and white space that other programs wrote. So a packet is never
+serialised: expat gives the position of each property, and only those bytes are changed. Document types are refused,
+and with them all entities that a file could declare; nothing outside the file is read.
 """
 
 import re
@@ -26,7 +26,7 @@ _START_TAG = re.compile(rb"""<[^\s/>]+(?:\s+[^\s=/<>"']+\s*=\s*(?:"[^"]*"|'[^']*
 
 
 class PacketError(ValueError):
-    """A file that is no XMP packet which can be read safely; ``code`` is stable, the message is a sentence."""
+    """A file that is not an XMP packet that can be read safely; ``code`` is stable, the message is a sentence."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -38,10 +38,10 @@ class Property:
     """A top-level property: an element within a node, or an attribute of the node.
 
     Attributes:
-      name: namespace and local name, with a blank between them.
-      start, end: where its bytes are.
+      name: namespace and local name, separated by a blank.
+      start, end: the positions of its bytes.
       values: its texts.
-      is_attribute: how it is written.
+      is_attribute: whether it is an attribute.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Property:
 
 @dataclass
 class Node:
-    """A child of ``rdf:RDF``, mostly an ``rdf:Description``: its bytes, what it is about, its properties."""
+    """A child of ``rdf:RDF``, usually an ``rdf:Description``: its bytes, the resource it describes, its properties."""
 
     start: int
     end: int
@@ -70,12 +70,12 @@ class Packet:
     """A parsed packet.
 
     Attributes:
-      data: the file as UTF-8, without a byte order mark. All places are places in it.
-      encode: turns UTF-8 back into the file's own encoding; what that lacks becomes a character reference.
-      nodes: in their order.
-      content: where ``rdf:RDF`` has its content: after its start tag, before its end tag.
+      data: the file as UTF-8, without a byte order mark. All positions refer to it.
+      encode: converts UTF-8 to the file's encoding; characters that this lacks become character references.
+      nodes: in the order of the file.
+      content: the positions after the start tag and before the end tag of ``rdf:RDF``.
       end: the end of ``rdf:RDF``.
-      is_closed: whether ``rdf:RDF`` is one tag without content, ``<rdf:RDF/>``.
+      is_closed: whether ``rdf:RDF`` is a single tag without content, ``<rdf:RDF/>``.
     """
 
     data: bytes
@@ -91,7 +91,7 @@ class Packet:
             yield from (found for found in node.properties if name in (None, found.name))
 
     def edited(self, edits: list[tuple[int, int, bytes]]) -> bytes:
-        """The file with some ranges replaced, in its own encoding."""
+        """The file with some ranges replaced, in its original encoding."""
         data = self.data
         for start, end, replacement in sorted(edits, reverse=True):
             data = data[:start] + replacement + data[end:]
@@ -112,7 +112,7 @@ def parse(data: bytes) -> Packet:
     except expat.ExpatError as error:
         raise PacketError("broken", f"The sidecar is not well-formed XML: {error}.") from error
     if reader.rdf is None:
-        raise PacketError("not_xmp", "The sidecar is XML, but no XMP: it has no rdf:RDF.")
+        raise PacketError("not_xmp", "The sidecar is XML but not XMP: it has no rdf:RDF.")
     content, end = reader.rdf
     return Packet(text, encode, reader.nodes, content, end, text[content[0] - 2 : content[0]] == b"/>")
 
@@ -145,7 +145,7 @@ class _Reader:
         self._parser.Parse(self._data, True)
 
     def _refuse(self, *_: object) -> NoReturn:
-        raise PacketError("doctype", "The sidecar declares a document type, which no XMP has and which is not read.")
+        raise PacketError("doctype", "The sidecar has a document type declaration, which is not supported.")
 
     def _declare(self, prefix: str | None, namespace: str) -> None:
         self._namespaces.setdefault(prefix, []).append(namespace or "")
@@ -157,7 +157,7 @@ class _Reader:
         if self._rdf_depth is None:
             if name == f"{RDF} RDF":
                 if self.rdf is not None:
-                    raise PacketError("not_xmp", "The sidecar has two rdf:RDF, which no XMP has.")
+                    raise PacketError("not_xmp", "The sidecar has two rdf:RDF elements, which is not valid XMP.")
                 self._rdf_depth = self._depth
             return
         named = dict(zip(attributes[::2], attributes[1::2], strict=True))

@@ -1,7 +1,7 @@
-"""Where sidecars are: on disks and on Cloud Storage. Files there are read, replaced whole, and deleted.
+"""Sidecars on disks and on Cloud Storage: reading, replacing and deleting them.
 
-A file is replaced or deleted only where it is still what was read: on Cloud Storage the service makes sure of it, on a
-disk it is read again first.
+A file is replaced or deleted only if it has not changed since it was read. On Cloud Storage the service guarantees
+this; on a disk the file is read again first.
 """
 
 import functools
@@ -33,14 +33,14 @@ class PlaceError(Exception):
 
 
 class Found(NamedTuple):
-    """A file's bytes, and what its place needs to know whether it is still the same."""
+    """A file's bytes, and what is needed to check that it has not changed."""
 
     data: bytes
     version: Any
 
 
 class Place(Protocol):
-    """Files by their paths. Methods raise ``PlaceError``; ``write`` and ``delete`` also where a file has changed."""
+    """Files by their paths. Methods raise ``PlaceError``; ``write`` and ``delete`` also if a file has changed."""
 
     def exists(self, path: str) -> bool: ...
     def read(self, path: str) -> Found | None: ...
@@ -49,9 +49,9 @@ class Place(Protocol):
 
 
 def photo_path(uri: str) -> str | None:
-    """The path of a photo beside which a sidecar can be put; ``None`` for https and the like. Raises ``PlaceError``."""
+    """The path of a photo that can have a sidecar; ``None`` for https and the like. Raises ``PlaceError``."""
     if "\0" in uri or not uri:
-        raise PlaceError("bad_uri", "The URI is empty, or holds a zero byte.")
+        raise PlaceError("bad_uri", "The URI is empty, or contains a zero byte.")
     try:
         path = local_path(uri)
     except ValueError as error:
@@ -71,7 +71,7 @@ def sidecar_path(photo: str, kind: str) -> str:
 
 
 def place_of(path: str) -> Place:
-    """The place of a path that ``photo_path`` gave."""
+    """The place for a path from ``photo_path``."""
     with _making:
         return _bucket() if path.startswith("gs://") else _DISK
 
@@ -89,7 +89,7 @@ def folder_of(path: str) -> str | None:
 
 
 class Disk:
-    """Local files. A link is followed: what it leads to is replaced, with the permissions that it has."""
+    """Local files. Links are followed: the file behind a link is replaced, and keeps its permissions."""
 
     def exists(self, path: str) -> bool:
         return os.path.isfile(path)
@@ -99,7 +99,7 @@ class Disk:
             if not os.path.lexists(path):
                 return None
             if not os.path.isfile(path):
-                raise PlaceError("not_a_file", "What is in the sidecar's place is no file.")
+                raise PlaceError("not_a_file", "The sidecar's path is not a file.")
             with open(path, "rb") as file:
                 data = file.read(MAX_BYTES + 1)
         except OSError as error:
@@ -184,9 +184,9 @@ class CloudStorage:
         except exceptions.PreconditionFailed as error:
             raise _changed() from error
         except (exceptions.Forbidden, exceptions.Unauthorized) as error:
-            raise PlaceError("permission_denied", "This account may not read or write it.") from error
+            raise PlaceError("permission_denied", "This account has no permission to read or write it.") from error
         except (exceptions.NotFound, exceptions.BadRequest, ValueError) as error:
-            raise PlaceError("cannot_access", f"Cloud Storage refuses it: {str(error)[:200]}.") from error
+            raise PlaceError("cannot_access", f"Cloud Storage refuses access: {str(error)[:200]}.") from error
         except (exceptions.GoogleAPIError, OSError) as error:
             raise PlaceError("unavailable", f"Cloud Storage cannot be reached: {str(error)[:200]}.") from error
 
@@ -213,12 +213,14 @@ def _copy_owner(source: str, target: str) -> None:
 
 
 def _changed() -> PlaceError:
-    return PlaceError(CHANGED, "Somebody changed the sidecar while it was being read; export again.")
+    return PlaceError(CHANGED, "Another program changed the sidecar while it was being read; export again.")
 
 
 def _failed(error: OSError) -> PlaceError:
     if isinstance(error, PermissionError) or error.strerror == "Read-only file system":
-        return PlaceError("permission_denied", f"This account may not read or write it ({error.strerror}).")
+        return PlaceError(
+            "permission_denied", f"This account has no permission to read or write it ({error.strerror})."
+        )
     return PlaceError("cannot_access", f"It cannot be read or written: {error.strerror}.")
 
 

@@ -1,9 +1,9 @@
-"""A caption into a sidecar, and out of it again: what other programs and people wrote stays byte for byte.
+"""Adds a caption to a sidecar and removes it again; what other programs and people wrote is kept byte for byte.
 
-All that is written stands in one ``rdf:Description``, which declares its own namespaces and is put behind the others.
-Its ``captioner:wrote`` says which properties were written, with a digest of each: where a digest no longer fits,
-somebody has edited the text, and it is theirs. A property that gives way (an empty description, or any with
-``overwrite``) leaves ``captioner:was_...`` in its place, which holds its bytes. So each sidecar says how it was before.
+Everything is written to one ``rdf:Description``, which declares its own namespaces and follows the others. Its
+``captioner:wrote`` lists the properties that were written, with a digest of each: if a digest no longer matches,
+somebody has edited the text, and it is theirs. A property that is replaced (an empty description, or any with
+``overwrite``) is stored, as bytes, in ``captioner:was_...``. So the original can be restored from the sidecar alone.
 """
 
 import base64
@@ -30,13 +30,13 @@ _CREATED, _CLOSED = "created", "closed"  # the file was made here; its rdf:RDF w
 
 
 def put(data: bytes | None, description: Description, *, overwrite: bool = False) -> tuple[str, bytes]:
-    """What becomes of a sidecar, ``None`` where there is none: WRITTEN, UNCHANGED or KEPT, and its bytes from now on.
+    """The outcome for a sidecar (``None`` if there is none): WRITTEN, UNCHANGED or KEPT, and its new bytes.
 
-    It is kept where somebody else's description is in it, unless ``overwrite``; one that was deleted after it was
-    written here is somebody else's decision, too. Somebody else's keywords always stay.
+    It is KEPT if it has somebody else's description, unless ``overwrite`` is set. A description that was deleted after
+    it was exported counts as somebody else's decision. Other people's keywords are always kept.
 
     Raises:
-      PacketError: the sidecar is no XMP that can be read and changed safely.
+      PacketError: the sidecar is not XMP that can be read and changed safely.
     """
     wanted = description.values()
     if data is None:
@@ -58,14 +58,14 @@ def put(data: bytes | None, description: Description, *, overwrite: bool = False
         return KEPT, data
     after = _inserted(packet, wanted, yielding)
     if not _holds(parse(after), wanted, yielding) or take_back(after) != before:
-        raise PacketError("cannot_merge", "The sidecar is built in a way that cannot be changed and changed back.")
+        raise PacketError("cannot_merge", "The sidecar has a structure that cannot be changed and restored safely.")
     return WRITTEN, after
 
 
 def take_back(data: bytes) -> bytes | None:
-    """A sidecar as it was without what was written here; ``None`` where it was made here and nobody added to it.
+    """A sidecar without what exports wrote; ``None`` if an export created it and nobody added anything.
 
-    Texts that somebody has edited since are theirs, and stay. Raises ``PacketError``.
+    Texts that somebody has edited since are kept. Raises ``PacketError``.
     """
     packet = parse(data)
     wrote = _wrote(packet)
@@ -114,7 +114,7 @@ def _fragment(found: Property) -> bytes:
     except ValueError:
         fragment = b""
     if not fragment or short_digest(fragment) != wanted:
-        raise PacketError("cannot_undo", "What the sidecar keeps of its former description is damaged.")
+        raise PacketError("cannot_undo", "The sidecar's note of its original description is damaged.")
     return fragment
 
 

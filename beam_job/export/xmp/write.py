@@ -1,4 +1,4 @@
-"""Sidecars written, or taken back, by many threads at once: captions in, outcomes out."""
+"""Writes or restores sidecars in many threads: captions in, outcomes out."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +59,7 @@ class Sidecars:
     Attributes:
       kind: ADOBE or FULL.
       keywords: the carried field that holds keywords: an array, or text with commas.
-      overwrite: replace other people's descriptions, too.
+      overwrite: also replace other people's descriptions.
       dry_run: write nothing.
     """
 
@@ -78,8 +78,7 @@ class _Wanted(NamedTuple):
 class WriteSidecars(beam.PTransform):
     """Writes each record's sidecar: records to ``Outcome``.
 
-    URIs that share a sidecar are brought together first, as each needs one of its own: all that is shuffled are URIs
-    and captions.
+    URIs that share a sidecar are grouped first, as each needs its own; only URIs and captions are shuffled.
     """
 
     def __init__(self, sidecars: Sidecars) -> None:
@@ -97,7 +96,7 @@ class WriteSidecars(beam.PTransform):
 
 
 class TakeBackSidecars(beam.PTransform):
-    """Takes back what was written for images: URIs to ``Outcome``; sidecars of both kinds are looked at."""
+    """Restores the sidecars of images: URIs to ``Outcome``; sidecars of both kinds are checked."""
 
     def __init__(self, sidecars: Sidecars) -> None:
         super().__init__()
@@ -148,7 +147,7 @@ def _placed(record: dict[str, Any], sidecars: Sidecars) -> tuple[str, Any]:
         return f"\0{uri}", Outcome(LEFT_OUT, uri, code=_NO_PLACE)
     sidecar = sidecar_path(photo, sidecars.kind)
     if sidecar == photo:
-        message = "The image itself is called as its sidecar would be, which would overwrite it."
+        message = "The image has the name of its sidecar, which would overwrite it."
         return f"\0{uri}", Outcome(FAILED, uri, code="bad_uri", message=message)
     return sidecar, _Wanted(uri, photo, _description(record, sidecars))
 
@@ -170,7 +169,7 @@ def _write(grouped: tuple[str, Iterable[Any]], sidecars: Sidecars) -> list[Outco
         return found
     if len(found) > 1:
         uris = sorted(wanted.uri for wanted in found)
-        message = f"{len(uris)} images share the sidecar {sidecar}; export with --sidecar {FULL} gives each its own."
+        message = f"{len(uris)} images share the sidecar {sidecar}; use --sidecar {FULL} to give each its own."
         return [Outcome(FAILED, uri, sidecar, "conflict", message) for uri in uris]
     wanted = found[0]
     outcome = _guarded(wanted.uri, sidecar, lambda: _put(wanted, sidecar, sidecars))
@@ -186,7 +185,7 @@ def _put(wanted: _Wanted, sidecar: str, sidecars: Sidecars) -> Outcome:
     place = place_of(sidecar)
     before = place.read(sidecar)
     if before is None and not place.exists(wanted.photo):
-        raise PlaceError("not_found", "The image is gone.")
+        raise PlaceError("not_found", "The image no longer exists.")
     what, data = put(before and before.data, wanted.description, overwrite=sidecars.overwrite)
     if what == WRITTEN and not sidecars.dry_run:
         place.write(sidecar, data, before)

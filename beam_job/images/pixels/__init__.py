@@ -1,4 +1,4 @@
-"""The one way from an image file's bytes to pixels of the model's size, for training and for captioning.
+"""Turns an image file's bytes into pixels of the model's size, for training and for captioning.
 
 from beam_job.images.pixels import decode
 """

@@ -1,11 +1,11 @@
-"""An image file's bytes to pixels of the model's size: the one way, for training and for captioning.
+"""Turns an image file's bytes into pixels of the model's size, for training and for captioning.
 
     pixels = decode(data, height=224, width=224)
     pixels.array                  # uint8 [224, 224, 3]
     pixels.width, pixels.height   # of the source, upright
 
-The content decides what a file is, never its name. Whatever the file holds, the outcome is `Pixels` or an `ImageError`
-with one of the codes in `ERRORS`. Everything here may be called from many threads at once.
+The format is determined by the content, not by the name. Whatever the file contains, the result is `Pixels` or an
+`ImageError` with one of the codes in `ERRORS`. All functions may be called from many threads at once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MIN_SCALE = 1.25
 """Large JPEGs are decoded at a reduced scale, but at no less than so many times the model's size."""
 
 MAX_PIXELS = 150_000_000
-"""Default limit on width x height. It is meant for formats that take at most 12 bytes a pixel while they are decoded,
+"""Default limit on width x height. It is meant for formats that take at most 12 bytes per pixel while they are decoded,
 1.8 GB for the largest image that passes, and is lower in proportion for those that take more."""
 
 _READERS: dict[str, Callable[[bytes, ReadOptions], Picture]] = {
@@ -72,7 +72,7 @@ def decode(
     max_pixels: int = MAX_PIXELS,
     accept_truncated: bool = False,
 ) -> Pixels:
-    """Decodes an image file and brings it to `height` x `width`.
+    """Decodes an image file and resizes it to `height` x `width`.
 
     EXIF orientation is applied, colour profiles are applied (to sRGB), and transparency is laid over white. Of an
     animated file the first frame is taken, of a TIFF the first page that is no smaller copy of another one. 16-bit
@@ -80,15 +80,15 @@ def decode(
     are decoded at a half, a quarter or an eighth, and never below `MIN_SCALE` times the wanted size.
 
     Args:
-      data: the whole file. JPEG, PNG, WebP, GIF, BMP, TIFF, JPEG 2000, AVIF; HEIC where pillow-heif is installed.
+      data: the whole file. JPEG, PNG, WebP, GIF, BMP, TIFF, JPEG 2000, AVIF; HEIC if pillow-heif is installed.
       height, width: of the result in pixels.
-      max_pixels: larger images are refused from their header, before anything is decoded. Formats that take over 12
-        bytes of memory a pixel have a lower limit.
-      accept_truncated: take what there is of a JPEG, PNG, GIF, BMP or TIFF that ends too early (the rest is grey or
-        black), unless nothing is left to see. Other formats have nothing to show before their last byte.
+      max_pixels: larger images are refused from their header, before anything is decoded. Formats that need more than
+        12 bytes of memory per pixel have a lower limit.
+      accept_truncated: use the existing part of a JPEG, PNG, GIF, BMP or TIFF that ends too early (the rest is grey or
+        black), unless no part of the picture is left. Other formats cannot be decoded without their last byte.
 
     Raises:
-      ImageError: for any file that gives no pixels.
+      ImageError: the file gives no pixels.
     """
     if height < 1 or width < 1:
         raise ValueError(f"height and width must be at least 1, got {height} x {width}")
@@ -112,7 +112,7 @@ def _small(picture: Picture, height: int, width: int) -> Pixels:
         small = _in_srgb(small, picture.profile, grey=picture.image.mode in ("1", "L", "LA"))
     array = _over_white(small)
     if not picture.whole and not np.ptp(array, axis=(0, 1)).any():
-        raise ImageError("truncated", "The file ends too early, and none of its picture can be made out.")
+        raise ImageError("truncated", "The file ends too early: no part of its picture can be decoded.")
     source = picture.width, picture.height
     return Pixels(array, *(reversed(source) if sideways else source))
 

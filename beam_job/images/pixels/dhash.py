@@ -1,4 +1,4 @@
-"""The difference hash of a picture: pictures that look alike have hashes that differ in few bits."""
+"""The difference hash of a picture: similar pictures have hashes that differ in few bits."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,4 +1,4 @@
-"""The one thing that EXIF says and pixels need: which way is up."""
+"""Reads the orientation from EXIF, the only part of EXIF that is needed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _SHORT, _LONG = 3, 4
 
 
 def orientation(exif: bytes) -> int:
-    """1 to 8, as EXIF numbers it; 1 where the block says nothing of it or is broken.
+    """1 to 8, as numbered by EXIF; 1 if the block has no orientation or is broken.
 
-    Reads the entries of the first directory and nothing that they point to.
+    Reads the entries of the first directory, and nothing that they point to.
 
     Args:
-      exif: the block, with or without the `Exif` mark in front of it.
+      exif: the block, with or without the `Exif` mark before it.
     """
     exif = exif.removeprefix(b"Exif\0\0")
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])

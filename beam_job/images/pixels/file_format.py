@@ -1,4 +1,4 @@
-"""Which format a file is, by its first bytes: one that is read, one that is refused by name, or no image at all."""
+"""Recognises a file's format by its first bytes: a supported format, an unsupported one, or not an image."""
 
 from __future__ import annotations
 
@@ -133,11 +133,11 @@ _NETPBM = {b"1": "PBM", b"2": "PGM", b"3": "PPM", b"4": "PBM", b"5": "PGM", b"6"
 
 
 def format_of(data: bytes) -> str:
-    """The format of a file that is read here, by its content.
+    """The format of a file that is supported, from its content.
 
     Raises:
-      ImageError: `empty`, `unsupported_format` for images of other formats, `not_an_image` for everything else. No byte
-        of the file stands in its message.
+      ImageError: `empty`, `unsupported_format` for images of other formats, `not_an_image` for everything else. The
+        message contains no bytes of the file.
     """
     if not data:
         raise ImageError("empty", "The file is empty.")
@@ -163,7 +163,9 @@ def format_of(data: bytes) -> str:
 
 
 def _unread(name: str) -> ImageError:
-    return ImageError("unsupported_format", f"Files of format {name} are not read: convert it to JPEG or PNG.")
+    return ImageError(
+        "unsupported_format", f"Files of the format {name} are not supported: convert the image to JPEG or PNG."
+    )
 
 
 def _is_bitmap(data: bytes) -> bool:
@@ -182,7 +184,7 @@ def _by_brand(data: bytes) -> str:
     for brand in brands:
         if brand in _BRANDS:
             raise _unread(_BRANDS[brand])
-    raise ImageError("not_an_image", "This is a video or audio (MP4, MOV or their kin), no image.")
+    raise ImageError("not_an_image", "This is a video or audio (MP4, MOV or similar), not an image.")
 
 
 def _unread_name(data: bytes) -> str | None:
@@ -250,26 +252,26 @@ def _what_else(data: bytes) -> str:
     """A sentence on a file that is no image."""
     for magic, name in _NO_IMAGES:
         if data.startswith(magic):
-            return f"This is {name}, no image."
+            return f"This is {name}, not an image."
     if data[:4] == b"RIFF":
-        return "This is a video or audio (AVI, WAV or their kin), no image."
+        return "This is a video or audio (AVI, WAV or similar), not an image."
     if data[4:8] in (b"moov", b"mdat", b"free", b"wide"):
-        return "This is a video (MOV or its kin), no image."
+        return "This is a video (MOV or similar), not an image."
     text = _text(data)
     if text is not None and not text.strip():
-        return "The file holds nothing but white space."
+        return "The file contains only white space."
     if text is None:
-        return "The content is of no image format that we know."
+        return "This is not a recognised image format."
     if data.startswith(_LFS):
-        return "This is a pointer of Git LFS, not the image itself: `git lfs pull` fetches it."
+        return "This is a Git LFS pointer, not the image itself: `git lfs pull` fetches it."
     while introduction := _XML_INTRODUCTION.match(text):
         text = text[introduction.end() :]
     if error := _BUCKET_ERROR.match(text):
-        return f"This is the error message of a storage service ({error[1]}), no image."
+        return f"This is the error message of a storage service ({error[1]}), not an image."
     if _PAGE.match(text):
-        return "This is a web page, no image."
+        return "This is a web page, not an image."
     if not text or re.match(r"\s*<[A-Za-z?!]", text):  # nothing but what XML begins with
-        return "This is XML, no image."
+        return "This is XML, not an image."
     if re.match(r"""\s*(\{\s*["}]|\[\s*[\[{"\d\]-])""", text):
-        return "This is JSON, no image."
-    return "This is text, no image."
+        return "This is JSON, not an image."
+    return "This is text, not an image."

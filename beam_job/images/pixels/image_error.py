@@ -32,7 +32,7 @@ class ImageError(ValueError):
 
 
 def described(error: Exception) -> str:
-    """A library's exception for a message: bounded, printable ASCII, and without what it quotes of the file."""
+    """A library's exception for a message: truncated, printable ASCII, without quotations from the file."""
     text = _QUOTED.sub("...", str(error)[: 10 * _LONGEST])
     text = "".join(character if " " <= character <= "~" else " " for character in text)
     return " ".join(text.split())[:_LONGEST] or type(error).__name__

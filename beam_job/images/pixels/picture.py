@@ -1,4 +1,4 @@
-"""A picture on its way from an image file to pixels, what is asked of those who read one, and how Pillow loads it."""
+"""A picture between the image file and the pixels, the options for reading one, and loading with Pillow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OUT_OF_MEMORY = -9  # as Pillow's decoders number it
 
 
 class ReadOptions(NamedTuple):
-    """What a reader of one format is asked for."""
+    """The options for reading a file."""
 
     max_pixels: int
     accept_truncated: bool = False  # take what there is of a picture that ends too early
@@ -27,7 +27,7 @@ class ReadOptions(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture that was read and not yet turned, resized or brought to sRGB."""
+    """A picture that was read, but not yet rotated, resized or converted to sRGB."""
 
     image: Image.Image  # loaded; mode 1, L, LA, P, PA, RGB, RGBA, RGBa, CMYK or LAB
     width: int  # of the source in pixels, as stored
@@ -47,16 +47,16 @@ class Ending(enum.Enum):
 
 
 def check_size(width: int, height: int, options: ReadOptions, bytes_per_pixel: int = ORDINARY_BYTES) -> None:
-    """Refuses a picture from its header: nothing, or more pixels than the limit.
+    """Refuses an empty picture, or one with more pixels than the limit, from its header.
 
     Args:
-      bytes_per_pixel: of memory, at the most, while the format is decoded. The limit falls as this rises.
+      bytes_per_pixel: maximum memory while the format is decoded. The limit is lower for larger values.
     """
     if width < 1 or height < 1:
-        raise ImageError("corrupt", f"The image says that it is {width} x {height} pixels large.")
+        raise ImageError("corrupt", f"The image has an invalid size of {width} x {height} pixels.")
     limit = options.max_pixels * ORDINARY_BYTES // max(ORDINARY_BYTES, bytes_per_pixel)
     if width * height > limit:
-        why = "" if limit == options.max_pixels else f" for its format, which takes {bytes_per_pixel} bytes a pixel"
+        why = "" if limit == options.max_pixels else f" for its format, which takes {bytes_per_pixel} bytes per pixel"
         raise ImageError(
             "too_many_pixels", f"The image has {width} x {height} pixels, over the limit of {limit:,}{why}."
         )
@@ -64,7 +64,7 @@ def check_size(width: int, height: int, options: ReadOptions, bytes_per_pixel: i
 
 @contextmanager
 def reading(name: str, cut: bool = False) -> Iterator[None]:
-    """Has a library read a file of that format: whatever it raises is the file's fault.
+    """Runs a library that reads a file of this format; all its exceptions count as errors of the file.
 
     Args:
       cut: whether the file is known to end too early.
@@ -78,15 +78,15 @@ def reading(name: str, cut: bool = False) -> Iterator[None]:
         raise
     except Exception as error:
         if cut or "truncated" in str(error).lower():
-            raise ImageError("truncated", f"The {name} ends before its picture does.") from error
+            raise ImageError("truncated", f"The {name} ends before its picture is complete.") from error
         raise ImageError("corrupt", f"The {name} is damaged: {described(error)}") from error
 
 
 def load(image: ImageFile.ImageFile) -> Ending:
-    """Loads what Pillow has opened and says how that ended. What was decoded by then is in the image.
+    """Loads a picture that Pillow has opened, and returns how decoding ended. The image has the decoded part.
 
-    Pillow itself judges the end by `ImageFile.LOAD_TRUNCATED_IMAGES`, a switch of the whole process that belongs to
-    whoever embeds this package; here it makes no difference.
+    Pillow itself follows `ImageFile.LOAD_TRUNCATED_IMAGES`, a switch of the whole process that belongs to the program
+    that embeds this package; here it has no effect.
     """
     errors: list[int] = []
     image.decodermaxblock = _BLOCK

@@ -1,7 +1,7 @@
-"""ICC colour profiles: pictures of the model's size to sRGB.
+"""Converts pictures of the model's size from their ICC colour profiles to sRGB.
 
-Every profile is applied that fits its picture's colours: that of a display, a camera, a scanner or a printer, in RGB,
-grey or CMYK. One that does not fit, is broken, or is larger than any real one is passed over, as in browsers.
+Every profile is applied that fits its picture's colours: of a display, a camera, a scanner or a printer, in RGB, grey
+or CMYK. A profile that does not fit, is broken, or is unreasonably large is ignored, as in browsers.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _lock = threading.Lock()
 
 
 def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Brings a picture to sRGB, or gives it back as it is where the profile is sRGB, or cannot be applied to it.
+    """Converts a picture to sRGB; returns it unchanged if the profile is sRGB or cannot be applied to it.
 
     Args:
       image: mode L, RGB or CMYK.
 
     Returns:
-      Mode RGB where the profile was applied.
+      Mode RGB if the profile was applied.
     """
     transform = _transform(profile, image.mode)
     if transform is None:
@@ -44,7 +44,7 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 
 
 def of_png(chunk: bytes) -> bytes | None:
-    """The profile that a PNG's iCCP chunk holds; None if it is broken or too large."""
+    """The profile in a PNG's iCCP chunk; None if it is broken or too large."""
     _, _, rest = chunk[:81].partition(b"\0")
     if rest[:1] != b"\0":
         return None

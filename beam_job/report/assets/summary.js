@@ -9,7 +9,7 @@ function drawHeader() {
   document.title = `${title} · ${DATA.runs.map(nameOf).join(" and ")}`;
   const verdict = run.complete
     ? `${plural(run.counts.captioned, "image", "images")} captioned, ${plural(run.failed, "failure", "failures")}`
-    : `${run.runs ? "The newest" : "This"} run has not ended: what has been written so far`;
+    : `${run.runs ? "The newest" : "This"} run has not finished: these are the results so far`;
   fill(find("header"),
     el("div", {},
       el("p", { class: "eyebrow" }, COMPARING ? "Comparison" : "Report"),
@@ -31,7 +31,7 @@ function drawOverview() {
   const notices = [];
   DATA.runs.forEach((run, index) => {
     if (run.warning) notices.push(el("p", { class: "notice warning", role: "note" }, badge(index), " ", run.warning));
-    if (!run.complete) notices.push(el("p", { class: "notice warning", role: "note" }, badge(index), ` ${run.runs ? "The newest" : "This"} run has no manifest: it is still going on, or it was stopped.${run.runs ? "" : " An image may stand here twice."}`));
+    if (!run.complete) notices.push(el("p", { class: "notice warning", role: "note" }, badge(index), ` ${run.runs ? "The newest" : "This"} run has no manifest: it is still running, or it was stopped.${run.runs ? "" : " An image may appear twice."}`));
     if (reviewed(run)) notices.push(el("p", { class: "notice", role: "note" }, badge(index), " ", reviewed(run)));
     for (const problem of run.problems) notices.push(el("p", { class: "notice warning", role: "note" }, badge(index), " ", outside(problem)));
   });
@@ -39,7 +39,7 @@ function drawOverview() {
     ...notices,
     el("div", { class: "panels" },
       el("div", { class: "panel" }, el("h2", {}, "Every image accounted for"), DATA.runs.map(countsOf)),
-      el("div", { class: "panel" }, el("h2", {}, "How certain the model was"), histogram()),
+      el("div", { class: "panel" }, el("h2", {}, "How confident the model was"), histogram()),
       DATA.runs.map(curve)),
     COMPARING ? comparison() : tiles(DATA.runs[0]),
     DATA.runs.map(repeatedCaptions));
@@ -69,9 +69,9 @@ function countsOf(run, index) {
 function figures(run) {
   return [
     ...(run.trust ? [["Right captions", percent(run.trust.thresholds[0].right), `of all, by ${plural(run.trust.reviews, "review", "reviews")} until ${run.trust.time.slice(0, 10)}`]] : []),
-    ["Median score", score(run.median_score), `The mean log-probability of a caption's words: the closer to 0, the surer.${run.trust ? "" : " Reviews tell how many captions are right."}`],
+    ["Median score", score(run.median_score), `The mean log-probability of a caption's words: the closer to 0, the more confident.${run.trust ? "" : " Reviews show how many captions are right."}`],
     ["Different captions", percent(run.captioned ? run.distinct / run.captioned : null), `${run.distinct_exact ? "" : "about "}${number(run.distinct)} different captions for ${number(run.captioned)} images`],
-    ["Words in a caption", run.mean_words === null ? "–" : run.mean_words.toFixed(1), run.cut_off ? `${plural(run.cut_off, "caption was", "captions were")} cut off at the longest length` : "every caption ended by itself"],
+    ["Words in a caption", run.mean_words === null ? "–" : run.mean_words.toFixed(1), run.cut_off ? `${plural(run.cut_off, "caption was", "captions were")} cut off at the maximum length` : "no caption was cut off"],
     ...(run.runs ? [] : [["Speed", rate(run), `${duration(run.seconds)} from start to end, ${(run.devices || []).join(", ") || "device unknown"}`]]),
   ];
 }
@@ -85,7 +85,7 @@ function tiles(run) {
 function repeatedCaptions(run, index) {
   const often = run.repeated.filter(({ count }) => count > 2 && count >= REPEATED_SHARE * run.captioned);
   return often.length > 0 && el("details", { class: "repeated" },
-    el("summary", {}, badge(index), el("span", {}, "Captions that came back most often")),
+    el("summary", {}, badge(index), el("span", {}, "Most frequent captions")),
     el("ul", {}, often.map(({ text, count }) => el("li", {}, el("strong", { class: "count" }, number(count)),
       el("button", { type: "button", class: "link", dir: "auto", onclick: () => GALLERY.search(text) }, text)))));
 }
@@ -101,9 +101,9 @@ function comparison() {
   ];
   return el("div", { class: "comparison" },
     el("p", { class: "lede" },
-      el("strong", {}, percent(both ? 1 - same / both : null)), ` of the ${number(both)} images that both runs captioned have another caption in B (${number(both - same)}). `,
-      only[0] || only[1] ? `${number(only[0])} images are in A alone, ${number(only[1])} in B alone.` : ""),
-    DATA.runs[0].model !== DATA.runs[1].model && el("p", { class: "notice", role: "note" }, "The runs used two models: each measures certainty in its own way, so a higher score does not say that a caption is better. Look at the pairs."),
+      el("strong", {}, percent(both ? 1 - same / both : null)), ` of the ${number(both)} images that both runs captioned have a different caption in B (${number(both - same)}). `,
+      only[0] || only[1] ? `${number(only[0])} images are only in A, ${number(only[1])} only in B.` : ""),
+    DATA.runs[0].model !== DATA.runs[1].model && el("p", { class: "notice", role: "note" }, "The runs used different models, whose scores are not comparable: a higher score does not mean a better caption. Compare the pairs."),
     el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "What changed" }, el("table", {},
       el("caption", {}, "What changed"),
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, ""), LABELS.map((label, i) => el("th", { scope: "col" }, badge(i))))),
@@ -134,7 +134,7 @@ function histogram() {
       const value = edges[0] + place * (edges[edges.length - 1] - edges[0]);
       return el("span", {}, score(value));
     })),
-    el("p", { class: "dim" }, "← less certain", el("span", { class: "right" }, "more certain →")));
+    el("p", { class: "dim" }, "← less confident", el("span", { class: "right" }, "more confident →")));
 }
 
 /** How many photos are copies of each other, and the largest groups. */
@@ -158,7 +158,7 @@ function drawFailures() {
   fill(section, el("h2", { id: "failures-title" }, "Failures"));
   DATA.runs.forEach((run, index) => {
     if (!run.failures.length) {
-      fill(section, el("p", { class: "dim" }, badge(index), " None: every image that was read got its caption."));
+      fill(section, el("p", { class: "dim" }, badge(index), " None: every image was captioned."));
       return;
     }
     fill(section, el("div", { class: "failures" }, run.failures.map(({ code, count, examples }) =>

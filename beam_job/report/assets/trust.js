@@ -13,11 +13,11 @@ function chance(run, value) {
 /** How far a caption can be trusted: a person's word, the estimated chance, or the bare score. */
 function sureness(caption, run, verdict) {
   if (caption.person) return el("span", { class: "certainty" }, el("span", { class: "mark" }, "corrected by a person"));
-  if (verdict === "right") return el("span", { class: "certainty" }, el("span", { class: "mark" }, "right, says a person"));
+  if (verdict === "right") return el("span", { class: "certainty" }, el("span", { class: "mark" }, "confirmed by a person"));
   const likely = chance(run, caption.score);
   const about = `Score ${score(caption.score)}: mean log-probability of the words`;
   return el("span", { class: "certainty" }, meter(likely ?? certainty(caption.score)),
-    el("span", { title: likely === null ? about : `${about}. Captions with this score are right so often, by the reviews.` },
+    el("span", { title: likely === null ? about : `${about}. According to the reviews, this share of the captions with this score is right.` },
       likely === null ? score(caption.score) : `${percent(likely)} likely right`));
 }
 
@@ -37,7 +37,7 @@ function curve(run, index) {
   const all = rows[0];
   return el("div", { class: "panel trust" },
     el("h2", {}, badge(index), "How many captions are right"),
-    el("p", { class: "sum" }, el("strong", {}, percent(all.right)), ` right (95 % interval: ${percent(all.low)} to ${percent(all.high)}), by ${plural(trust.reviews, "review", "reviews")}`),
+    el("p", { class: "sum" }, el("strong", {}, percent(all.right)), ` right (95 % interval: ${percent(all.low)} to ${percent(all.high)}), estimated from ${plural(trust.reviews, "review", "reviews")}`),
     svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Share of right captions among those with the highest scores; the table below has its numbers" },
       lines.map((share) => [
         svg("line", { x1: left, x2: width - 12, y1: y(share), y2: y(share), class: "rule" }),
@@ -47,9 +47,9 @@ function curve(run, index) {
       svg("path", { d: path(rows.map((row) => [x(row), row.right])), class: "line" }),
       rows.map((row) => svg("circle", { cx: x(row), cy: y(row.right), r: 3 })),
       [0, 0.5, 1].map((part) => svg("text", { x: left + (width - left - 12) * part, y: height - 14, "text-anchor": part ? (part < 1 ? "middle" : "end") : "start" }, `${percent(part)}${part === 1 ? " of the captions" : ""}`))),
-    el("details", {}, el("summary", {}, "From which score on"),
+    el("details", {}, el("summary", {}, "Table by score"),
       el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Right captions by score" }, el("table", {},
-        el("thead", {}, el("tr", {}, ["Score", "Captions", "Right", "95 % interval", "Wait below"].map((name) => el("th", { scope: "col" }, name)))),
+        el("thead", {}, el("tr", {}, ["Score", "Captions", "Right", "95 % interval", "To check"].map((name) => el("th", { scope: "col" }, name)))),
         el("tbody", {}, trust.thresholds.map((row) => el("tr", {}, [
           score(row.score), number(row.captions), percent(row.right), `${percent(row.low)} to ${percent(row.high)}`, number(trust.captions - row.captions),
         ].map((text) => el("td", {}, text)))))))));
@@ -59,7 +59,7 @@ function curve(run, index) {
 function reviewed(run) {
   const said = [
     run.corrected && `${plural(run.corrected, "caption was", "captions were")} corrected by people`,
-    run.wrong && `${plural(run.wrong, "caption was", "captions were")} called wrong and left out of this page`,
+    run.wrong && `${plural(run.wrong, "caption was", "captions were")} marked as wrong and left out of this page`,
   ].filter(Boolean);
   return said.length ? `${said.join(", ")}.` : null;
 }

@@ -1,4 +1,4 @@
-"""Records of earlier runs written again: for images with another version or name whose bytes are the same."""
+"""Copies records of earlier runs for images whose version or name is new but whose bytes are the same."""
 
 import json
 
@@ -9,14 +9,14 @@ from beam_job.records import CopiedCaption, Unchanged
 
 
 class LostRecordError(RuntimeError):
-    """A record of an earlier run is not where it was when this run began."""
+    """A record of an earlier run is no longer where it was when this run began."""
 
 
 def copy_caption(found: Unchanged) -> CopiedCaption:
-    """The record that an earlier run wrote for the same bytes, with the present name, version and carried fields.
+    """The record that an earlier run wrote for the same bytes, with the current name, version and carried fields.
 
     Raises:
-      LostRecordError: it is gone; to start the job again captions the image.
+      LostRecordError: the record is gone; starting the job again captions the image.
     """
     place = found.caption
     try:
@@ -24,7 +24,7 @@ def copy_caption(found: Unchanged) -> CopiedCaption:
             file.seek(place.offset)
             record = json.loads(file.read(place.length))
         if record["uri"] != (place.uri or found.uri):
-            raise ValueError("it is another image's")
+            raise ValueError("it belongs to another image")
     except Exception as error:  # file systems raise what they like
         raise LostRecordError(
             f"{place.path} was changed while this run read it, at byte {place.offset} ({error}); start the job again."

@@ -1,11 +1,11 @@
 """What earlier runs have captioned, and what failed in them.
 
-A run's captions count as earlier work when it was started with the same model and the same decoding options. Of a run
-that ended well, the files that its manifest names are read; of one that was killed, every complete file that it left.
+The captions of a run count if it was started with the same model and the same decoding options. Of a finished run the
+files that its manifest names are read; of a killed run, every complete file.
 
-Failures count whatever the model, but for those of the model itself. Only finished runs count, as only they have
-reported them. A record that a run marked as known repeats an older one: it is not read, so what is read grows with the
-number of images that ever failed, not with the number of nights.
+Failures count for every model, except failures of the model itself. Only finished runs count, because only they have
+reported their failures. A record that a run marked as known repeats an older one and is not read, so the amount to read
+grows with the number of images that ever failed, not with the number of runs.
 """
 
 import json
@@ -50,12 +50,12 @@ _PASSED_OVER = "passed_over"
 
 
 class Earlier(NamedTuple):
-    """What earlier runs left.
+    """The results of earlier runs.
 
     Attributes:
-      known: (URI, ``True``) for each that was captioned, or (URI, (2, run, version, sha256, path, offset, length))
-        where versions are compared, and behind them the old URI where it was captioned under that one; (URI, (run,
-        stage, error, sha256)) for each that failed. For bad rows of lists another key stands in place of the URI.
+      known: (URI, ``True``) for each captioned URI, or (URI, (2, run, version, sha256, path, offset, length)) if
+        versions are compared, followed by the old URI if it was captioned under that one; (URI, (run, stage, error,
+        sha256)) for each failure. Bad rows of lists have another key instead of the URI.
       passed_over: numbers of runs, files and lines that could not be read.
     """
 
@@ -64,13 +64,13 @@ class Earlier(NamedTuple):
 
 
 class ReadEarlier(beam.PTransform):
-    """Reads the URIs that earlier runs of ``run.output`` have captioned in the same way, and those that failed.
+    """Reads the URIs that earlier runs of ``run.output`` captioned in the same way, and those that failed.
 
     Args:
-      run: the run that starts.
-      recaption: read none of the former.
-      versions: read which content of their URIs was captioned.
-      renamed: (old, new) beginnings of URIs: what was known under the old one is known under the new one, too.
+      run: the current run.
+      recaption: do not read captioned URIs.
+      versions: also read the versions of the captioned images.
+      renamed: (old, new) prefixes of URIs: what is known under the old one is also known under the new one.
     """
 
     def __init__(
@@ -210,5 +210,5 @@ def _passed_over(problem: str, number: int = 1) -> TaggedOutput:
 
 
 def earlier_runs(output: str, this_run: str) -> list[str]:
-    """The folders of the runs in ``output``, without this one."""
+    """The folders of the runs in ``output``, except the current one."""
     return [folder for folder in run_folders(output) if FileSystems.split(folder)[1] != f"run={this_run}"]

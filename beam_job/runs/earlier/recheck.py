@@ -1,4 +1,4 @@
-"""Which images changed since they were captioned, where no listing says: their place is asked for their versions."""
+"""Queries storage for the versions of captioned images, to find those that changed if no listing gives versions."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,15 +22,14 @@ class Rechecked(NamedTuple):
 
 
 class Recheck(beam.PTransform):
-    """Asks for the version of each image, in one request: a stat on disks, metadata on Cloud Storage.
+    """Queries the version of each image, in one request: a stat on disks, metadata on Cloud Storage.
 
-    Takes rows like those of ``New.uris`` whose version is the one that was captioned. An image whose place names no
-    version counts as unchanged. One that cannot be asked for is tried like one that changed: then its failure is
-    recorded.
+    Takes rows like those of ``New.uris`` whose version is the captioned one. An image whose storage gives no version
+    counts as unchanged. An image that cannot be queried is treated as changed, so that its failure is recorded.
 
     Args:
       limits: of time.
-      threads: requests at a time in each worker process.
+      threads: number of simultaneous requests in each worker process.
     """
 
     def __init__(self, limits: FetchLimits, threads: int) -> None:

@@ -88,7 +88,7 @@ def test_machines_that_fit(accelerator, machine):
     ],
 )
 def test_machines_that_have_others_or_another_number(accelerator, machine, instead):
-    with pytest.raises(OptionError, match=rf"^--worker_machine_type \S+: {accelerator}.* goes with {instead}"):
+    with pytest.raises(OptionError, match=rf"^--worker_machine_type \S+: {accelerator}.* needs {instead}"):
         Accelerator.parse(accelerator).machine(machine)
 
 

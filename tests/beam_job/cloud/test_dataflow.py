@@ -239,18 +239,18 @@ def test_a_service_that_refuses_the_job(bucket, service, capsys):
     ("more", "message"),
     [
         (["--accelerator=t4"], "--accelerator t4: write TYPE or TYPE:COUNT"),
-        (["--accelerator=nvidia-l4:2"], "--accelerator nvidia-l4:2: a process uses one GPU"),
+        (["--accelerator=nvidia-l4:2"], "--accelerator nvidia-l4:2: each worker runs one process"),
         (["--accelerator=nvidia-l4:3", "--share_gpu"], "--accelerator nvidia-l4:3: no machine has 3 of them"),
         (["--accelerator=nvidia-tesla-v100"], "--accelerator nvidia-tesla-v100: this type is being retired"),
-        (["--accelerator=nvidia-h100-80gb"], "a3-highgpu-1g starts as Spot or Flex-start only; add --flex_start"),
+        (["--accelerator=nvidia-h100-80gb"], "a3-highgpu-1g is available as Spot or Flex-start only; add --flex_start"),
         (
             ["--accelerator=nvidia-l4", "--worker_machine_type=n1-standard-4"],
-            "--worker_machine_type n1-standard-4: nvidia-l4:1 goes with g2-standard-4,",
+            "--worker_machine_type n1-standard-4: nvidia-l4:1 needs g2-standard-4,",
         ),
         (["--accelerator=nvidia-l4", "--flexrs_goal=COST_OPTIMIZED"], "FlexRS has no GPUs"),
         (
             ["--accelerator=nvidia-l4", "--resource_hint=min_ram=16GB"],
-            "--resource_hint: Dataflow takes resource hints or",
+            "--resource_hint: Dataflow accepts resource hints or",
         ),
         (
             ["--accelerator=nvidia-l4", "--dataflow_service_options=worker_accelerator=type:nvidia-l4;count:1"],
@@ -260,9 +260,9 @@ def test_a_service_that_refuses_the_job(bucket, service, capsys):
         (["--flex_start"], "--flex_start: this job asks for no GPU"),
         (["--worker_machine_type=g2-standard-8"], "--worker_machine_type g2-standard-8: this machine has GPUs"),
         (["--machine_type=a2-highgpu-1g"], "--worker_machine_type a2-highgpu-1g: this machine has GPUs"),
-        (["--images=photos/*.jpg"], "--images photos/*.jpg: Dataflow's workers see no local files"),
-        (["--model=models/tiny"], "--model models/tiny: Dataflow's workers see no local files"),
-        (["--output=captions"], "--output captions: Dataflow's workers see no local files"),
+        (["--images=photos/*.jpg"], "--images photos/*.jpg: Dataflow's workers cannot read local files"),
+        (["--model=models/tiny"], "--model models/tiny: Dataflow's workers cannot read local files"),
+        (["--output=captions"], "--output captions: Dataflow's workers cannot read local files"),
         (["--recaption=perhaps"], "--recaption=perhaps: this is a switch"),
     ],
 )

@@ -128,7 +128,7 @@ def test_what_is_chosen_and_what_people_said(tmp_path, capsys):
     assert export(captions, "--min_score", "-1", "--keywords", "tags") == counts(unchanged=3, left_out=2)
 
     assert main([str(captions), "--to", "xmp", "--at_least", "90%"]) == 2
-    assert "--at_least: trust.json is not there; review some captions" in capsys.readouterr().err
+    assert "--at_least: trust.json does not exist; review some captions" in capsys.readouterr().err
     threshold = Threshold(-2.0, 5, 3, 0.5, 0.2, 0.8)
     trust = Trust("m", decoding_digest(DECODING), 3, "2026-02-02", 5, ((-2.0, 0.4), (-0.1, 0.95)), (threshold,))
     write_trust(str(captions), trust)
@@ -143,7 +143,7 @@ def test_what_is_chosen_and_what_people_said(tmp_path, capsys):
     ]
     write_trust(str(captions), replace(trust, model="n"))
     assert main([str(captions), "--to", "xmp", "--at_least", "90%"]) == 2
-    assert "trust.json is of another model or decoding" in capsys.readouterr().err
+    assert "trust.json is for another model or other decoding options" in capsys.readouterr().err
 
 
 def test_a_linked_sidecar_stays_a_link(tmp_path):
@@ -164,9 +164,9 @@ def test_a_linked_sidecar_stays_a_link(tmp_path):
         (["nowhere", "--to", "xmp"], "there is no run here"),
         (["captions"], "the following arguments are required: --to"),
         (["captions", "--to", "png"], "invalid choice: 'png'"),
-        (["captions", "--to", "xmp", "--output", "x"], "--output: sidecars are written beside their photos"),
+        (["captions", "--to", "xmp", "--output", "x"], "--output: sidecars are written next to the photos"),
         (["captions", "--to", "csv", "--undo"], "--undo is for --to xmp"),
-        (["captions", "--to", "xmp", "--undo", "--min_score", "0"], "--min_score: --undo takes back all"),
+        (["captions", "--to", "xmp", "--undo", "--min_score", "0"], "--min_score: --undo reverts everything"),
         (["captions", "--to", "xmp", "--at_least", "most"], "--at_least most: choose a share"),
         (["captions", "--to", "xmp", "--at_least", "90"], "--at_least 90: choose a share, such as 90% or 0.9"),
         (["captions", "--to", "xmp", "--min_score", "nan"], "--min_score nan: scores are 0 or less"),
@@ -179,7 +179,7 @@ def test_a_linked_sidecar_stays_a_link(tmp_path):
         (["captions", "--to", "xmp", "--run", "1"], "there is no run with the id '1' here"),
         (["captions", "--to", "xmp", "--model", "x\ny"], "there is no run of model 'x\\ny' here"),
         (["captions", "--to", "xmp", "--max_failures", "some"], "--max_failures some"),
-        (["captions", "--to", "csv", "--runner", "DataflowRunner"], "Dataflow's workers see no local files"),
+        (["captions", "--to", "csv", "--runner", "DataflowRunner"], "Dataflow's workers cannot read local files"),
         (["captions", "--to", "xmp", "--recaptoin"], "--recaptoin: there is no such option"),
     ],
 )

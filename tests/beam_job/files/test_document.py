@@ -27,7 +27,7 @@ def test_documents_have_a_limit(tmp_path, monkeypatch):
     with pytest.raises(UnreadableError, match=r"^has more than 8 bytes$"):
         read_document(str(path))
     monkeypatch.setattr(document, "_DOCUMENT_BYTES", 100)
-    for odd, message in ((b"[]", "is no run's"), (b"{", "is not valid JSON"), (b"\xff", "is not valid JSON")):
+    for odd, message in ((b"[]", "is not a JSON object"), (b"{", "is not valid JSON"), (b"\xff", "is not valid JSON")):
         path.write_bytes(odd)
         with pytest.raises(UnreadableError, match=f"^{message}$"):
             read_document(str(path))
@@ -56,7 +56,7 @@ def test_what_is_no_file_is_named(tmp_path):
     (tmp_path / "link.json").symlink_to(tmp_path / "outside.json")
     (tmp_path / "folder.json").mkdir()
     for name in ("link.json", "folder.json"):
-        with pytest.raises(UnreadableError, match=r"^is no regular file$"):
+        with pytest.raises(UnreadableError, match=r"^is not a regular file$"):
             read_document(f"{tmp_path}/{name}")
     assert read_document(f"{tmp_path}/none.json") is None
 
@@ -74,7 +74,7 @@ class HttpError(Exception):
         (HttpError(403), UnreadableError, "cannot be read: this account lacks permission"),
         (HttpError(500), HttpError, "500"),
         (PermissionError(13, "no"), UnreadableError, "cannot be read: this account lacks permission"),
-        (NotImplementedError(), UnreadableError, "is compressed in a way that Beam does not read"),
+        (NotImplementedError(), UnreadableError, "uses a compression that Beam does not support"),
         (NotADirectoryError(), FileNotFoundError, "gs://b/x"),
         (ValueError("odd"), ValueError, "odd"),
     ],

@@ -114,7 +114,7 @@ def test_a_hung_mount_costs_its_images_alone(hung_mount, monkeypatch, tmp_path):
 
     def given_up(uri, reason):
         monkeypatch.setattr(fetcher, "_limits", FetchLimits(seconds=0.05))
-        with pytest.raises(FetchError, match=f"after its deadline of 0.05 s: {reason}") as raised:
+        with pytest.raises(FetchError, match=f"after the deadline of 0.05 s: {reason}") as raised:
             fetcher.fetch(uri)
         assert raised.value.code == "deadline_exceeded"
         monkeypatch.setattr(fetcher, "_limits", FetchLimits())

@@ -29,7 +29,7 @@ def test_the_path_of_a_uri(name, path):
 
 @pytest.mark.parametrize("name", ["file://host/a", "file://a.jpg", "file:///a%00b"])
 def test_uris_that_name_no_local_file(tmp_path, capsys, name):
-    with pytest.raises(ValueError, match=r"^(A local file's URI is file:///PATH|The path holds a zero byte)"):
+    with pytest.raises(ValueError, match=r"^(A local file's URI is file:///PATH|The path contains a zero byte)"):
         local_path(name)
     with pytest.raises(ReportError, match=name):
         write_report(name)

@@ -49,7 +49,7 @@ def test_a_file_that_ends_too_early(kind):
 @every_kind
 def test_something_else_behind_a_member_or_instead_of_one(kind):
     for data in (PACKERS[kind](DATA) + b"a.jpg\n", b"a.jpg\nb.jpg\n" * 9, PACKERS[kind](DATA) + b"\0\0a.jpg\n" * 9):
-        with pytest.raises(DamagedError, match="is damaged, or not of the kind"):
+        with pytest.raises(DamagedError, match="is damaged, or not in the format"):
             unpack(data, kind)
 
 
@@ -74,5 +74,5 @@ def test_pieces_are_small_whatever_a_file_unpacks_to(kind):
 
 def test_a_file_that_asks_for_much_memory_is_refused():
     hungry = lzma.compress(b"a", filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 30}])
-    with pytest.raises(DamagedError, match="is damaged, or not of the kind"):
+    with pytest.raises(DamagedError, match="is damaged, or not in the format"):
         unpack(hungry, CompressionTypes.LZMA)

@@ -186,7 +186,9 @@ def test_folders_that_may_not_be_read(tree, monkeypatch):
                 assert found("p/**/*.jpg") == ["!p/closed", "!p/dark/in", "p/a.jpg", "p/dark/d.jpg"]
                 assert found("p/closed/in/*.jpg") == ["p/closed/in/c.jpg"]  # no list of closed is needed
                 assert found("p/*/b.jpg") == ["!p/dark", "p/closed/b.jpg"]
-                with pytest.raises(ValueError, match=r"no image matches in what can be listed\. .*/closed: The folder"):
+                with pytest.raises(
+                    ValueError, match=r"no image matches in the folders that can be listed\. .*/closed: The folder"
+                ):
                     check_images(["p/closed/*.jpg"])
                 assert len(check_images(["p/closed/*.jpg", "p/*.jpg"])) == 1
         finally:
@@ -225,10 +227,10 @@ def test_one_of_several_globs_without_a_match_is_a_note(tree):
         ("p", "p: is a folder; write 'p/*.jpg', or 'p/**.jpg'"),
         ("p/", "is a folder; write 'p/*.jpg'"),
         ("p/*/", r"is a folder; write 'p/*/*.jpg'"),
-        ("s3://b/*.jpg", "globs are on gs:// or local disks"),
-        ("gs://b*/x.jpg", "a glob over a bucket is gs://BUCKET/GLOB"),
-        ("gs:///x.jpg", "a glob over a bucket is gs://BUCKET/GLOB"),
-        ("{a,b}" * 12, "stands for more than 1,000 patterns"),
+        ("s3://b/*.jpg", "globs work on gs:// and local disks only"),
+        ("gs://b*/x.jpg", "write a glob over a bucket as gs://BUCKET/GLOB"),
+        ("gs:///x.jpg", "write a glob over a bucket as gs://BUCKET/GLOB"),
+        ("{a,b}" * 12, "expands to more than 1,000 patterns"),
         ("p/*.JPG", "no image matches; files and folders left out: 1 ("),
     ],
 )
@@ -246,7 +248,7 @@ def test_a_hint_at_the_other_unicode_form(tree, form):
     glob = unicodedata.normalize(other, "p/Café*.jpg")
     if list(matches(glob)):
         pytest.skip("this disk takes both forms for one")
-    with pytest.raises(ValueError, match=rf"no image matches as it is written, .*\({form}\) one does; write \*"):
+    with pytest.raises(ValueError, match=rf"no image matches as written, but .*\({form}\); write \*"):
         check_images([glob])
     assert check_images([unicodedata.normalize(form, glob)]) == []
 

@@ -68,7 +68,7 @@ def test_exclude(tree):
     assert found("p/**", exclude=["../*/p"]) == ["-p"]  # by its path it goes
     assert found("p/a.jpg", exclude=["a.jpg"]) == ["-p/a.jpg"]
     assert found("p/.h/*", exclude=[".h"]) == []
-    with pytest.raises(ValueError, match="stands for more than 1,000 patterns"):
+    with pytest.raises(ValueError, match="expands to more than 1,000 patterns"):
         found("p/*", exclude=["{a,b}" * 10])
 
 

@@ -81,7 +81,7 @@ def tar_archive():
         ("a.jpg\nb.jpg\n".encode("utf-16-be"), "UTF-16"),
         ("a.jpg\nb.jpg\n".encode("utf-32"), "UTF-32"),
         ("a.jpg\nb.jpg\n".encode("utf-32-le"), "UTF-32"),
-        (gzip.compress(b"a.jpg\n"), "compressed by gzip: unpack it, or give it a name that ends with .gz"),
+        (gzip.compress(b"a.jpg\n"), "compressed by gzip: unpack it, or rename it so that its name ends with .gz"),
         (archive(), "a ZIP archive or a workbook (.xlsx, .ods): export it as CSV"),
         (b"PAR1\x15\x04\x15\0\x4c\x1c", "a Parquet file"),
         (SAMPLES[0].read_bytes(), "an image: name images with --images"),

@@ -75,7 +75,7 @@ def test_braces_stand_for_what_bash_makes_of_them(text):
 def test_a_glob_does_not_stand_for_too_many_patterns(glob):
     for parse in (parse_object, parse_path, parse_name):
         if parse is not parse_name or "{" in glob:
-            with pytest.raises(ValueError, match="stands for more than 1,000 patterns"):
+            with pytest.raises(ValueError, match="expands to more than 1,000 patterns"):
                 parse(glob)
 
 

@@ -106,7 +106,7 @@ def test_a_missing_column_is_said_once_a_file(tmp_path):
     assert bad == BadRow(
         f"{tmp_path}/a.csv#1",
         "At line 1: there is no column 'uri'; the columns are ['url']. See --uri_field and --carry. "
-        "Not read below it: 1,234 lines.",
+        "Rows below it that were not read: 1,234.",
     )
 
 
@@ -143,13 +143,13 @@ def test_other_columns_and_carried_fields(tmp_path):
         ("a.jsonl", b'{"uri": "x"\n', "At byte 0: this is not valid JSON"),
         ("a.jsonl", b"[1]\n", "this is a JSON array"),
         ("a.json", b'[{"uri": "x"}]', "this is a JSON array"),
-        ("a.jsonl", b"1\n", "this is no JSON object."),
+        ("a.jsonl", b"1\n", "this is not a JSON object."),
         ("a.json", b'{"uri": [\n', "each row is one object on one line."),
-        ("a.txt", b"a.jpg\0b.jpg\0", "the row holds a zero byte"),
+        ("a.txt", b"a.jpg\0b.jpg\0", "the row contains a zero byte"),
         ("a.txt", b'[{"uri": "x"}]', "this is JSON"),
         ("a.txt", b'{"uri": "x"}', "this is JSON"),
-        ("a.jsonl", b'{"url": "x"}\n', "no text in a field 'uri'; its fields are ['url']"),
-        ("a.jsonl", b'{"uri": 3}\n', "no text in a field 'uri'"),
+        ("a.jsonl", b'{"url": "x"}\n', "no text in the field 'uri'; its fields are ['url']"),
+        ("a.jsonl", b'{"uri": 3}\n', "no text in the field 'uri'"),
         ("a.jsonl", b'{"uri": ""}\n', "the URI is empty."),
         ("a.jsonl", b'{"uri": "\\ud800"}\n', "the URI is not valid Unicode."),
         ("a.jsonl", b'{"uri": ' + b"[" * 100_000 + b"\n", "nested too deeply"),

@@ -30,7 +30,8 @@ def test_the_line_with_a_stray_quote_is_bad_and_the_others_are_read():
     found = read("uri,caption\n" + "".join(f"{number}.jpg,{caption}\n" for number, caption in enumerate(captions)))
     assert [record.line for record in found] == [2, 3, 4, 5, 6]
     assert found[1] == BadRecord(
-        3, "the quotation mark that opens cell 2 is not closed as it should be: a row of its own follows within it."
+        3,
+        "the quotation mark that opens cell 2 is not closed properly: one of its lines looks like a row of its own.",
     )
     assert [record.cells for record in found if isinstance(record, Record)] == [[f"{n}.jpg"] for n in (0, 2, 3, 4)]
 
@@ -38,7 +39,7 @@ def test_the_line_with_a_stray_quote_is_bad_and_the_others_are_read():
 @pytest.mark.parametrize(
     ("rows", "bad", "message"),
     [
-        ('a.jpg,x\nb.jpg,"red\n', 3, "opens cell 2 is not closed as it should be: the file ends"),
+        ('a.jpg,x\nb.jpg,"red\n', 3, "opens cell 2 is not closed properly: the file ends"),
         ('a.jpg,x\n"b.jpg,red', 3, "opens cell 1"),
         ('a.jpg,"red" wall\nb.jpg,x\n', 2, "follows the one that closes it"),
         ('a.jpg,"red\nb" wall\n', 2, "follows the one that closes it"),

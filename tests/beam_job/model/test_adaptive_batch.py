@@ -207,7 +207,7 @@ def test_an_image_without_a_caption_costs_itself_alone(tmp_path, monkeypatch, de
     failure = found.pop(5)
     expected.pop(5)
     assert (failure.uri, failure.stage, failure.error) == ("gs://b/5.jpg?secret", "infer", "no_caption")
-    assert "the model gives no numbers for it" in failure.message
+    assert "the model's scores are not numbers" in failure.message
     assert [record.to_json() for record in found] == expected
 
 

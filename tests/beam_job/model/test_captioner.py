@@ -174,7 +174,7 @@ def test_no_run_of_words_stands_twice(model, pixels, ngram):
 
 
 def test_a_length_beyond_the_models_own_is_refused(model):
-    with pytest.raises(ValueError, match=r"^--max_length 13: the model was made for 12"):
+    with pytest.raises(ValueError, match=r"^--max_length 13: the model supports at most 12"):
         Captioner(model, Decoding(max_length=13), 4)
     with pytest.raises(ValueError, match=r"^--min_length 12"):
         Captioner(model, Decoding(min_length=12), 4)

@@ -13,7 +13,7 @@ from beam_job.model.decoding import Decoding
     [
         ({"strategy": "best"}, "--decoding best: choose one of greedy, beam, sample."),
         ({"num_captions": 0}, "--num_captions 0: ask for at least 1 caption."),
-        ({"beam_width": 0}, "--beam_width 0: the beam is at least 1 wide."),
+        ({"beam_width": 0}, "--beam_width 0: choose a width of at least 1."),
         ({"length_penalty": -0.1}, "--length_penalty -0.1: choose a number from 0 to 10."),
         ({"length_penalty": 10.1}, "--length_penalty 10.1: choose a number from 0 to 10."),
         ({"temperature": 0.0}, "--temperature 0.0: choose a number above 0, at most 100."),
@@ -25,12 +25,12 @@ from beam_job.model.decoding import Decoding
         ({"seed": -1}, "--seed -1: choose a whole number from 0 to 2**63 - 1."),
         ({"seed": 2**63}, f"--seed {2**63}: choose a whole number from 0 to 2**63 - 1."),
         ({"max_length": -1}, "--max_length -1: choose 1 or more tokens, or 0 for the model's own limit."),
-        ({"min_length": 0}, "--min_length 0: a caption has at least 1 word."),
+        ({"min_length": 0}, "--min_length 0: choose at least 1 word."),
         (
             {"min_length": 9, "max_length": 9},
-            "--min_length 9: --max_length 9 leaves no room for so many words and the end.",
+            "--min_length 9: --max_length 9 leaves no room for this many words and the end token.",
         ),
-        ({"no_repeat_ngram": -1}, "--no_repeat_ngram -1: choose the length of a run of words, or 0 to allow repeats."),
+        ({"no_repeat_ngram": -1}, "--no_repeat_ngram -1: choose a number of words, or 0 to allow repetition."),
         (
             {"beam_width": 3, "num_captions": 4},
             "--num_captions 4: beam decoding gives at most 3; widen the beam or sample.",
@@ -127,7 +127,7 @@ def test_how_wide_and_how_long_the_search_is():
     assert Decoding("greedy", beam_width=6).width == 1
     assert [Decoding(max_length=length).longest(12) for length in (0, 2, 11, 12)] == [12, 2, 11, 12]
     assert Decoding(min_length=11).longest(12) == 12
-    with pytest.raises(ValueError, match=r"^--max_length 13: the model was made for 12 tokens at most\.$"):
+    with pytest.raises(ValueError, match=r"^--max_length 13: the model supports at most 12 tokens\.$"):
         Decoding(max_length=13).longest(12)
-    with pytest.raises(ValueError, match=r"^--min_length 12: the model's captions have 12 tokens at most, the end"):
+    with pytest.raises(ValueError, match=r"^--min_length 12: captions have at most 12 tokens, including the end"):
         Decoding(min_length=12).longest(12)

@@ -25,7 +25,7 @@ def test_special_tokens_are_found_wherever_they_stand(special):
     [
         ([PADDING, START], r"lacks \[UNK\], <end>"),
         ([], "lacks <pad>"),
-        ([*SPECIAL, "a", "dog", "a"], "lines 5 and 7 both hold 'a'"),
+        ([*SPECIAL, "a", "dog", "a"], "lines 5 and 7 both contain 'a'"),
         ([*SPECIAL, ""], "line 5 is ''"),
         ([*SPECIAL, "a dog"], "line 5 is 'a dog'"),
         ([*SPECIAL, " dog"], "line 5 is ' dog'"),

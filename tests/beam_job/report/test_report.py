@@ -217,10 +217,10 @@ def test_files_that_are_not_what_the_manifest_says_are_named(tmp_path):
     captions.write_text(captions.read_text().replace("dog", "cat", 1) + "torn\n")
     (run / "failures-1.jsonl").unlink()
     (problem, gone) = data_of(write_report(str(run)))["runs"][0]["problems"]
-    assert problem == "captions-1.jsonl: 1 of 4 lines hold no record; line 4 is the first."
+    assert problem == "captions-1.jsonl: 1 of 4 lines contain no record; line 4 is the first."
     assert gone == "failures-1.jsonl: it is gone."
     captions.write_text(captions.read_text().replace("torn\n", ""))
-    assert "its digest is not the manifest's" in data_of(write_report(str(run)))["runs"][0]["problems"][0]
+    assert "its digest differs from the manifest's" in data_of(write_report(str(run)))["runs"][0]["problems"][0]
 
 
 def test_what_cannot_be_reported_on_is_refused(tmp_path):

@@ -84,7 +84,7 @@ def test_broken_reviews_are_named_in_the_report(tmp_path):
     (tmp_path / "out" / "reviews" / "1.jsonl").write_text('{"uri": "/1.jpg"}\n')
     (tmp_path / "out" / "trust.json").write_text(json.dumps({"format": 1}))
     data = data_of(write_report(str(tmp_path / "out")))
-    assert "1 of 1 lines hold no record" in data["runs"][0]["problems"][0]
+    assert "1 of 1 lines contain no record" in data["runs"][0]["problems"][0]
     assert len(data["items"]) == COUNT
 
 
@@ -100,10 +100,10 @@ def test_the_page_shows_chances_and_the_curve_and_the_bare_score_without_them(re
         browser.get((tmp_path / "with.html").as_uri())
         assert "50 % right (95 % interval: 4" in shown(".trust .sum")[0]
         assert len(browser.find_elements("css selector", ".trust circle")) == 10
-        assert "1 caption was corrected by people, 59 captions were called wrong" in shown(".notice")[0]
+        assert "1 caption was corrected by people, 59 captions were marked as wrong" in shown(".notice")[0]
         cards = shown(".card")
         assert any("corrected by a person" in card and EVIL in card for card in cards)
-        assert any("right, says a person" in card for card in cards)
+        assert any("confirmed by a person" in card for card in cards)
         browser.find_elements("css selector", ".card")[0].click()
         assert shown("#viewer .certainty")[1].endswith("% likely right")  # the model's caption below the person's
         assert "Right captions" in shown("#overview .tiles dt")

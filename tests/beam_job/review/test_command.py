@@ -83,7 +83,7 @@ def test_added_reviews_are_in_the_folder_and_the_next_page_is_about_others(archi
     assert "5 reviews added. See " in capsys.readouterr().out
     assert len(read_reviews(str(archive)).rows) == 5
     assert main([str(archive), "--add", rows]) == 0
-    assert "0 reviews added, 5 were there already." in capsys.readouterr().out
+    assert "0 reviews added, 5 were already there." in capsys.readouterr().out
     assert len(list((archive / "reviews").iterdir())) == 1
     least = page_of(archive, "--least_certain", "5")
     assert {item["caption"] for item in least["items"]} == {f"A dog {n}." for n in range(14, 19)}
@@ -92,7 +92,7 @@ def test_added_reviews_are_in_the_folder_and_the_next_page_is_about_others(archi
     write_rows(tmp_path / "r.jsonl", answers(sample))
     assert main([str(archive), "--add", rows]) == 0
     assert main([str(archive), "--sample", "24"]) == 2
-    assert "24 photos of this draw are reviewed" in capsys.readouterr().err
+    assert "all 24 photos of this sample are reviewed" in capsys.readouterr().err
 
 
 def test_a_list_of_photos_becomes_a_page(archive, tmp_path, capsys):
@@ -107,10 +107,10 @@ def test_a_list_of_photos_becomes_a_page(archive, tmp_path, capsys):
     [
         ({"uri": "/other/archive.jpg"}, "/other/archive.jpg is not captioned in"),
         ({"shown": "A bird."}, "never had the caption 'A bird.'"),
-        ({"model": "g" * 64}, "from another model or another decoding"),
-        ({"decoding": "0"}, "from another model or another decoding"),
+        ({"model": "g" * 64}, "from another model or with other decoding options"),
+        ({"decoding": "0"}, "from another model or with other decoding options"),
         ({"score": 0.5}, "with another score than 0.5"),
-        ({"format": 9}, "install a newer one"),
+        ({"format": 9}, "install a newer version of this package"),
         ({"verdict": "corrected", "caption": "x" * (1 << 20)}, "its caption has 1,048,576 characters"),
     ],
 )
@@ -122,7 +122,7 @@ def test_a_bad_row_is_named_and_nothing_is_added_unless_asked_for(change, senten
     error = capsys.readouterr().err
     assert "r.jsonl, line 4: " in error
     assert sentence in error
-    assert "nothing was added. Mend the file, or add --skip_bad to take the 23 other reviews." in error
+    assert "nothing was added. Correct the file, or use --skip_bad to add the 23 other reviews." in error
     assert not (archive / "reviews").exists()
     assert main([str(archive), "--add", path, "--skip_bad"]) == 0
     assert len(read_reviews(str(archive)).rows) == 23
@@ -133,10 +133,10 @@ def test_a_file_that_was_cut_off_is_named(archive, tmp_path, capsys):
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines)[:-40])
     assert main([str(archive), "--add", str(path)]) == 2
-    assert "its last line has no end, the file is not whole" in capsys.readouterr().err
+    assert "its last line is incomplete" in capsys.readouterr().err
     path.write_bytes(b"".join(lines[:20]))
     assert main([str(archive), "--add", str(path)]) == 2
-    assert "it holds 20 of 24 reviews, it is not whole" in capsys.readouterr().err
+    assert "it contains only 20 of 24 reviews" in capsys.readouterr().err
     path.write_bytes(b"".join(lines))
     assert main([str(archive), "--add", str(path)]) == 0
 

@@ -38,7 +38,7 @@ def test_the_current_captions_of_an_archive(tmp_path, caplog):
         found = [(record["uri"], record["run"]) for record in archive.captions()]
     assert found == [("b", "2"), ("d", "2"), ("a", "1"), ("c", "1")]
     assert "Passed over: " in caplog.text
-    assert "5 of 7 lines hold no record; line 3 is the first." in caplog.text
+    assert "5 of 7 lines contain no record; line 3 is the first." in caplog.text
     assert [record["uri"] for record in archive.captions()] == ["b", "d", "a", "c"]  # again
 
 

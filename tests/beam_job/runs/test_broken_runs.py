@@ -129,4 +129,4 @@ def test_a_job_over_an_output_folder_with_a_torn_line_a_foreign_run_and_a_hostil
     manifest = json.loads((second / "manifest.json").read_text())
     assert (manifest["counts"]["skipped"], manifest["passed_over"]) == (4, 4)
     errors = capsys.readouterr().err
-    assert "Passed over: 4 of earlier runs' lines and files" in errors
+    assert "Passed over: 4 lines and files of earlier runs" in errors

@@ -50,7 +50,7 @@ def test_lines_that_hold_no_record(tmp_path, line):
     for data in (LINE + line + b"\n" + LINE, LINE + LINE + line + b"\n", line + b"\n" + LINE + LINE):
         path.write_bytes(data)
         place = data.split(b"\n").index(line) + 1
-        assert records(path) == (["a", "a"], 1, f"1 of 3 lines hold no record; line {place} is the first.")
+        assert records(path) == (["a", "a"], 1, f"1 of 3 lines contain no record; line {place} is the first.")
     path.write_bytes(LINE + line)  # the end of a file that was cut
     assert records(path)[:2] == (["a"], 1 if line else 0)
 
@@ -59,14 +59,14 @@ def test_files_that_are_none(tmp_path):
     path = tmp_path / "captions-1.jsonl"
     assert records(path) == ([], 1, "it is gone.")
     path.mkdir()
-    assert records(path) == ([], 1, "it is no regular file.")
+    assert records(path) == ([], 1, "it is not a regular file.")
     path.rmdir()
     os.mkfifo(path)
-    assert records(path) == ([], 1, "it is no regular file.")
+    assert records(path) == ([], 1, "it is not a regular file.")
     path.unlink()
     (tmp_path / "outside.jsonl").write_bytes(LINE)
     path.symlink_to(tmp_path / "outside.jsonl")
-    assert records(path) == ([], 1, "it is no regular file.")
+    assert records(path) == ([], 1, "it is not a regular file.")
     assert records(tmp_path / "outside.jsonl" / "captions-1.jsonl") == ([], 1, "it is gone.")
 
 
@@ -92,7 +92,7 @@ def test_names_of_files_outside_a_run_are_not_followed(tmp_path):
     run = open_run_folder(str(earlier_run(tmp_path / "run=1", captions=["a"])))
     run.about[CAPTIONS][:] = entries
     assert list(run.files(CAPTIONS)) == [f"{tmp_path}/run=1/captions-1.jsonl"]
-    assert run.problems == [f"manifest.json names {len(names) + 6} files that no run writes, such as '../../x'."]
+    assert run.problems == [f"manifest.json names {len(names) + 6} files that a run does not write, such as '../../x'."]
 
 
 DEEP = json.loads("[" * 30 + "]" * 30)
@@ -129,9 +129,9 @@ def test_a_manifest_that_is_none_leaves_what_the_run_wrote_at_its_start(tmp_path
     assert not run.finished
     assert list(run.files(CAPTIONS)) == [f"{folder}/captions-1.jsonl"]
     assert len(run.problems) == 1
-    assert run.problems[0].startswith("manifest.json is no run's")
+    assert run.problems[0].startswith(("manifest.json does not belong to a run", "manifest.json is nested too deeply"))
     (folder / "run.json").write_text("5")
-    with pytest.raises(UnreadableError, match=r"^manifest.json is no run's.*run.json is no run's"):
+    with pytest.raises(UnreadableError, match=r"^manifest.json .*\. run.json is not a JSON object"):
         open_run_folder(str(folder))
 
 
@@ -191,7 +191,7 @@ def test_runs_on_cloud_storage():
         bucket.blob("out/run=2/run.json").upload_from_string("torn")
         assert run_folders("gs://bucket/out") == ["gs://bucket/out/run=1", "gs://bucket/out/run=2"]
         present, gone = open_run_folder("gs://bucket/out/run=1").files(CAPTIONS)
-        assert records(present) == (["a"], 1, "1 of 2 lines hold no record; line 2 is the first.")
+        assert records(present) == (["a"], 1, "1 of 2 lines contain no record; line 2 is the first.")
         assert records(gone) == ([], 1, "it is gone.")
         with pytest.raises(UnreadableError, match=r"^run.json is not valid JSON"):
             open_run_folder("gs://bucket/out/run=2")

@@ -33,7 +33,7 @@ def test_each_record_stands_where_its_place_says(tmp_path):
     data = path.read_bytes()
     for uri, (first, length), _ in found:
         assert json.loads(data[first : first + length])["uri"] == uri
-    assert (passed_over, problem) == (2, "2 of 6 lines hold no record; line 2 is the first.")
+    assert (passed_over, problem) == (2, "2 of 6 lines contain no record; line 2 is the first.")
 
 
 @pytest.mark.parametrize("end", [b"\n", b""])

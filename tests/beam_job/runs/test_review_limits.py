@@ -20,7 +20,7 @@ def test_the_longest_texts(name, most):
     if name == "shown":
         assert Review.parse({**ROW, name: ""}).shown == ""
     else:
-        with pytest.raises(BadReviewError, match=f"^its {name} is '', which is no text$"):
+        with pytest.raises(BadReviewError, match=f"^its {name} is '', which is not text$"):
             Review.parse({**ROW, name: ""})
 
 
@@ -47,7 +47,7 @@ def test_numbers_and_names_that_may_be_missing():
     assert Review.parse({**ROW, "format": 0}).uri == "a.jpg"
     assert is_review(ROW)
     assert not is_review({**ROW, "uri": None})
-    with pytest.raises(BadReviewError, match=r"^it is no JSON object$"):
+    with pytest.raises(BadReviewError, match=r"^it is not a JSON object$"):
         Review.parse([ROW])
 
 

@@ -52,8 +52,8 @@ def test_a_row_comes_back_as_it_was():
         ({"verdict": "good"}, "its verdict is 'good', not one of right"),
         ({"verdict": ["right"]}, "its verdict is"),
         ({"verdict": "corrected", "caption": None}, "its caption is None"),
-        ({"verdict": "corrected", "caption": " \n "}, "no sentence"),
-        ({"verdict": "corrected", "caption": "a\x1b[2J"}, "no sentence"),
+        ({"verdict": "corrected", "caption": " \n "}, "not a sentence"),
+        ({"verdict": "corrected", "caption": "a\x1b[2J"}, "not a sentence"),
         ({"verdict": "corrected", "caption": "x" * 1_000_000}, "its caption has 1,000,000 characters, at most 2,000"),
         ({"shown": 5}, "its shown is 5"),
         ({"score": True}, "its score is True"),
@@ -65,7 +65,7 @@ def test_a_row_comes_back_as_it_was():
         ({"time": "2026-01-02T03:04:05"}, "its time is"),
         ({"time": None}, "its time is None"),
         ({"time": "2999-01-01T00:00:00Z"}, "lies in the future"),
-        ({"format": 2}, "its format is 2, this version reads 1: install a newer one"),
+        ({"format": 2}, "its format is 2, this version reads 1: install a newer version of this package"),
         ({"format": "1"}, "its format is '1'"),
         ({"reviewer": "x" * 1000}, "its reviewer has 1,000 characters"),
         ({"model": 5}, "its model is 5"),
@@ -156,7 +156,7 @@ def test_reviews_of_a_folder_are_read_and_other_lines_are_named(tmp_path):
     found = read_reviews(tmp_path.as_uri())
     assert [row.verdict for row in found.rows] == ["right", "wrong"]
     assert len(found.problems) == 2
-    assert "2 of 3 lines hold no record" in found.problems[0]
+    assert "2 of 3 lines contain no record" in found.problems[0]
 
 
 def test_decodings_have_the_same_name_whatever_the_order_of_their_options():

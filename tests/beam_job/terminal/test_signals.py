@@ -94,7 +94,7 @@ def test_what_cannot_be_written_in_time_is_told():
     assert err.splitlines() == [
         "beam_job: stopped.",
         "beam_job: the disk is full\\n",
-        "beam_job: not all that was captioned could be written within 1 s.",
+        "beam_job: some captions could not be written within 1 s.",
     ]
 
 

@@ -50,7 +50,7 @@ def test_the_table_and_the_file_say_how_many_are_right(output, capsys):
     assert main([str(output)]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("50 % of 400 captions are right (")
-    assert "by 100 reviews." in printed
+    assert "estimated from 100 reviews." in printed
     rows = [line.split() for line in printed.splitlines() if line.startswith("  ")][1:]
     assert [row[1] for row in rows] == [str(400 - 40 * n) for n in range(10)]
     trust = read_trust(str(output))
@@ -64,21 +64,21 @@ def test_a_share_is_answered_with_a_threshold_or_with_none(output, capsys):
     review_every(output, 2)
     assert main([str(output), "--right", "80%"]) == 0
     printed = capsys.readouterr().out
-    assert "From a score of -1.1950 on 80 % of the captions are right by the estimate: 240 captions" in printed
-    assert "160 wait for a person." in printed
+    assert "From a score of -1.1950 on, an estimated 80 % of the captions are right: 240 captions" in printed
+    assert "A person should check the other 160." in printed
     assert main([str(output), "--right", "0.999"]) == 0
     assert "no interval in the table lies above 99.9 %" in capsys.readouterr().out
     for path in (output / "reviews").iterdir():
         path.write_text(path.read_text().replace('"right"', '"wrong"'))
     assert main([str(output), "--right", "95%"]) == 0
-    assert "There is no score in the table from which on 95 % of the captions are right." in capsys.readouterr().out
+    assert "The table has no score from which on 95 % of the captions are right." in capsys.readouterr().out
 
 
 def test_reviews_of_other_models_and_photos_chosen_by_name_do_not_count(output, capsys):
     review_every(output, 4, model="other")
     review_every(output, 5, probability=None)
     assert main([str(output)]) == 2
-    assert "There are 0 reviews of photos that were drawn; it takes 50 more reviews" in capsys.readouterr().err
+    assert "There are 0 reviews of sampled photos; an estimate needs 50 more reviews" in capsys.readouterr().err
     assert not (output / "trust.json").exists()
 
 

@@ -92,9 +92,9 @@ def test_archives_with_few_different_scores_have_a_table_too():
 
 def test_few_reviews_say_how_many_are_wanting():
     scores = np.linspace(-2, 0, 1000)
-    with pytest.raises(TooFewReviewsError, match="There are 12 reviews of photos that were drawn; it takes 38 more"):
+    with pytest.raises(TooFewReviewsError, match="There are 12 reviews of sampled photos; an estimate needs 38 more"):
         weigh(scores[:12], scores[:12] > 0, np.ones(12), scores)
-    with pytest.raises(TooFewReviewsError, match=r"There are 49 .* it takes 1 more review to say"):
+    with pytest.raises(TooFewReviewsError, match=r"There are 49 .* an estimate needs 1 more review"):
         weigh(scores[:49], scores[:49] > 0, np.ones(49), scores)
 
 

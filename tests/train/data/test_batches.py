@@ -81,7 +81,7 @@ def test_too_few_captions_are_refused_with_a_batch_size_that_works() -> None:
     with pytest.raises(TrainError, match=r"40 captions, too few for a batch of 41\..*--set batch_size=8\.$"):
         make(batch_size=41)
     make(batch_size=8)
-    with pytest.raises(TrainError, match=r"batch of 300 \(3 captions of the same photo stand together\)"):
+    with pytest.raises(TrainError, match=r"batch of 300 \(3 captions of the same photo are in one batch\)"):
         Batches(FEATURES, IMAGES, TOKENS, pad_id=0, batch_size=300, captions_per_image_per_batch=3, seed=0)
 
 

@@ -62,7 +62,7 @@ def test_weights(tmp_path: Path) -> None:
     file = write(tmp_path, GOOD)
     assert DataSet.parse(str(file)).weight == 1
     assert DataSet.parse(f"{file}:3").weight == 3
-    with pytest.raises(CaptionsError, match="from 1"):
+    with pytest.raises(CaptionsError, match="of at least 1"):
         DataSet.parse(f"{file}:0")
 
 
@@ -98,13 +98,15 @@ def test_what_people_reviewed_is_training_data(tmp_path: Path) -> None:
     }
     assert data.weight == 3
     assert data.name == f"reviews:{folder}"
-    assert "gs://bucket/5.jpg: training reads photos on disks alone" in data.left_out
+    assert "gs://bucket/5.jpg: training can read only photos on disks" in data.left_out
 
 
 def test_a_folder_without_reviews_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TrainError, match=r"reviews:.*: nobody has corrected a caption .* python -m beam_job\.review"):
+    with pytest.raises(
+        TrainError, match=r"reviews:.*: there are no captions of photos on disks .* python -m beam_job\.review"
+    ):
         DataSet.parse(f"reviews:{tmp_path}")
-    with pytest.raises(TrainError, match="reviews:12: nobody"):
+    with pytest.raises(TrainError, match="reviews:12: there are no captions"):
         DataSet.parse("reviews:12")  # a folder, no weight
 
 
@@ -116,5 +118,5 @@ def test_a_folder_without_reviews_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_files_of_the_job_are_refused_with_a_hint(line: dict, tmp_path: Path) -> None:
-    with pytest.raises(CaptionsError, match=r"this file is the captioning job's.* reviews:DIR"):
+    with pytest.raises(CaptionsError, match=r"this file is output of the captioning job.* reviews:DIR"):
         read_captions(write(tmp_path, line))

@@ -68,7 +68,7 @@ def test_size_and_least_frequency() -> None:
 
 @pytest.mark.parametrize(("size", "least"), [(4, 1), (0, 1), (100, 9)])
 def test_a_vocabulary_of_nothing_is_refused(size: int, least: int) -> None:
-    with pytest.raises(ValueError, match="least frequency"):
+    with pytest.raises(ValueError, match="minimum frequency"):
         build_vocabulary(["a dog"], size, least)
 
 

@@ -41,7 +41,7 @@ def test_new_words_come_last() -> None:
 def test_a_model_that_train_did_not_export(tmp_path) -> None:
     write_tiny_model(tmp_path / "model")
     model = open_model(tmp_path / "model")
-    with pytest.raises(StartError, match=r"export it by train|is not one that train knows"):
+    with pytest.raises(StartError, match=r"export it with train|is not one that train knows"):
         load_encoder(model)
     with pytest.raises(StartError, match="--fresh_decoder"):
         shaped_like(model, REFERENCE)

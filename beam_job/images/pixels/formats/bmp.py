@@ -34,7 +34,7 @@ class _Header(NamedTuple):
 def read(data: bytes, options: ReadOptions) -> Picture:
     """Decodes a bitmap.
 
-    Where 32 bits have no mask for alpha, the fourth byte is ignored; alpha that is 0 everywhere is as well.
+    If 32-bit pixels have no mask for alpha, the fourth byte is ignored; so is alpha that is 0 everywhere.
 
     Raises:
       ImageError: `corrupt`, `truncated`, `unsupported_format` or `too_many_pixels`.
@@ -56,7 +56,7 @@ def read(data: bytes, options: ReadOptions) -> Picture:
             data = data.ljust(header.pixels + stride * header.height, b"\0")
         rows = np.frombuffer(data, np.uint8, stride * header.height, header.pixels)
     if not whole and not options.accept_truncated:
-        raise ImageError("truncated", "The BMP ends before its picture does.")
+        raise ImageError("truncated", "The BMP ends before its picture is complete.")
     if header.compression in (_RUNS_8, _RUNS_4):
         image = _with_palette(indices, header)
     elif header.depth == 24:
@@ -71,7 +71,7 @@ def read(data: bytes, options: ReadOptions) -> Picture:
 def _header(data: bytes) -> _Header:
     pixels, length = struct.unpack_from("<II", data, 10)
     if length not in _HEADERS:
-        raise ImageError("corrupt", "The BMP's header is of no known version.")
+        raise ImageError("corrupt", "The BMP's header has an unknown version.")
     compression, colours = _PLAIN, 0
     if length == _OS2_1:
         width, height, _, depth = struct.unpack_from("<HHHH", data, 18)
@@ -81,7 +81,8 @@ def _header(data: bytes) -> _Header:
         compression, _, _, _, colours = struct.unpack_from("<IIiiI", data, 30)
     if depth not in _DEPTHS.get(compression, ()) or (length == _OS2_2 and compression > _RUNS_4):
         raise ImageError(
-            "unsupported_format", f"BMPs of {depth} bits and compression {compression} are not read: convert it to PNG."
+            "unsupported_format",
+            f"BMPs of {depth} bits and compression {compression} are not supported: convert the image to PNG.",
         )
     after = 14 + length
     fields = _DEFAULT_FIELDS.get(depth, ())
@@ -146,7 +147,9 @@ def _field(values: npt.NDArray[np.unsignedinteger], mask: int) -> npt.NDArray[np
     shift = (mask & -mask).bit_length() - 1
     top = mask >> shift
     if top & (top + 1):
-        raise ImageError("unsupported_format", "BMPs with gaps in their bit fields are not read: convert it to PNG.")
+        raise ImageError(
+            "unsupported_format", "BMPs with gaps in their bit fields are not supported: convert the image to PNG."
+        )
     samples = (values >> shift) & top
     if top > 255:
         return (samples >> (top.bit_length() - 8)).astype(np.uint8)

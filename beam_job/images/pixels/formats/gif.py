@@ -1,4 +1,4 @@
-"""GIF: the first picture alone is handed to Pillow, without comments and whatever else stands before and behind it."""
+"""GIF: Pillow gets only the first picture, without comments and other data before and after it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CONTROL = 0xF9
 
 
 def read(data: bytes, options: ReadOptions) -> Picture:
-    """Decodes a GIF's first picture, laid on its canvas. What it leaves free of that is transparent, as in browsers.
+    """Decodes a GIF's first picture on its canvas. The uncovered part of the canvas is transparent, as in browsers.
 
     Raises:
       ImageError: `corrupt`, `truncated` or `too_many_pixels`.
@@ -31,7 +31,7 @@ def read(data: bytes, options: ReadOptions) -> Picture:
     if ending is Ending.BROKEN:
         raise ImageError("corrupt", "The GIF's pixels are damaged.")
     if ending is Ending.CUT and not options.accept_truncated:
-        raise ImageError("truncated", "The GIF ends before its picture does.")
+        raise ImageError("truncated", "The GIF ends before its picture is complete.")
     return Picture(_on_canvas(image, size, box), *size, whole=ending is Ending.WHOLE)
 
 
@@ -65,7 +65,7 @@ def _first_picture(data: bytes, options: ReadOptions) -> tuple[tuple[int, int], 
             # Transparency, without what becomes of this picture when the next one comes.
             control = b"\x21\xf9\x04" + bytes([data[start + 3] & 1]) + data[start + 4 : start + 8]
     if data[position] != _PICTURE:
-        raise ImageError("corrupt", "The GIF holds no picture.")
+        raise ImageError("corrupt", "The GIF contains no picture.")
     left, top, own_width, own_height = struct.unpack_from("<HHHH", data, position + 1)
     width, height = max(width, left + own_width), max(height, top + own_height)
     check_size(width, height, options)

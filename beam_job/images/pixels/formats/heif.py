@@ -1,4 +1,4 @@
-"""AVIF and HEIC: pictures in HEIF's container. How they are turned stands in the container, not in EXIF."""
+"""AVIF and HEIC: pictures in HEIF's container, which also contains their orientation; EXIF is ignored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_BOXES = 1_000
 
 
 def read_avif(data: bytes, options: ReadOptions) -> Picture:
-    """Decodes an AVIF, of an animated one the first picture.
+    """Decodes an AVIF; if it is animated, its first picture.
 
     Raises:
       ImageError: `corrupt`, `truncated` or `too_many_pixels`.
@@ -37,10 +37,10 @@ def read_avif(data: bytes, options: ReadOptions) -> Picture:
 
 
 def read_heic(data: bytes, options: ReadOptions) -> Picture:
-    """Decodes a HEIC, of several pictures the primary one.
+    """Decodes a HEIC; if it has several pictures, the primary one.
 
     Raises:
-      ImageError: `corrupt`, `truncated`, `too_many_pixels`, or `unsupported_format` where pillow-heif is not installed.
+      ImageError: `corrupt`, `truncated`, `too_many_pixels`, or `unsupported_format` if pillow-heif is not installed.
     """
     if pillow_heif is None:
         install = pip_install("pillow-heif")

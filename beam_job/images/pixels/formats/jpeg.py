@@ -1,7 +1,7 @@
 """JPEG: its pixels at a reduced scale, and whether one without an end marker is a whole picture.
 
-Pillow gets the segments that make the picture and none of the others, so that no comment, EXIF block or preview costs
-anything. What comes out is the same.
+Pillow gets only the segments that are needed for the picture, so that comments, EXIF blocks and previews cost nothing.
+The result is the same.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _Box: TypeAlias = tuple[float, float, float, float]
 
 
 def read(data: bytes, options: ReadOptions) -> Picture:
-    """Decodes a JPEG, the first of several in one file, at a half, a quarter or an eighth where that is large enough.
+    """Decodes a JPEG, the first if a file has several, at a half, a quarter or an eighth if that is large enough.
 
     Raises:
       ImageError: `corrupt`, `truncated`, `unsupported_format` or `too_many_pixels`.
@@ -55,14 +55,14 @@ def read(data: bytes, options: ReadOptions) -> Picture:
     if not whole:
         end = _end_of_picture(stream, start, header)
         if end is None and ending is Ending.BROKEN:
-            raise ImageError("corrupt", "The JPEG is damaged: its decoder gave up.")
+            raise ImageError("corrupt", "The JPEG is damaged: it cannot be decoded.")
         if end is None and not options.accept_truncated:
-            raise ImageError("truncated", "The JPEG ends before its picture does.")
+            raise ImageError("truncated", "The JPEG ends before its picture is complete.")
         image, ending, box = _decoded(stream[:end] + END, options.min_side)
         if ending is not Ending.WHOLE:  # cut amid the tables of a scan, which are of no use without it
             image, ending, box = _decoded(stream[: stream.rfind(HUFFMAN)] + END, options.min_side)
         if ending is not Ending.WHOLE:
-            raise ImageError("truncated", "The JPEG ends before its picture does.")
+            raise ImageError("truncated", "The JPEG ends before its picture is complete.")
         whole = end is not None
     return Picture(image, header.width, header.height, turn, header.profile, box, whole)
 
@@ -90,11 +90,11 @@ def _of_one_scan(
         image.im = Image.core.new(image.mode, image.size)
         image.im.paste(ink, (0, row, image.width, row + 1))
         if load(image) is Ending.BROKEN:
-            raise ImageError("corrupt", "The JPEG is damaged: its decoder gave up.")
+            raise ImageError("corrupt", "The JPEG is damaged: it cannot be decoded.")
         if any(image.im.getpixel((x, row)) != ink for x in (0, image.width // 2, image.width - 1)):
             return image, box, True
     if not options.accept_truncated:
-        raise ImageError("truncated", "The JPEG ends before its picture does.")
+        raise ImageError("truncated", "The JPEG ends before its picture is complete.")
     image, _, box = _decoded(stream.removesuffix(_AHEAD) + END, options.min_side)
     return image, box, False
 

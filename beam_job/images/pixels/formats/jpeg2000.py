@@ -1,4 +1,4 @@
-"""JPEG 2000: what its boxes and its header say, before OpenJPEG makes room for 4 bytes a sample, twice."""
+"""JPEG 2000: its boxes and header are checked before OpenJPEG allocates 4 bytes per sample, twice."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ def read(data: bytes, options: ReadOptions) -> Picture:
     with reading("JPEG 2000"):
         image = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data))
     if image.size != (width, height):
-        raise ImageError("corrupt", "The JPEG 2000 is damaged: it says two sizes of its picture.")
+        raise ImageError("corrupt", "The JPEG 2000 is damaged: it gives two sizes of its picture.")
     if bits > 8 and image.mode != "I;16":  # Pillow would make white black
-        raise ImageError("unsupported_format", f"JPEG 2000 of {bits} bits in colours is not read: convert it to PNG.")
+        raise ImageError(
+            "unsupported_format", f"JPEG 2000 of {bits} bits in colours is not supported: convert the image to PNG."
+        )
     if load(image) is not Ending.WHOLE:
         if not data.endswith(b"\xff\xd9"):
-            raise ImageError("truncated", "The JPEG 2000 ends before its picture does.")
+            raise ImageError("truncated", "The JPEG 2000 ends before its picture is complete.")
         raise ImageError("corrupt", "The JPEG 2000's pixels are damaged.")
     return Picture(_scaled(image, bits) if bits < 8 else image, width, height, profile=profile)
 
@@ -65,7 +67,7 @@ def _boxes(data: bytes) -> tuple[int, bytes | None]:
         if name == b"colr" and data[position + head : position + head + 1] == b"\2":  # a restricted ICC profile
             profile = data[position + head + 3 : position + size]
         position += head if name == b"jp2h" else size  # what is in the header follows
-    raise ImageError("corrupt", "The JPEG 2000 is damaged: no picture is among its boxes.")
+    raise ImageError("corrupt", "The JPEG 2000 is damaged: none of its boxes contains a picture.")
 
 
 def _header(data: bytes, start: int) -> tuple[int, int, int, int]:
@@ -78,7 +80,7 @@ def _header(data: bytes, start: int) -> tuple[int, int, int, int]:
     if not 1 <= samples <= 4 or len(depths) != 1 or max(depths) > 16:
         raise ImageError(
             "unsupported_format",
-            f"JPEG 2000 of {samples} samples a pixel, of several kinds of them, or of over 16 bits, is not read.",
+            f"JPEG 2000 with {samples} samples per pixel, with mixed sample types or over 16 bits, is not supported.",
         )
     position = start + 2
     for _ in range(_MAX_MARKERS):

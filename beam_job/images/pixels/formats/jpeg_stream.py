@@ -57,10 +57,10 @@ def read_header(data: bytes) -> Header:
         if marker in _ALONE:
             continue
         if marker == END[1]:
-            raise ImageError("corrupt", "The JPEG holds no picture.")
+            raise ImageError("corrupt", "The JPEG contains no picture.")
         if marker == _SCAN:
             if frame is None:
-                raise ImageError("corrupt", "The JPEG is damaged: it says nothing of its picture's size.")
+                raise ImageError("corrupt", "The JPEG is damaged: it does not give its picture's size.")
             height, width, count = struct.unpack_from(">HHB", frame[1], 1)
             each = (frame[1][6 + 3 * number : 8 + 3 * number] for number in range(count))
             components = {found[0]: (found[1] >> 4, found[1] & 15) for found in each}
@@ -85,7 +85,9 @@ def read_header(data: bytes) -> Header:
         if length < 2:
             raise ImageError("corrupt", "The JPEG is damaged: a segment has no length.")
         if marker in _OTHER_FRAMES:
-            raise ImageError("unsupported_format", "Lossless and hierarchical JPEGs are not read: convert it to PNG.")
+            raise ImageError(
+                "unsupported_format", "Lossless and hierarchical JPEGs are not supported: convert the image to PNG."
+            )
         if marker == _RESTART:
             restart = int.from_bytes(content[:2], "big")
         if marker in _FRAMES:
@@ -108,13 +110,18 @@ def read_header(data: bytes) -> Header:
 
 def _check_frame(frame: bytes) -> None:
     if len(frame) < 6 or len(frame) < 6 + 3 * frame[5]:
-        raise ImageError("corrupt", "The JPEG is damaged: its header is cut.")
+        raise ImageError("corrupt", "The JPEG is damaged: its header is truncated.")
     if frame[0] != 8:
-        raise ImageError("unsupported_format", f"JPEGs of {frame[0]} bits a sample are not read: convert it to PNG.")
+        raise ImageError(
+            "unsupported_format", f"JPEGs with {frame[0]} bits per sample are not supported: convert the image to PNG."
+        )
     if frame[5] not in (1, 3, 4):
-        raise ImageError("unsupported_format", f"JPEGs of {frame[5]} colours are not read: convert it to PNG.")
+        raise ImageError(
+            "unsupported_format",
+            f"JPEGs with {frame[5]} colour components are not supported: convert the image to PNG.",
+        )
     if frame[1:3] == bytes(2):
-        raise ImageError("unsupported_format", "JPEGs that say their height behind the picture are not read.")
+        raise ImageError("unsupported_format", "JPEGs that give their height after the picture are not supported.")
 
 
 def _assembled(parts: dict[int, bytes]) -> bytes | None:

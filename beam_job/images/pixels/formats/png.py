@@ -1,7 +1,7 @@
-"""PNG: the chunks that make the picture are checked and handed to Pillow; of the others two are looked at.
+"""PNG: the chunks of the picture are checked and passed to Pillow; of the others only two are used.
 
-Text, XMP, times and whatever else stands in a file never matter, nor does a wrong checksum of theirs. Browsers do the
-same. Colour profiles (iCCP) and EXIF (eXIf) are taken where they are intact.
+Text, XMP, times and other metadata are ignored, even if their checksums are wrong, as in browsers. Colour profiles
+(iCCP) and EXIF (eXIf) are used if they are intact.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PALETTE = 3
 
 
 def read(data: bytes, options: ReadOptions) -> Picture:
-    """Decodes a PNG; of an animated one the still picture.
+    """Decodes a PNG; if it is animated, its still picture.
 
     Raises:
       ImageError: `corrupt`, `truncated`, `unsupported_format` or `too_many_pixels`.
@@ -51,7 +51,7 @@ def read(data: bytes, options: ReadOptions) -> Picture:
     if ending is Ending.BROKEN:
         raise ImageError("corrupt", "The PNG's pixels are damaged.")
     if ending is Ending.CUT and not options.accept_truncated:
-        raise ImageError("truncated", "The PNG ends before its picture does.")
+        raise ImageError("truncated", "The PNG ends before its picture is complete.")
     profile = profiles.of_png(chunks[b"iCCP"]) if b"iCCP" in chunks else None
     turn = exif.orientation(chunks.get(b"eXIf", b""))
     if depth == 16 and image.mode == "RGB" and "transparency" in image.info:
@@ -77,13 +77,13 @@ def _chunks(data: bytes) -> tuple[dict[bytes, bytes], list[memoryview], bool]:
         if not (name.isalpha() and name.isascii()):
             if pixels:  # something else stands behind the picture
                 return chunks, pixels, True
-            raise ImageError("corrupt", "The PNG is damaged: no chunk begins where one should.")
+            raise ImageError("corrupt", "The PNG is damaged: a chunk is missing.")
         body = view[position + 8 : position + 8 + length]
         checksum = data[position + 8 + length : position + 12 + length]
         position += 12 + length
         if name == b"CgBI":
             raise ImageError(
-                "unsupported_format", "PNGs in Apple's own variant (CgBI) are not read: convert it to PNG."
+                "unsupported_format", "PNGs in Apple's variant (CgBI) are not supported: convert the image to PNG."
             )
         critical = name[:1].isupper()
         if not critical and name not in (b"tRNS", b"iCCP", b"eXIf"):
@@ -101,7 +101,7 @@ def _chunks(data: bytes) -> tuple[dict[bytes, bytes], list[memoryview], bool]:
         elif name == b"IEND":
             return chunks, pixels, False
         elif critical and name not in (b"IHDR", b"PLTE"):
-            raise ImageError("unsupported_format", "The PNG has a chunk that is needed to read it, and is not known.")
+            raise ImageError("unsupported_format", "The PNG has an unknown chunk that is required to read it.")
         else:
             chunks.setdefault(name, bytes(body))
     raise ImageError("corrupt", f"The PNG has over {_MAX_CHUNKS:,} chunks; real ones have some thousands.")
@@ -110,12 +110,12 @@ def _chunks(data: bytes) -> tuple[dict[bytes, bytes], list[memoryview], bool]:
 def _header(header: bytes) -> tuple[int, int, int, int]:
     """Width, height, bits of a sample, and colour type: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGB and alpha."""
     if len(header) != 13:
-        raise ImageError("corrupt", "The PNG is damaged: its header has another length.")
+        raise ImageError("corrupt", "The PNG is damaged: its header has the wrong length.")
     width, height, depth, colour_type, compression, prediction, interlace = struct.unpack(">IIBBBBB", header)
     if depth not in _DEPTHS.get(colour_type, ()) or interlace > 1:
-        raise ImageError("corrupt", "The PNG is damaged: its header makes no sense.")
+        raise ImageError("corrupt", "The PNG is damaged: its header is invalid.")
     if compression or prediction:
-        raise ImageError("unsupported_format", "The PNG is compressed in a way that is not read: convert it to PNG.")
+        raise ImageError("unsupported_format", "The PNG uses an unsupported compression: save it again as PNG.")
     return width, height, depth, colour_type
 
 
@@ -124,7 +124,7 @@ def _chunk(name: bytes, content: bytes) -> list[bytes]:
 
 
 def _with_transparent_colour(upper: Image.Image, lower: Image.Image) -> Image.Image:
-    """Lays alpha over a picture of 16 bits a sample, of which there are the higher and the lower bytes."""
+    """Lays alpha over a picture of 16 bits per sample, of which there are the higher and the lower bytes."""
     transparent = np.ones((upper.height, upper.width), bool)
     for channel, sample in enumerate(upper.info.pop("transparency")):
         transparent &= np.asarray(upper.getchannel(channel)) == sample >> 8

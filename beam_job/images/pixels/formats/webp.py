@@ -1,4 +1,4 @@
-"""WebP: its size is known from the header before libwebp makes room for two canvases."""
+"""WebP: its size is read from the header before libwebp allocates two canvases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BYTES_PER_PIXEL = 18
 
 
 def read(data: bytes, options: ReadOptions) -> Picture:
-    """Decodes a WebP, of an animated one the first picture. There is nothing to show of one that ends too early.
+    """Decodes a WebP; if it is animated, its first picture. A truncated file cannot be decoded in part.
 
     Raises:
       ImageError: `corrupt`, `truncated` or `too_many_pixels`.

@@ -1,7 +1,7 @@
-"""The strips and tiles of a TIFF, and libtiff, by way of Pillow, to undo their compression.
+"""The strips and tiles of a TIFF, and their decompression by libtiff, through Pillow.
 
-libtiff never sees the file. It gets a small one that is made here, of the strips or tiles in question, whose rows of
-bytes it is to unpack: what their samples mean is none of its business.
+libtiff never reads the original file. It gets a small file that is made here from the strips or tiles, whose rows of
+bytes it decompresses without interpreting their samples.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Segments:
     lengths: npt.NDArray[np.generic]
 
     def parts(self, first: int, last: int) -> list[bytes | memoryview]:
-        """The bytes of some of them; where they are compressed, those alone that are whole."""
+        """The bytes of some of them; of compressed ones, only those that are complete."""
         data = self.directory.data
         # Of JPEG the tag says nothing: libtiff reads the stream as it is.
         turned = self.directory.number(tags.FILL_ORDER, 1) == 2 and self.compression != JPEG
@@ -50,7 +50,7 @@ class Segments:
         return found
 
     def whole(self) -> bool:
-        """Whether the file has all of them."""
+        """Whether the file contains all of them completely."""
         ends = self.starts.astype(np.uint64) + self.lengths.astype(np.uint64)
         return int(ends.max()) <= len(self.directory.data)
 
@@ -63,12 +63,12 @@ def unpacked(
     rows_of_part: int,
     directory: tags.Directory,
 ) -> npt.NDArray[np.uint8]:
-    """Undoes the compression of strips or tiles, one below the other.
+    """Decompresses strips or tiles, one below the other.
 
     Args:
       width: of a row, in bytes; in pixels for JPEG and fax.
       rows: of all parts together.
-      rows_of_part: of each but the last.
+      rows_of_part: of each part except the last.
 
     Returns:
       uint8 [rows, bytes of a row]; for JPEG and fax [rows, samples of a row].

@@ -1,4 +1,4 @@
-"""Grey samples of more than 8 bits to 8."""
+"""Converts grey samples of more than 8 bits to 8."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 
 def to_8_bits(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """Scales grey samples whose range is nowhere written down, rather than clip them.
+    """Scales grey samples whose range is unspecified instead of clipping them.
 
-    The range is taken as 0..1 (floats only), 0..255 or 0..65535, the first that holds every value, or else as reaching
-    from the least value to the greatest. Values that are not finite count as 0.
+    The range is taken as 0..1 (floats only), 0..255 or 0..65535, the first that contains every value, or otherwise from
+    the smallest value to the greatest. Values that are not finite count as 0.
 
     Args:
       values: integers or floats, of any shape.

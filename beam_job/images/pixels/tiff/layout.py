@@ -1,6 +1,6 @@
-"""Which layouts of samples are read of a TIFF.
+"""The layouts of samples in a TIFF that are supported.
 
-The layouts that are read are listed here; each other one is `unsupported_format`, never a guess.
+The supported layouts are listed here; every other one is `unsupported_format`, never a guess.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PREDICTORS = (1, 2, 3)  # none, differences, differences of floats' bytes
 
 @dataclass(frozen=True)
 class Layout:
-    """What the samples of a picture are, and where they stand."""
+    """The meaning of a picture's samples, and where they are stored."""
 
     width: int
     height: int
@@ -57,7 +57,7 @@ class Layout:
 
     @property
     def stored_bits(self) -> int:
-        """Bits that a sample takes once its compression is undone."""
+        """Bits of a sample after decompression."""
         return 8 if self.compression in (JPEG, *FAX) else self.bits
 
     @property
@@ -71,12 +71,12 @@ class Layout:
 
     @property
     def wide(self) -> bool:
-        """Whether the range of the samples is nowhere written down."""
+        """Whether the range of the samples is unspecified."""
         return self.form != _UNSIGNED or self.bits > 16
 
     @property
     def mode(self) -> str:
-        """Pillow's, of the picture in 8 bits."""
+        """Pillow's mode of the picture in 8 bits."""
         if self.photometric in GREYS:
             return "L" if self.alpha is None else "RGBa" if self.premultiplied else "LA"
         if self.photometric in (CIELAB, ICCLAB):
@@ -87,10 +87,10 @@ class Layout:
 
 
 def layout_of(directory: tags.Directory) -> Layout:
-    """What the tags say.
+    """The layout from a directory's tags.
 
     Raises:
-      ImageError: `unsupported_format` for every layout that is not known to be read right.
+      ImageError: `unsupported_format` for every layout that is not known to be read correctly.
     """
     width, height = directory.number(tags.WIDTH, 0), directory.number(tags.LENGTH, 0)
     if width < 1 or height < 1:
@@ -158,7 +158,7 @@ def _check_supported(layout: Layout, extra: int) -> None:
     if layout.photometric == PALETTE and layout.bits not in (1, 2, 4, 8):
         raise _unread(f"a palette of {layout.bits} bits")
     if layout.photometric in (CMYK, CIELAB, ICCLAB) and (layout.bits not in (8, 16) or layout.alpha is not None):
-        raise _unread(f"{layout.bits} bits a sample, or alpha, in CMYK or Lab")
+        raise _unread(f"{layout.bits} bits per sample, or alpha, in CMYK or Lab")
     if layout.photometric in (WHITE_IS_ZERO, PALETTE) and layout.alpha is not None:
         raise _unread("alpha in a palette or where white is zero")
     if layout.photometric == YCBCR and layout.compression != JPEG:
@@ -180,7 +180,7 @@ def _check_supported(layout: Layout, extra: int) -> None:
 
 
 def _unread(what: str) -> ImageError:
-    return ImageError("unsupported_format", f"TIFFs with {what} are not read: convert it to PNG.")
+    return ImageError("unsupported_format", f"TIFFs with {what} are not supported: convert the image to PNG.")
 
 
 def _same(directory: tags.Directory, tag: int, samples: int) -> int:

@@ -1,7 +1,7 @@
-"""TIFF: samples of every layout that is read, to a picture in 8 bits.
+"""TIFF: samples of every supported layout to a picture in 8 bits.
 
-libtiff, by way of Pillow, only undoes their compression. Bits, byte order, planes, differences and colours are dealt
-with here, the same way for each compression.
+libtiff, through Pillow, only decompresses them. Bits, byte order, planes, predictors and colours are handled here, in
+the same way for each compression.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _Bytes = npt.NDArray[np.uint8]
 
 
 def read(data: bytes, options: ReadOptions) -> Picture:
-    """Decodes the first picture of a TIFF that is no smaller copy of another one.
+    """Decodes the first picture of a TIFF that is not a smaller copy of another one.
 
-    Samples of up to 16 bits keep their high bits. Grey samples whose range is nowhere written down (signed, of 32 bits,
-    or floats) are scaled by their range.
+    Samples of up to 16 bits keep their high bits. Grey samples whose range is unspecified (signed, 32-bit or
+    floating-point) are scaled by their range.
 
     Raises:
       ImageError: `corrupt`, `truncated`, `unsupported_format` or `too_many_pixels`.
@@ -45,7 +45,7 @@ def read(data: bytes, options: ReadOptions) -> Picture:
     segments = _segments(directory, layout)
     whole = segments.whole()
     if not whole and not options.accept_truncated:
-        raise ImageError("truncated", "The TIFF ends before its picture does.")
+        raise ImageError("truncated", "The TIFF ends before its picture is complete.")
     image = _wide_grey(segments, layout) if layout.wide else _coloured(segments, layout)
     turn = directory.number(tags.ORIENTATION, 1)
     return Picture(image, layout.width, layout.height, turn if 1 <= turn <= 8 else 1, _profile(directory), whole=whole)
@@ -185,6 +185,6 @@ def _colour_map(directory: tags.Directory, layout: Layout) -> _Bytes:
     """uint8 [colours, 3]. Some programs write 8-bit values where the format wants 16 bits."""
     values = directory.values(tags.COLOUR_MAP)
     if len(values) != 3 << layout.bits:
-        raise ImageError("corrupt", "The TIFF is damaged: its palette has another length.")
+        raise ImageError("corrupt", "The TIFF is damaged: its palette has the wrong length.")
     colours = values.reshape(3, -1).T.astype(np.uint16)
     return (colours if colours.max() < 256 else colours >> 8).astype(np.uint8)

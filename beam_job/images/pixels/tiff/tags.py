@@ -1,6 +1,6 @@
-"""TIFF directories: their tags, and which of a file's pictures is the one to read.
+"""TIFF directories: their tags, and which of a file's pictures to read.
 
-Nothing is read but the tags that are asked for, however many others there are and wherever they point.
+Only the requested tags are read, however many others there are and wherever they point.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ class Directory:
     following: int  # where the next one stands; 0 where there is none
 
     def values(self, tag: int) -> npt.NDArray[np.generic]:
-        """The values of a tag; none where it is missing.
+        """The values of a tag; empty if it is missing.
 
         Raises:
-          ImageError: `corrupt` or `truncated`, where they cannot be read.
+          ImageError: `corrupt` or `truncated`, if they cannot be read.
         """
         if tag not in self.entries:
             return np.empty(0, np.int64)
         kind, count, start = self.entries[tag]
         if kind not in _TYPES or count > _MAX_VALUES:
-            raise ImageError("corrupt", f"The TIFF is damaged: its tag {tag} makes no sense.")
+            raise ImageError("corrupt", f"The TIFF is damaged: its tag {tag} is invalid.")
         dtype = np.dtype(self.order + _TYPES[kind])
         if start + count * dtype.itemsize > len(self.data):
             raise ImageError("truncated", f"The TIFF ends before its tag {tag} does.")
         return np.frombuffer(self.data, dtype, count, start)
 
     def numbers(self, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """The few numbers of a tag, or what it means to leave it out."""
+        """The numbers of a tag, or the default if it is missing."""
         found = self.values(tag)
         if len(found) > 1000:
-            raise ImageError("corrupt", f"The TIFF is damaged: its tag {tag} makes no sense.")
+            raise ImageError("corrupt", f"The TIFF is damaged: its tag {tag} is invalid.")
         return tuple(int(value) for value in found) or default
 
     def number(self, tag: int, default: int) -> int:
@@ -71,16 +71,16 @@ class Directory:
 
     @property
     def is_picture(self) -> bool:
-        """Whether it is a picture of its own: no smaller copy of another one, and no mask."""
+        """Whether it is a separate picture: not a smaller copy of another one, and not a mask."""
         kind = self.number(NEW_SUBFILE_TYPE, 0)
         return not kind & (_REDUCED | _MASK) and self.number(OLD_SUBFILE_TYPE, 0) != _OLD_REDUCED
 
 
 def picture_directory(data: bytes) -> Directory:
-    """The directory of the first picture that is no smaller copy of another one.
+    """The directory of the first picture that is not a smaller copy of another one.
 
     Raises:
-      ImageError: `unsupported_format` for what cameras call raw, whose other pictures are small previews; `corrupt` or
+      ImageError: `unsupported_format` for camera raw files, whose other pictures are small previews; `corrupt` or
         `truncated` for a file without a picture.
     """
     try:
@@ -89,7 +89,7 @@ def picture_directory(data: bytes) -> Directory:
     except struct.error as error:
         raise ImageError("truncated", "The TIFF ends before its picture begins.") from error
     if not pages:
-        raise ImageError("corrupt", "The TIFF holds no picture.")
+        raise ImageError("corrupt", "The TIFF contains no picture.")
     everything = [*pages, *(each for _, each in inner)]
     raw = any(each.number(PHOTOMETRIC, 0) in (COLOUR_FILTERS, LINEAR_RAW) for each in everything)
     if raw or any(DNG_VERSION in each.entries for each in everything):
@@ -104,7 +104,7 @@ def picture_directory(data: bytes) -> Directory:
 
 
 def _camera_raw() -> ImageError:
-    return ImageError("unsupported_format", "Raw files of cameras are not read: convert it to JPEG or PNG.")
+    return ImageError("unsupported_format", "Camera raw files are not supported: convert the image to JPEG or PNG.")
 
 
 def _pages(data: bytes) -> Iterator[Directory]:
@@ -132,7 +132,7 @@ def _directory(data: bytes, position: int) -> Directory:
         raise ImageError("truncated", "The TIFF ends before its picture begins.")
     (count,) = struct.unpack_from(order + count_format, data, position)
     if count > _MAX_ENTRIES:
-        raise ImageError("corrupt", "The TIFF is damaged: it has more tags than there are.")
+        raise ImageError("corrupt", "The TIFF is damaged: it has too many tags.")
     entry = struct.Struct(order + entry_format)
     start = position + struct.calcsize(order + count_format)
     end = start + count * entry.size

@@ -90,7 +90,7 @@ NO_IMAGES = {
         b"<!-- a comment --><html lang=de><svg></svg>",
         b"<?xml version='1.0'?><!DOCTYPE html PUBLIC 'x'><html xmlns='http://www.w3.org/1999/xhtml'>",
     ),
-    "pointer of Git LFS": (LFS.encode(),),
+    "Git LFS pointer": (LFS.encode(),),
     r"error message of a storage service \(NoSuchKey\)": (
         b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>NoSuchKey</Code><Message>gone</Message></Error>",
         b"<?xml version='1.0'?>\n<Error>\n  <Code>NoSuchKey</Code>\n</Error>",
@@ -104,7 +104,7 @@ NO_IMAGES = {
     "MP4, MOV": (container(b"isom", b"mp42"), container(b"qt  ")),
     "AVI, WAV": (b"RIFF\x24\0\0\0WAVEfmt ", b"RIFF\x24\0\0\0AVI LIST"),
     "AppleDouble": (b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X",),
-    "no image format that we know": (bytes(1000), bytes(range(256)), b"\0\1\2"),
+    "not a recognised image format": (bytes(1000), bytes(range(256)), b"\0\1\2"),
     "white space": (b"\n\n  \n",),
 }
 

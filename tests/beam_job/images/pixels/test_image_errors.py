@@ -53,7 +53,7 @@ def test_a_bomb_is_refused_from_its_header() -> None:
     [("JPEG", 12), ("PNG", 12), ("GIF", 12), ("BMP", 12), ("TIFF", 12), ("AVIF", 16), ("WEBP", 18), ("JPEG2000", 20)],
 )
 def test_the_pixel_limit_holds_for_every_format(image_format: str, bytes_per_pixel: int) -> None:
-    """It is meant for pictures of 12 bytes a pixel while they are decoded, and lower for formats that take more."""
+    """It is meant for pictures of 12 bytes per pixel while they are decoded, and lower for formats that take more."""
     data = images.encode(images.picture(), image_format)
     least = -(-WIDTH * HEIGHT * bytes_per_pixel // 12)
     assert decode(data, 8, 8, max_pixels=least).width == WIDTH

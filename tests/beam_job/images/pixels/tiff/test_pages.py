@@ -58,7 +58,7 @@ def test_raw_files_of_cameras_are_refused() -> None:
         with_inner(page(8, images.BLUE), filters),
     ):
         data = pages if isinstance(pages, bytes) else tiffs.assembled(pages)
-        with pytest.raises(ImageError, match="Raw files of cameras") as refused:
+        with pytest.raises(ImageError, match="Camera raw files") as refused:
             decode(data, 8, 8)
         assert refused.value.code == "unsupported_format"
 
