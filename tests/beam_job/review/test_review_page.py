@@ -296,7 +296,7 @@ def test_a_browser_that_keeps_nothing_says_so_until_it_keeps_all(page, address):
         "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError') }"
     )
     press(page, "r")
-    assert "does not keep your work" in find(page, "#notice").text
+    assert "cannot save your work" in find(page, "#notice").text
     page.execute_script("Storage.prototype.setItem = window.whole")
     press(page, "w")
     assert not find(page, "#notice").is_displayed()
@@ -307,7 +307,7 @@ def test_a_browser_without_storage_says_so(page):
     page.execute_script("Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no') } })")
     page.execute_script(WAKE)
     press(page, "r")
-    assert "does not keep your work" in find(page, "#notice").text
+    assert "cannot save your work" in find(page, "#notice").text
     assert find(page, "#place").text == "Photo 2 of 8 · 1 reviewed"
     assert len(downloaded(page).read_text().splitlines()) == 1  # and leaving the page asks nothing
 
