@@ -2,8 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -34,11 +34,21 @@ def chromium(width: int = 1440, height: int = 1000) -> Iterator[Any]:
     for flag in (*FLAGS, f"--window-size={width},{height}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    made = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    made = _started(lambda: webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)))
     try:
         yield made
     finally:
         made.quit()
+
+
+def _started(start: Callable[[], Any]) -> Any:
+    """Starts up to three times: on a busy machine chromedriver crashes now and then before it listens."""
+    from selenium.common.exceptions import WebDriverException
+
+    for _ in range(2):
+        with suppress(WebDriverException):
+            return start()
+    return start()
 
 
 def requests(driver: Any) -> list[str]:

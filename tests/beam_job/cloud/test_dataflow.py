@@ -1,56 +1,14 @@
 """Dataflow: what is refused, and the very job request that Google would receive."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-import tarfile
-from pathlib import Path
 
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 
 from beam_job.cli import main
 from beam_job.cloud.accelerators import ATTACHED, BUILT_IN, Accelerator
-from tests.cloud import BUCKET, dataflow_service, storage_emulator
-from tests.photos import SAMPLES
-from tests.tiny_model import write_tiny_model
-
-CHECKOUT = Path(__file__).parents[3]
-IMAGE = "europe-west4-docker.pkg.dev/project/captioner/captioner:1"
-MODEL = "gs://bucket/models/tiny"
-
-
-@pytest.fixture(scope="module")
-def bucket(tmp_path_factory):
-    """A bucket that holds a model and a list of URIs."""
-    model = tmp_path_factory.mktemp("models") / "tiny"
-    write_tiny_model(model)
-    with storage_emulator() as client:
-        bucket = client.bucket(BUCKET)
-        for path in model.rglob("*"):
-            if path.is_file():
-                bucket.blob(f"models/tiny/{path.relative_to(model)}").upload_from_filename(path)
-        bucket.blob("list.txt").upload_from_string("gs://bucket/cat.jpg\n")
-        yield bucket
-
-
-@pytest.fixture
-def service():
-    with dataflow_service() as service:
-        yield service
-
-
-def arguments(*more, service=None, image=IMAGE, model=MODEL):
-    """A job's options: those that every job has, and more."""
-    found = ["--runner=DataflowRunner", "--project=project", "--region=europe-west4", "--no_auth"]
-    found += ["--temp_location=gs://bucket/temp", "--staging_location=gs://bucket/staging"]
-    found += ["--uris=gs://bucket/list.txt", "--output=gs://bucket/captions"]
-    found += [f"--sdk_container_image={image}"] if image else []
-    found += [f"--model={model}"] if model else []
-    found += [f"--dataflow_endpoint={service.url}"] if service else []
-    return [*found, *more]
+from tests.beam_job.cloud.arguments import IMAGE, arguments
+from tests.cloud import BUCKET
 
 
 def submit(service, *more, **settings):
@@ -291,79 +249,3 @@ def test_workers_need_an_image_or_a_package(bucket, capsys):
 def test_gpus_are_asked_for_on_dataflow_alone(capsys):
     assert main(["--runner=DirectRunner", "--images=x", "--output=y", "--accelerator=nvidia-l4"]) == 2
     assert "--accelerator, --share_gpu and --flex_start are for Dataflow" in capsys.readouterr().err
-
-
-@pytest.fixture(scope="module")
-def package(bucket, tmp_path_factory):
-    """What ``--setup_file`` stages, taken from the bucket: the package with a model in it."""
-    copy = tmp_path_factory.mktemp("checkout")
-    for name in ("beam_job", "train"):
-        shutil.copytree(CHECKOUT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(CHECKOUT / name, copy)
-    if not (copy / "beam_job" / "default_model").exists():
-        write_tiny_model(copy / "beam_job" / "default_model")
-    argv = arguments("--setup_file=./setup.py", "--job_name=packaged", image=None, model=None)
-    with dataflow_service() as service:
-        done = subprocess.run(
-            [sys.executable, "-m", "beam_job", *argv, f"--dataflow_endpoint={service.url}"],
-            cwd=copy,
-            env={**os.environ, "NO_GCE_CHECK": "true"},  # no search for the credentials of a cloud machine
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        (job,) = service.jobs
-    staged = [entry["location"] for entry in job["environment"]["workerPools"][0]["packages"]]
-    (location,) = [path for path in staged if path.endswith(".tar.gz")]
-    path = tmp_path_factory.mktemp("staged") / "package.tar.gz"
-    bucket.blob(location.split("/", 2)[2]).download_to_filename(path)
-    return path, copy, [blob.size for blob in bucket.client.list_blobs(BUCKET, prefix="staging/packaged")]
-
-
-def test_the_model_is_staged_once(package):
-    path, copy, sizes = package
-    with tarfile.open(path) as archive:
-        names = [member.name.split("/", 1)[-1] for member in archive if member.isfile()]
-    shipped = [file.relative_to(copy).as_posix() for file in (copy / "beam_job" / "default_model").rglob("*")]
-    shipped = [name for name in shipped if (copy / name).is_file()]
-    assert shipped
-    assert sorted(name for name in names if "default_model/" in name) == sorted(shipped)
-    assert sum(sizes) < path.stat().st_size + 500_000, "beside the package there is nothing large in staging"
-
-
-def caption_elsewhere(python, directory):
-    """Captions a photo outside the checkout, with what is installed for ``python`` alone."""
-    code = "import beam_job, sys; print(beam_job.__file__)"
-    found = subprocess.run([python, "-P", "-c", code], cwd=directory, capture_output=True, text=True, check=True).stdout
-    assert Path(found.strip()).is_relative_to(Path(python).parents[1]), found
-    argv = ["--images", str(SAMPLES[0]), "--output", "out", "--runner=DirectRunner", "--print_captions"]
-    done = subprocess.run(
-        [python, "-P", "-m", "beam_job", *argv], cwd=directory, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert f"\t{SAMPLES[0]}\t" in done.stdout
-
-
-def test_what_is_staged_lacks_nothing(package, tmp_path):
-    """The package unpacked into an environment that has its dependencies, but not the checkout."""
-    import apache_beam
-
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
-    (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
-    (site / "dependencies.pth").write_text(f"{Path(apache_beam.__file__).parents[1]}\n")
-    with tarfile.open(package[0]) as archive:
-        archive.extractall(tmp_path / "unpacked", filter="data")
-    (unpacked,) = (tmp_path / "unpacked").iterdir()
-    shutil.copytree(unpacked / "beam_job", site / "beam_job")
-    caption_elsewhere(tmp_path / "venv" / "bin" / "python", tmp_path)
-
-
-@pytest.mark.slow
-def test_what_is_staged_installs_and_captions_in_a_clean_environment(package, tmp_path):
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", package[0]], check=True)
-    subprocess.run([python, "-m", "pip", "check"], check=True)
-    caption_elsewhere(python, tmp_path)
