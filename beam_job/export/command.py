@@ -168,7 +168,7 @@ def _report(options: argparse.Namespace, export: Export, manifest: dict[str, Any
     counts = manifest["counts"]
     if options.dry_run:
         for path, caption in manifest["examples"]:
-            show(f"{shown(path, 300)}\t{shown(caption, 300)}")
+            show("\t".join(shown(text, 300) for text in (path, caption) if text))
     for line in _summary(options, export, manifest):
         say(line)
     if options.max_failures is not None and counts["failed"] > MaxFailures.parse(options.max_failures).of(

@@ -81,7 +81,7 @@ def make_photos(folder, number):
         return [next(sidecars) for _ in range(of_fifty * number // 50)]
 
     described, plain = some(2), some(5)
-    tags = ["Rating=3", "dc:Subject=a", "dc:Subject=b", "dc:Title=Ü", "photoshop:City=Ulm"]
+    tags = ["xmp:Rating=3", "dc:Subject=a", "dc:Subject=b", "dc:Title=Ü", "photoshop:City=Ulm"]
     subprocess.run(["exiftool", "-q", *(f"-XMP-{tag}" for tag in tags), *described, *plain], check=True)
     subprocess.run(["exiftool", "-q", "-overwrite_original", "-XMP-dc:Description=Oma", *described], check=True)
     by_exiv2 = [sidecar.with_suffix("") for sidecar in some(7)]

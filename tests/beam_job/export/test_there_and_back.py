@@ -182,7 +182,9 @@ def test_there_and_back(where, number, tmp_path, request, capsys):
     assert archive.contents() == after
 
     if where == "disk":
+        capsys.readouterr()
         assert export("--undo", "--dry_run") == counts(written=written, unchanged=kept + 2)
+        assert all(line.endswith(".xmp") for line in capsys.readouterr().out.splitlines())
         assert archive.contents() == after
     assert export("--undo") == counts(written=written, unchanged=kept + 2)
     assert {name: data for name, (data, _) in archive.contents().items()} == {
