@@ -70,6 +70,7 @@ setup(
         "console_scripts": [
             "caption-images = beam_job.__main__:run",
             "caption-export = beam_job.export.__main__:run",
+            "caption-prune = beam_job.prune.__main__:run",
             "caption-report = beam_job.report.__main__:run",
             "caption-review = beam_job.review.__main__:run",
             "caption-trust = beam_job.trust.__main__:run",

@@ -40,6 +40,7 @@ class Storage:
         self.page_size = None  # objects in a page of a bucket's listing
         self.requests = Counter()
         self.looked_at = Counter()  # requests for the generation of an object alone
+        self.metadata_faults = {}  # HTTP statuses of these, by object name
         self.connections = set()  # addresses from which objects and listings were asked for
         self.changing = threading.Lock()
 
@@ -116,7 +117,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.storage.connections.add(self.client_address)
             fault = faults[asked] if asked < len(faults) else None
         if self.command == "GET" and "fields=generation" in self.path:
-            self.storage.looked_at[unquote(urlsplit(self.path).path.rpartition("/o/")[2])] += 1
+            name = unquote(urlsplit(self.path).path.rpartition("/o/")[2])
+            faults, asked = self.storage.metadata_faults.get(name, []), self.storage.looked_at[name]
+            self.storage.looked_at[name] += 1
+            fault = faults[asked] if asked < len(faults) else None
         if isinstance(fault, int):
             self._answer(fault, [("Retry-After", "0")], b"no")
             return

@@ -27,6 +27,7 @@ ORDER = {
         ["pipeline"],
         ["outcome", "inspect", "plan", "template"],
         ["cli", "export"],
+        ["prune"],
         ["__main__"],
     ],
     "train": [

@@ -12,9 +12,10 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_job.listing.globs import CannotList, LeftOut, Match, matches
 from beam_job.listing.left_out import LeaveOut
-from beam_job.listing.list_file import Piece
-from beam_job.listing.lists import list_pieces
+from beam_job.listing.list_file import ListError, Piece
+from beam_job.listing.lists import check_list, list_pieces
 from beam_job.listing.rows import BadRow, Fields, check_unicode, rows
+from beam_job.messages.quoting import shown
 from beam_job.metrics import count_failure
 from beam_job.records import Failure
 
@@ -163,3 +164,17 @@ def _printable(path: str) -> str:
 def absolute(uri: str) -> str:
     """Makes a local path absolute, so that each image has one name, wherever a run starts."""
     return uri if "://" in uri else os.path.abspath(uri)
+
+
+def named_uris(lists: Sequence[str]) -> Iterator[str]:
+    """The URIs that lists name, for commands that read them by themselves; raises ``ValueError`` with a sentence."""
+    try:
+        for name in lists:
+            check_list(name, Fields(), {})
+            for piece in list_pieces(name, {}):
+                for row in rows(Piece(*piece), Fields()):
+                    if isinstance(row, BadRow):
+                        raise ValueError(f"--uris {shown(name)}: {row.message}")
+                    yield absolute(row.uri)
+    except (ListError, OSError) as error:
+        raise ValueError(str(error)) from error

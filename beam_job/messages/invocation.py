@@ -10,6 +10,7 @@ SCRIPTS = {
     "beam_job.report": "caption-report",
     "beam_job.review": "caption-review",
     "beam_job.trust": "caption-trust",
+    "beam_job.prune": "caption-prune",
     "beam_job.export": "caption-export",
     "beam_job.inspect": "caption-inspect",
     "train": "train-captioner",

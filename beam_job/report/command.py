@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from beam_job.messages.invocation import command_parser
 from beam_job.report.run_records import ReportError
 from beam_job.report.write import REPORT, SAMPLE, write_report
+from beam_job.runs.folder import ReplacedError
 from beam_job.terminal.streams import escaped, say, show
 
 _EXAMPLES = """examples:
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             allow_https=args.allow_https,
             groups=args.groups,
         )
-    except ReportError as error:
+    except (ReportError, ReplacedError) as error:
         say(f"beam_job.report: {escaped(str(error))}")
         return 2
     show(escaped(written))

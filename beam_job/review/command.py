@@ -2,13 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from beam_job.listing.list_file import ListError, Piece
-from beam_job.listing.lists import check_list, list_pieces
-from beam_job.listing.rows import BadRow, Fields, rows
-from beam_job.listing.uris import absolute
+from beam_job.listing.uris import named_uris
 from beam_job.messages.invocation import command_parser, program
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
@@ -16,6 +13,7 @@ from beam_job.review.add import add_reviews
 from beam_job.review.draw import Drawn, draw_least_certain, draw_stratified, take
 from beam_job.review.page import MOST_PHOTOS, write_page
 from beam_job.runs.archive import Archive, ArchiveError, open_archive
+from beam_job.runs.folder import ReplacedError
 from beam_job.runs.reviews import LONGEST
 
 SAMPLE = 200
@@ -42,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if number is not None and not 1 <= number <= MOST_PHOTOS:
                 raise ArchiveError(f"--{name} {number}: choose 1 to {MOST_PHOTOS:,} photos.")
         _write(args)
-    except ArchiveError as error:
+    except (ArchiveError, ReplacedError) as error:
         print(f"{_PROGRAM}: {error}", file=sys.stderr)
         return 2
     return 0
@@ -96,7 +94,10 @@ def _drawn(archive: Archive, args: argparse.Namespace) -> list[Drawn]:
         return (record["uri"], record["caption"]) not in reviewed
 
     if args.uris:
-        uris = list(_listed(args.uris))
+        try:
+            uris = list(named_uris(args.uris))
+        except ValueError as error:
+            raise ArchiveError(shown(str(error), 300)) from error
         if len(uris) > MOST_PHOTOS:
             raise ArchiveError(f"--uris names {len(uris):,} photos: choose at most {MOST_PHOTOS:,}.")
         drawn, unknown = take(archive.captions, uris)
@@ -113,19 +114,6 @@ def _drawn(archive: Archive, args: argparse.Namespace) -> list[Drawn]:
             "--sample, or another --seed."
         )
     return new
-
-
-def _listed(lists: Sequence[str]) -> Iterator[str]:
-    try:
-        for name in lists:
-            check_list(name, Fields(), {})
-            for piece in list_pieces(name, {}):
-                for row in rows(Piece(*piece), Fields()):
-                    if isinstance(row, BadRow):
-                        raise ValueError(f"--uris {shown(name)}: {row.message}")
-                    yield absolute(row.uri)
-    except (ListError, OSError, ValueError) as error:
-        raise ArchiveError(shown(str(error), 300)) from error
 
 
 def _add(args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from beam_job.files.document import is_number, is_shallow, is_text
+from beam_job.files.switch import steady
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import shown
 from beam_job.model.decoding import decoding_digest
@@ -50,8 +51,7 @@ def open_archive(output: str) -> Archive:
     """
     try:
         output = local_path(output)
-        runs = current_runs(output)
-        reviews = read_reviews(output)
+        runs, reviews = steady(output, lambda: (current_runs(output), read_reviews(output)))
     except NoRunsError as error:
         raise ArchiveError(str(error)) from error
     except Exception as error:  # file systems raise what they like

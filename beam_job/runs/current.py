@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 
 from beam_job.files.document import UnreadableError, is_text
+from beam_job.files.switch import steady
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import quoted
 from beam_job.runs.folder import CAPTIONS, RecordFile, RunFolder, is_caption, open_run_folder, run_folders
@@ -115,7 +116,8 @@ def current_runs(output: str, model: str | None = None, run: str | None = None) 
     Raises:
       NoRunsError: there is no such run.
     """
-    runs = list(_opened(output))
+    folder = local_path(output)
+    runs = steady(folder, lambda: _opened(folder))
     wanted = [found for found in runs if run in (None, found.id) and model in (None, found.about["model"])]
     if not wanted:
         asked = (
@@ -130,12 +132,15 @@ def current_runs(output: str, model: str | None = None, run: str | None = None) 
     return [found for found in runs if found.settings == leading.settings]
 
 
-def _opened(output: str) -> Iterator[RunFolder]:
-    for directory in reversed(run_folders(local_path(output))):
+def _opened(output: str) -> list[RunFolder]:
+    """All runs, the newest first."""
+    found = []
+    for directory in reversed(run_folders(output)):
         try:
-            yield open_run_folder(directory)
+            found.append(open_run_folder(directory))
         except UnreadableError as error:
             logging.warning("Passed over: %r: %s", directory, error)
+    return found
 
 
 def _numbered_files(output: str, model: str | None, run: str | None) -> Iterator[tuple[int, CaptionFile]]:

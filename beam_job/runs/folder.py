@@ -14,6 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_job.files.document import UnreadableError, is_number, is_text, open_file, parse_line, read_document
 from beam_job.files.in_folder import files_in
+from beam_job.files.switch import SWITCH, places, read_switch
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import quoted
 from beam_job.model.decoding import Decoding
@@ -21,12 +22,21 @@ from beam_job.runs.run import MANIFEST, STARTED
 from beam_job.runs.shards import run_id
 
 CAPTIONS, FAILURES = "captions", "failures"
+PRUNED = "pruned"
+"""The key under which a run's document says which prunes have removed records."""
+
+PRUNED_FILE = "-pruned.jsonl"
+"""How the names of files end that a prune has written; they count where a document names them."""
 
 _LINE_BYTES = 4 << 20  # of a record: a hundred captions with their attention are shorter
 _CHUNK_BYTES = 1 << 20
-_COUNTS = ("input", "captioned", "failed", "skipped", "duplicates")
+_COUNTS = ("input", "captioned", "failed", "skipped", "duplicates", PRUNED)
 _DEPTH = 16  # of options within options
 _TEXT = 1000  # characters of a name, a time, a fingerprint
+
+
+class ReplacedError(OSError):
+    """A file of records is no longer there, because a prune wrote another one in its place since it was looked up."""
 
 
 @dataclass
@@ -38,12 +48,14 @@ class RunFolder:
       about: its manifest, or ``run.json`` if the run has not finished; the types of the fields are checked.
       finished: whether there is a readable manifest.
       problems: sentences about everything that the job would not write; filled while records are read.
+      document: the whole document from which ``about`` was taken, as it was read.
     """
 
     directory: str
     about: Mapping[str, Any]
     finished: bool
     problems: list[str] = field(default_factory=list)
+    document: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -59,12 +71,14 @@ class RunFolder:
     def files(self, kind: str) -> dict[str, Mapping[str, Any]]:
         """The run's files of ``kind``, ``CAPTIONS`` or ``FAILURES``: paths, and their entries in the manifest.
 
-        The files of a finished run are those that its manifest names; retried bundles may have left others.
+        The files of a finished run are those that its manifest names; retried bundles may have left others. Of a killed
+        run all files count, until a prune names those that do.
         """
         named = re.compile(rf"{kind}-[\w-]+\.jsonl", re.ASCII)
-        if not self.finished:
+        if kind not in self.about:
             names = (FileSystems.split(path)[1] for path in files_in(self.directory, f"{kind}-*.jsonl"))
-            return {FileSystems.join(self.directory, name): {} for name in names if named.fullmatch(name)}
+            wanted = (name for name in names if named.fullmatch(name) and not name.endswith(PRUNED_FILE))
+            return {FileSystems.join(self.directory, name): {} for name in wanted}
         found, odd = {}, []
         for entry in self.about[kind]:
             name = entry.get("name") if isinstance(entry, dict) else None
@@ -112,7 +126,7 @@ class RecordFile:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         first = 0
         try:
-            for offset, line in _lines(self.path, self._seen):
+            for offset, line in record_lines(self.path, self._seen):
                 self.lines += 1
                 self.place = (offset, len(line or b""))
                 record = self._record(line)
@@ -159,11 +173,19 @@ def open_run_folder(directory: str) -> RunFolder:
       UnreadableError: neither exists, or neither is as the job writes it.
     """
     problems: list[str] = []
+    output, own = FileSystems.split(directory)
+    try:
+        switch = read_switch(output)
+    except UnreadableError as error:
+        switch = None
+        problems.append(f"{SWITCH} {error}.")
     for name in (MANIFEST, STARTED):
         try:
-            about = read_document(FileSystems.join(directory, name))
-            if about is not None:
-                return RunFolder(directory, _checked(about, finished=name == MANIFEST), name == MANIFEST, problems)
+            for path in places(switch, output, f"{own}/{name}"):
+                about = read_document(path)
+                if about is not None:
+                    finished = name == MANIFEST
+                    return RunFolder(directory, _checked(about, finished=finished), finished, problems, about)
         except UnreadableError as error:
             problems.append(f"{name} {error}.")
     raise UnreadableError(" ".join(problems) or f"there is neither {MANIFEST} nor {STARTED}.")
@@ -179,12 +201,15 @@ def _checked(about: Mapping[str, Any], *, finished: bool) -> dict[str, Any]:
     found["options"] = about.get("options")
     if not isinstance(found["options"], dict) or not isinstance(found["options"].get("decoding", {}), dict):
         raise UnreadableError("does not belong to a run: it has no options")
+    for name in (CAPTIONS, FAILURES):
+        if isinstance(about.get(name), list):
+            found[name] = about[name]
+        elif finished:
+            raise UnreadableError(f"does not belong to a run: it names no files of {name}")
+    if isinstance(about.get(PRUNED), list):
+        found[PRUNED] = about[PRUNED]
     if not finished:
         return found
-    for name in (CAPTIONS, FAILURES):
-        if not isinstance(about.get(name), list):
-            raise UnreadableError(f"does not belong to a run: it names no files of {name}")
-        found[name] = about[name]
     counts = about.get("counts")
     if not isinstance(counts, dict) or not all(_is_count(count) for count in counts.values()):
         raise UnreadableError("does not belong to a run: its counts are not numbers")
@@ -206,11 +231,18 @@ def _is_short(value: object) -> bool:
     return is_text(value) and len(str(value)) <= _TEXT
 
 
-def _lines(path: str, seen: Callable[[bytes], None] | None) -> Iterator[tuple[int, bytes | None]]:
-    """The lines of a file without their ends, each with its place; ``None`` for one that is too long."""
+def record_lines(path: str, seen: Callable[[bytes], None] | None = None) -> Iterator[tuple[int, bytes | None]]:
+    """The lines of a file without their ends, each with its place; ``None`` for one that is too long.
+
+    Raises:
+      UnreadableError: there is no such file, or none that can be read.
+      ReplacedError: a prune has put another file in its place.
+    """
     try:
         file = open_file(path)
     except FileNotFoundError as error:
+        if _was_replaced(path):
+            raise ReplacedError(f"{path} was pruned while it was read; start again.") from error
         raise UnreadableError("is gone") from error
     with closing(file):
         rest, too_long, place = b"", False, 0
@@ -227,3 +259,14 @@ def _lines(path: str, seen: Callable[[bytes], None] | None) -> Iterator[tuple[in
                 rest, too_long = b"", True
         if rest or too_long:
             yield place, None if too_long else rest
+
+
+def _was_replaced(path: str) -> bool:
+    """Whether the file's run names other files by now."""
+    directory, name = FileSystems.split(path)
+    try:
+        run = open_run_folder(directory)
+    except UnreadableError:
+        return False
+    named = (FileSystems.split(other)[1] for kind in (CAPTIONS, FAILURES) for other in run.files(kind))
+    return PRUNED in run.about and name not in named

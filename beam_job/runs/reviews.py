@@ -15,8 +15,11 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from beam_job.files.document import is_number, is_text
+from apache_beam.io.filesystems import FileSystems
+
+from beam_job.files.document import UnreadableError, is_number, is_text
 from beam_job.files.in_folder import files_in
+from beam_job.files.switch import places, read_switch, steady
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import quoted
 from beam_job.runs.folder import RecordFile
@@ -208,14 +211,30 @@ def read_reviews(output: str) -> Reviews:
 
     They are kept in memory, about a kilobyte each.
     """
+    output = local_path(output)
+    return steady(output, lambda: _read(output))
+
+
+def _read(output: str) -> Reviews:
     rows: list[Review] = []
     problems = []
-    for path in files_in(local_path(output), FOLDER, "*.jsonl"):
+    for path in review_files(output):
         records = RecordFile(path, is_review)
         rows += (Review.parse(record) for record in records)
         if records.problem:
             problems.append(f"{path}: {records.problem}")
     return Reviews(rows, problems)
+
+
+def review_files(output: str) -> list[str]:
+    """The files of reviews in a folder of runs; in place of one that a prune is replacing, the new one."""
+    try:
+        switch = read_switch(output)
+    except UnreadableError:
+        switch = None  # whoever opens the runs says so
+    names = (f"{FOLDER}/{FileSystems.split(path)[1]}" for path in files_in(output, FOLDER, "*.jsonl"))
+    found = (places(switch, output, name) for name in names)
+    return [next(filter(FileSystems.exists, paths[:-1]), paths[-1]) for paths in found]
 
 
 def is_review(row: object) -> bool:

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job import __version__
+from beam_job.files.document import UnreadableError, read_document
 from beam_job.files.whole import has_folders, write_whole
 from beam_job.messages.quantity import quantity
 from beam_job.messages.share import parse_share
@@ -151,6 +153,7 @@ class Run:
         Raises:
           UnbalancedError: input is not captioned + failed + skipped + duplicates; no manifest is written.
         """
+        self._check_unpruned()
         captions, failures = (sorted(shards, key=lambda shard: shard.name) for shards in (captions, failures))
         duplicates, skipped, unversioned = (sum(counts) for counts in zip((0, 0, 0), *compared, strict=True))
         by_device: Counter[str] = sum((Counter(shard.counts) for shard in captions), Counter())
@@ -188,13 +191,23 @@ class Run:
                 "beam_job": __version__,
                 **{name: version(name) for name in ("apache-beam", "tensorflow", "pillow")},
             },
-            "captions": [shard.entry() for shard in captions],
+            "captions": [{**shard.entry(), "touched": shard.counts.get(TOUCHED, 0)} for shard in captions],
             "failures": [{**shard.entry(), "known": shard.counts.get(KNOWN, 0)} for shard in failures],
         }
         write_whole(FileSystems.join(self.directory, MANIFEST), _json(manifest))
         for prefix, shards in (("captions", captions), ("failures", failures)):
             delete_orphans(self.directory, prefix, {shard.name for shard in shards})
         return manifest
+
+    def _check_unpruned(self) -> None:
+        """Raises ``UnbalancedError`` where a prune took this run for one that was killed, and replaced its files."""
+        with suppress(UnreadableError):
+            started = read_document(FileSystems.join(self.directory, STARTED))
+            if started is not None and "pruned" in started:
+                raise UnbalancedError(
+                    f"Run {self.id} was pruned while it went on, as if it had been killed: some of its files are gone. "
+                    "Run the job again."
+                )
 
     def _asked(self) -> dict[str, Any]:
         return {

@@ -14,6 +14,7 @@ from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
 from beam_job.messages.share import parse_share
 from beam_job.runs.archive import Archive, ArchiveError, open_archive
+from beam_job.runs.folder import ReplacedError
 from beam_job.runs.reviews import RIGHT, Review
 from beam_job.trust.estimate import TooFewReviewsError, table, weigh
 from beam_job.trust.fit import fit_chances
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         archive = open_archive(args.output)
         trust = judge(archive)
         path = write_trust(archive.output, trust)
-    except (ArchiveError, TooFewReviewsError, WriteError) as error:
+    except (ArchiveError, ReplacedError, TooFewReviewsError, WriteError) as error:
         print(f"{_PROGRAM}: {error}", file=sys.stderr)
         return 2
     for problem in archive.reviews.problems[:20]:

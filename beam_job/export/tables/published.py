@@ -96,13 +96,22 @@ def digest_of(path: str) -> str | None:
     return digest.hexdigest()
 
 
+def tables(exports: str) -> list[str]:
+    """The tables that the exports in that folder have written, wherever they are, as far as they are still there."""
+    paths = {path for path, _ in _notes(exports) if isinstance(path, str)}
+    return sorted(filter(FileSystems.exists, paths))
+
+
 def _digests(path: str, exports: str) -> Iterator[Any]:
+    return (digest for found, digest in _notes(exports) if found == path)
+
+
+def _notes(exports: str) -> Iterator[tuple[Any, Any]]:
     for note in files_in(exports, "*", NOTE):
         try:
             with FileSystems.open(note) as file:
                 found = json.loads(file.read(_CHUNK))
-            if found.get("path") == path:
-                yield found.get("sha256")
+            yield found.get("path"), found.get("sha256")
         except (ValueError, AttributeError):
             logging.warning("Passed over: %s is not a record of an export.", note)
 

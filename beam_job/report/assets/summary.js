@@ -45,7 +45,7 @@ function drawOverview() {
     DATA.runs.map(repeatedCaptions));
 }
 
-const PARTS = ["captioned", "failed", "skipped", "duplicates"];
+const PARTS = ["captioned", "failed", "skipped", "duplicates", "pruned"];
 
 function countsOf(run, index) {
   const counts = Object.entries(run.counts).filter(([name]) => name !== "input");

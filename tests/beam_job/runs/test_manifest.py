@@ -61,8 +61,8 @@ def test_every_entry_of_a_manifest(tmp_path, monkeypatch):
             **{name: version(name) for name in ("apache-beam", "tensorflow", "pillow")},
         },
         "captions": [
-            {"name": "captions-a.jsonl", "records": 2, "sha256": "1"},
-            {"name": "captions-b.jsonl", "records": 5, "sha256": "2"},
+            {"name": "captions-a.jsonl", "records": 2, "sha256": "1", "touched": 1},
+            {"name": "captions-b.jsonl", "records": 5, "sha256": "2", "touched": 2},
         ],
         "failures": [
             {"name": "failures-a.jsonl", "records": 3, "sha256": "3", "known": 2},

@@ -71,7 +71,7 @@ def test_a_file_that_ends_early_costs_what_is_missing_alone(tmp_path, monkeypatc
         yield 1, b"torn"
         raise UnreadableError("is gone")
 
-    monkeypatch.setattr(folder, "_lines", breaks)
+    monkeypatch.setattr(folder, "record_lines", breaks)
     assert read(path) == ([("a", (0, len(line("a"))), 1)], 2, "it is gone.")
 
 

@@ -37,7 +37,7 @@ def test_the_counts_add_up(run, tmp_path):
     assert manifest["counts"] == {"input": 16, "captioned": 7, "failed": 2, "skipped": 4, "duplicates": 3}
     assert manifest["failures_by_code"] == {"decode/empty": 1, "fetch/not_found": 1}
     assert manifest["devices"] == ["CPU", "T4"]
-    assert manifest["captions"][0] == {"name": "captions-a.jsonl", "records": 4, "sha256": "1"}
+    assert manifest["captions"][0] == {"name": "captions-a.jsonl", "records": 4, "sha256": "1", "touched": 0}
     assert manifest["failures"][0] == {"name": "failures-a.jsonl", "records": 2, "sha256": "3", "known": 0}
     assert (manifest["known_failures"], manifest["passed_over"], manifest["unversioned"]) == (0, 0, 3)
     assert json.loads((tmp_path / f"run={run.id}" / "manifest.json").read_text()) == manifest

@@ -1,0 +1,255 @@
+"""The command line of prunes."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from apache_beam.io.filesystems import FileSystems
+
+from beam_job.export.export import EXPORTS
+from beam_job.export.tables.published import tables
+from beam_job.files.document import UnreadableError
+from beam_job.files.in_folder import delete_files
+from beam_job.files.switch import SWITCH, SWITCHED, Switch, TakenOverError, read_switch
+from beam_job.images.fetch import CredentialsError
+from beam_job.images.local_path import local_path
+from beam_job.listing.uris import named_uris
+from beam_job.messages.invocation import command_parser
+from beam_job.messages.quantity import quantity
+from beam_job.messages.quoting import shown
+from beam_job.prune.books import Book, open_books
+from beam_job.prune.gone import AT_ONCE, MissingPlaceError, SilentStorageError, look_for
+from beam_job.prune.leftovers import leftovers
+from beam_job.prune.presence import Presences
+from beam_job.prune.prune import (
+    REVIEWS,
+    ActiveRunError,
+    ChangedError,
+    Found,
+    check_inactive,
+    find,
+    finish_earlier,
+    photos,
+    remove,
+)
+from beam_job.prune.removal import Removal
+from beam_job.runs.folder import CAPTIONS, FAILURES, run_folders
+from beam_job.terminal.streams import escaped, say, show
+
+EXIT_FAILED = 1
+EXIT_REFUSED = 2
+
+_PROGRAM = "beam_job.prune"
+_SECONDS = 20.0  # for one photo
+_NAMED = 10  # sentences of one kind
+_EXAMPLES = """examples:
+  python -m beam_job.prune captions
+  python -m beam_job.prune captions --delete
+  python -m beam_job.prune captions --uris requests.txt --delete
+  python -m beam_job.prune captions --rename_from /mnt/photos/ --rename_to gs://archive/photos/
+
+Exit status: 0 done, 1 failed or not all could be deleted, 2 refused before anything was removed.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prunes a folder, or says what a prune would remove; returns the exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        output = _checked(args)
+        return _prune(output, args, datetime.now(UTC))
+    except (ActiveRunError, CredentialsError, MissingPlaceError, _OptionError) as error:
+        return _fail(error, EXIT_REFUSED)
+    except (ChangedError, SilentStorageError, TakenOverError, UnreadableError, OSError) as error:
+        return _fail(error, EXIT_FAILED)
+
+
+class _OptionError(ValueError):
+    """A wrong option; the message is one sentence that says what to do."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    description = (
+        "Removes captions, failures and reviews of photos that are no longer there, or that a list names. Without "
+        "--delete it only says what it would remove."
+    )
+    parser = command_parser(_PROGRAM, description, _EXAMPLES)
+    parser.add_argument("output", metavar="DIR", help="the --output of the job")
+    parser.add_argument("--delete", action="store_true", help="remove them")
+    parser.add_argument(
+        "--uris",
+        nargs="+",
+        metavar="LIST",
+        help="remove the photos that these lists name, whether they are there or not, and no others",
+    )
+    parser.add_argument(
+        "--missing",
+        nargs="+",
+        metavar="PLACE",
+        default=[],
+        help="folders and buckets whose photos count as gone even where most of them are missing",
+    )
+    parser.add_argument("--rename_from", metavar="PREFIX", help="how the names of a moved archive began")
+    parser.add_argument("--rename_to", metavar="PREFIX", help="how they begin now: there its photos are looked for")
+    parser.add_argument(
+        "--killed", nargs="+", metavar="RUN", default=[], help="runs without a manifest that you know have ended"
+    )
+    return parser
+
+
+def _checked(args: argparse.Namespace) -> str:
+    """The folder, once the options are in order; raises ``_OptionError``."""
+    renamed = (args.rename_from, args.rename_to)
+    if renamed != (None, None) and (not all(renamed) or renamed[0] == renamed[1]):
+        raise _OptionError(
+            "--rename_from and --rename_to: give both, such as --rename_from /mnt/old/ --rename_to gs://archive/."
+        )
+    if args.uris and args.missing:
+        raise _OptionError("--missing: what --uris names is removed wherever it is; drop one of the two.")
+    try:
+        output = local_path(args.output)
+    except ValueError as error:
+        raise _OptionError(f"{shown(args.output)}: {error}") from error
+    if "://" in output and not output.startswith("gs://"):
+        raise _OptionError(f"{shown(output)}: only folders on disks and on gs:// can be pruned.")
+    output = output.rstrip("/") if "://" in output else os.path.abspath(output)
+    try:
+        found = run_folders(output)
+    except Exception as error:  # file systems raise what they like
+        raise _OptionError(f"{shown(output)}: cannot be listed ({shown(str(error), 300)}).") from error
+    if not found:
+        raise _OptionError(f"{shown(output)}: there is no run here; name the folder that was given as --output.")
+    return output
+
+
+def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
+    status = 0
+    if args.delete:
+        _switch(output)
+        left = finish_earlier(output)
+        if left is not None:
+            show("An earlier prune was interrupted. It was finished.")
+            status = max(status, _say_left(left))
+    elif (switch := _switch(output)) is not None and switch.state == SWITCHED:
+        show("An earlier prune was interrupted; --delete finishes it.")
+    books, problems = open_books(output)
+    _say(problems)
+    try:
+        check_inactive(output, books, args.killed, now)
+    except ActiveRunError as error:
+        if args.delete:
+            raise
+        say(f"{_PROGRAM}: {escaped(str(error))}")
+    renamed = (args.rename_from, args.rename_to) if args.rename_from else None
+    removal = _named(args.uris, renamed) if args.uris else _gone(output, books, tuple(args.missing), renamed)
+    found = find(output, books, removal)
+    _say(found.problems)
+    if args.uris:
+        _say_unknown(args.uris, found)
+    _show(found, output)
+    status = max(status, EXIT_FAILED if problems or found.problems else 0)
+    if not args.delete:
+        show("Nothing was removed: this is a dry run. Add --delete to remove them." if not found.is_empty else "")
+        return 0
+    if found.is_empty:
+        old, young = leftovers(output, books, now)
+        left = delete_files(old)
+    else:
+        left = remove(output, books, found, "named" if args.uris else "gone", now)
+        young = leftovers(output, open_books(output)[0], now)[1]
+        show("They were removed.")
+    _say([f"{path}: a temporary file younger than a day; the next prune after that deletes it." for path in young])
+    return max(status, _say_left(left), _say_new_runs(output, books))
+
+
+def _switch(output: str) -> Switch | None:
+    """What the last prune left; raises ``_OptionError`` where nobody can tell."""
+    try:
+        return read_switch(output)
+    except UnreadableError as error:
+        raise _OptionError(
+            f"{FileSystems.join(output, SWITCH)} {error}. Readers pass it over; if no prune is going on, delete it."
+        ) from error
+
+
+def _named(lists: Sequence[str], renamed: tuple[str, str] | None) -> Removal:
+    removal = Removal(renamed)
+    try:
+        for uri in named_uris(lists):
+            removal.add(uri)
+    except ValueError as error:
+        raise _OptionError(str(error)) from error
+    show(f"{quantity(len(removal), 'photo')} named.")
+    return removal
+
+
+def _gone(output: str, books: Sequence[Book], missing: tuple[str, ...], renamed: tuple[str, str] | None) -> Removal:
+    looked = look_for(photos(output, books), Presences(AT_ONCE, _SECONDS, missing), renamed)
+    show(f"{quantity(looked.there, 'photo')} there, {len(looked.gone):,} gone.")
+    for reason, number in looked.unclear.most_common(_NAMED):
+        show(f"{quantity(number, 'photo')} kept: {escaped(reason)}.")
+    return looked.gone
+
+
+def _show(found: Found, output: str) -> None:
+    for uri, caption in found.examples.items():
+        show(f"{shown(uri, 300)}\t{shown(caption, 300)}")
+    if len(found.seen) > len(found.examples):
+        show(f"... and {len(found.seen) - len(found.examples):,} more.")
+    captions, failures, reviews = (found.counts[kind] for kind in (CAPTIONS, FAILURES, REVIEWS))
+    show(
+        f"{quantity(captions, 'caption')}, {quantity(failures, 'failure')} and {quantity(reviews, 'review')} of "
+        f"{quantity(len(found.seen), 'photo')}."
+    )
+    for page in found.pages:
+        show(f"{shown(page.path, 300)} shows them: {page.photos:,} of its entries.")
+    for path in tables(FileSystems.join(output, EXPORTS)) if not found.is_empty else ():
+        show(f"{shown(path, 300)} was exported before, and may name them: export it again.")
+
+
+def _say_unknown(lists: Sequence[str], found: Found) -> None:
+    unknown = 0
+    for uri in named_uris(lists):
+        if uri not in found.seen:
+            unknown += 1
+            if unknown <= _NAMED:
+                say(f"{_PROGRAM}: {shown(uri, 300)} has no record here.")
+    if unknown > _NAMED:
+        say(f"{_PROGRAM}: nor have {unknown - _NAMED:,} more.")
+
+
+def _say_left(left: dict[str, object]) -> int:
+    """Says which files could not be deleted; returns the exit status."""
+    _say(
+        [
+            f"{path} cannot be deleted ({reason}). No reader looks at it, but it holds what was removed."
+            for path, reason in left.items()
+        ]
+    )
+    return EXIT_FAILED if left else 0
+
+
+def _say_new_runs(output: str, books: Sequence[Book]) -> int:
+    """Says which runs have begun since the books were opened; returns the exit status."""
+    known = {book.name for book in books}
+    new = [path for path in run_folders(output) if FileSystems.split(path)[1] not in known]
+    _say(
+        [
+            f"{path} began meanwhile, and may have copied what was removed: prune again when it has ended."
+            for path in new
+        ]
+    )
+    return EXIT_FAILED if new else 0
+
+
+def _say(sentences: Sequence[str]) -> None:
+    for sentence in sentences[:_NAMED]:
+        say(f"{_PROGRAM}: {escaped(sentence)}")
+    if len(sentences) > _NAMED:
+        say(f"{_PROGRAM}: and {len(sentences) - _NAMED:,} more of that kind.")
+
+
+def _fail(error: Exception, status: int) -> int:
+    say(f"{_PROGRAM}: {escaped(str(error))}")
+    return status
