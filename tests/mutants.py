@@ -4,7 +4,7 @@ python -m tests.mutants                      # a sample of each module, about an
 python -m tests.mutants --all runs/shards    # all mutants of one module
 
 mutmut makes the mutants and runs the tests; pyproject.toml says of which modules, and with which tests. This program
-draws the sample, keeps the tests of each function to those in its own folder, the fastest first, and adds up.
+draws the sample, keeps the tests of each function to the fastest ones of its room, and adds up.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ WORK = ROOT / "mutants"
 STATISTICS = "mutmut-stats.json"
 SURVIVORS = WORK / "survivors.txt"
 MEMORY = 6 << 30  # bytes: a mutant that never stops collecting ends by itself
+TESTS = 250  # of one function
 EXAMPLES = 40  # of a property test: a fault that shows is in most of them
 GOAL = 0.9
 
@@ -45,7 +46,7 @@ def pytest_collection_modifyitems(items):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", help="parts of modules' paths, such as runs/shards (default: all)")
-    parser.add_argument("--each", type=int, default=30, help="mutants of each module (default: %(default)s)")
+    parser.add_argument("--each", type=int, default=12, help="mutants of each module (default: %(default)s)")
     parser.add_argument("--all", action="store_true", help="all mutants, in place of a sample: some days")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--seconds", type=float, default=10.0, help="of tests for a mutant (default: %(default)s)")
@@ -93,17 +94,17 @@ def made(wanted):
 
 
 def keep_near_tests(seconds):
-    """Leaves each function the tests in its module's own folder, the fastest ones, as many as take so long together."""
+    """Leaves each function the tests of its room, its module's own first, as many as take so long together."""
     path = WORK / STATISTICS
     statistics = json.loads(path.read_text())
     durations = statistics["duration_by_test"]
     for function, tests in statistics["tests_by_mangled_function_name"].items():
-        room = module_of(function).split(".")[1:-1]
+        *room, module = module_of(function).split(".")[1:]
         near = [test for test in tests if test.startswith("/".join(["tests", "beam_job", *room[:1], ""]))]
         kept, total = [], 0.0
-        for test in sorted(near, key=durations.__getitem__):
+        for test in sorted(near, key=lambda test: (f"test_{module}.py::" not in test, durations[test])):
             total += durations[test]
-            if kept and total > seconds:
+            if kept and (total > seconds or len(kept) == TESTS):
                 break
             kept.append(test)
         statistics["tests_by_mangled_function_name"][function] = kept

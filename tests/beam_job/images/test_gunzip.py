@@ -6,6 +6,8 @@ import zlib
 
 import pytest
 
+from beam_job.images import gunzip
+from beam_job.images.gunzip import Gunzip, TooManyBytesError
 from beam_job.images.http import FetchError
 from tests.answers import CHUNKED, DATA, answer, code, get, sent
 from tests.memory import traced
@@ -83,3 +85,18 @@ def test_a_small_body_that_unpacks_to_very_much_takes_no_more_than_the_limit():
 def test_a_body_of_no_announced_length_is_bounded():
     assert code(answer(), max_bytes=len(DATA) - 1) == "too_large"
     assert code(answer(CHUNKED, body=b"5\r\nhello\r\n0\r\n\r\n"), max_bytes=4) == "too_large"
+
+
+def test_members_and_bytes_at_their_limits(monkeypatch):
+    monkeypatch.setattr(gunzip, "_MOST_MEMBERS", 3)
+    member = gzip.compress(b"ab")
+    fits = Gunzip(6)
+    for byte in member * 3:
+        fits.write(bytes([byte]))
+    assert fits.getvalue() == b"ababab"
+    with pytest.raises(TooManyBytesError):
+        Gunzip(5).write(member * 3)
+    with pytest.raises(zlib.error, match="too many members"):
+        Gunzip(9).write(member * 4)
+    with pytest.raises(zlib.error, match="the body breaks off"):
+        Gunzip(9).getvalue()

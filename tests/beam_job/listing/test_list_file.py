@@ -90,6 +90,7 @@ def tar_archive():
         (b"\n<!DOCTYPE html>\n<html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
     ],
+    ids=lambda value: "data" if isinstance(value, bytes) else value,  # archives hold the time of day
 )
 @pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.jsonl"])
 def test_files_that_are_no_lists(tmp_path, name, data, message):

@@ -98,7 +98,7 @@ NO_IMAGES = {
     "XML": (b"<?xml version='1.0'?><rss/>", b"<?xml version='1.0'?>", b"<!-- only -->"),
     "JSON": (b'{"error": {"code": 404}}', b'[{"a": 1}]', b"  []"),
     "text": (b"hello, I am a text", b"BM is how this text begins", "gr\u00fc\u00dfe".encode("latin-1") + b" und mehr"),
-    "gzip": (gzip.compress(b"<svg/>"),),
+    "gzip": (gzip.compress(b"<svg/>", mtime=0),),
     "ZIP": (b"PK\x03\x04" + bytes(100),),
     r"video \(Matroska": (b"\x1aE\xdf\xa3" + bytes(100),),
     "MP4, MOV": (container(b"isom", b"mp42"), container(b"qt  ")),

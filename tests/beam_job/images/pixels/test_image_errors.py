@@ -15,6 +15,7 @@ from PIL import Image, ImageFile
 
 from beam_job.images.pixels import ERRORS, MAX_PIXELS, ImageError, decode
 from beam_job.images.pixels.formats import heif
+from beam_job.images.pixels.image_error import described
 from tests import images, profiles
 from tests.images import HEIGHT, WIDTH
 from tests.mutations import mutated
@@ -256,3 +257,10 @@ def test_mutated_files(data: bytes, accept_truncated: bool) -> None:
 @any_bytes
 def test_many_mutated_files(data: bytes, accept_truncated: bool) -> None:
     check_any_bytes(data, accept_truncated)
+
+
+def test_what_a_library_says_is_told_without_what_it_quotes():
+    assert described(ValueError("bad\n\ttag b'secret' at é~ 5")) == "bad tag ... at ~ 5"
+    assert described(ValueError("x" * 101)) == "x" * 100
+    assert described(ValueError()) == described(ValueError(" \n")) == "ValueError"
+    assert described(ValueError("'" + "x" * 2_000)) == "'" + "x" * 99
