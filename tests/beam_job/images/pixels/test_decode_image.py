@@ -178,3 +178,13 @@ def test_a_refused_file_is_not_kept_until_garbage_is_collected() -> None:
     finally:
         gc.enable()
     assert not kept
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "JPEG2000", "AVIF"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (5, 1)], ids=str)
+def test_pictures_of_one_pixel_in_a_row(name, size):
+    file = io.BytesIO()
+    Image.new("RGB", size, (200, 40, 90)).save(file, name)
+    found = decode(file.getvalue(), 2, 3)
+    assert (found.width, found.height) == size
+    assert np.abs(found.array.astype(int) - (200, 40, 90)).max() < 9

@@ -182,3 +182,14 @@ def test_formats_that_are_read() -> None:
     assert format_of(container(b"mif1", b"heic")) == "HEIC"
     assert format_of(container(b"mif1", b"avif")) == "AVIF"
     assert format_of(io.BytesIO(b"BM").getvalue()) == "BMP"
+
+
+@pytest.mark.parametrize("others", [(), (b"mif1",), (b"mif1", b"miaf", b"MA1B")])
+def test_a_brand_counts_wherever_it_is_listed(others):
+    for brand, name in ((b"avif", "AVIF"), (b"avis", "AVIF"), (b"heic", "HEIC"), (b"hevs", "HEIC")):
+        assert format_of(container(brand, *others)) == name
+        for major in (b"mif1", b"isom"):
+            assert format_of(container(major, *others, brand)) == name
+            assert format_of(container(major, brand, *others)) == name
+    with pytest.raises(ImageError, match="HEIF without HEVC"):
+        format_of(container(b"isom", *others, b"mif1"))

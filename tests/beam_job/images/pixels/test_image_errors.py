@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -264,3 +265,17 @@ def test_what_a_library_says_is_told_without_what_it_quotes():
     assert described(ValueError("x" * 101)) == "x" * 100
     assert described(ValueError()) == described(ValueError(" \n")) == "ValueError"
     assert described(ValueError("'" + "x" * 2_000)) == "'" + "x" * 99
+
+
+@pytest.mark.parametrize(
+    ("pillow", "name"),
+    [("JPEG", "JPEG"), ("PNG", "PNG"), ("GIF", "GIF"), ("BMP", "BMP"), ("TIFF", "TIFF"), ("WEBP", "WebP"),
+     ("JPEG2000", "JPEG 2000"), ("AVIF", "AVIF")],
+)  # fmt: skip
+def test_what_ends_too_early_is_called_by_its_name(pillow, name):
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)).save(file, pillow)
+    whole = file.getvalue()
+    with pytest.raises(ImageError, match=f"^The {name} ends before ") as caught:
+        decode(whole[: len(whole) // 2], 8, 8)
+    assert caught.value.code == "truncated"
