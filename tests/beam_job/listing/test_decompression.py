@@ -73,6 +73,8 @@ def test_pieces_are_small_whatever_a_file_unpacks_to(kind):
 
 
 def test_a_file_that_asks_for_much_memory_is_refused():
-    hungry = lzma.compress(b"a", filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 30}])
+    hungry = bytearray(lzma.compress(b"a", lzma.FORMAT_ALONE))
+    assert unpack(bytes(hungry), CompressionTypes.LZMA) == b"a"
+    hungry[1:5] = (1 << 30).to_bytes(4, "little")  # the dictionary's size: packing with one so large takes 10 GB
     with pytest.raises(DamagedError, match="is damaged, or not in the format"):
-        unpack(hungry, CompressionTypes.LZMA)
+        unpack(bytes(hungry), CompressionTypes.LZMA)

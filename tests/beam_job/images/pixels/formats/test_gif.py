@@ -68,7 +68,7 @@ def test_a_canvas_grows_to_its_picture():
             "corrupt",
             "The GIF's picture has no size.",
         ),
-        (red()[: red().index(PICTURE)] + b"\x3b", "corrupt", "The GIF holds no picture."),
+        (red()[: red().index(PICTURE)] + b"\x3b", "corrupt", "The GIF contains no picture."),
         (red()[: red().index(PICTURE)], "truncated", "The GIF ends before its picture begins."),
         (red()[:8], "truncated", "The GIF ends before its picture begins."),
     ],
