@@ -4,6 +4,7 @@ import io
 
 import pytest
 import requests
+from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import RefreshError, TransportError
 from urllib3 import HTTPResponse
 
@@ -86,3 +87,12 @@ def test_a_token_that_is_refused_is_not_asked_for_again():
     with pytest.raises(FetchError, match="credentials do not work") as raised:
         Downloader(Answers(refreshed(), 200), 1).get("https://x", max_bytes=10**6, seconds=9, stats=FetchStats())
     assert raised.value.code == "permission_denied"
+
+
+def test_storage_is_only_ever_read(no_emulator, monkeypatch):
+    """The scopes that are asked for: whoever gets hold of the token can change nothing."""
+    asked = []
+    monkeypatch.setattr("google.auth.default", lambda scopes: asked.append(scopes) or (AnonymousCredentials(), None))
+    monkeypatch.setattr("beam_job.images.fetch.AuthorizedSession", lambda credentials: Answers(200))
+    assert Fetcher(FetchLimits()).fetch("gs://photos/one.jpg") == DATA
+    assert asked == [["https://www.googleapis.com/auth/devstorage.read_only"]]

@@ -2,7 +2,9 @@
 
 import json
 
+import apache_beam as beam
 import pytest
+from apache_beam.testing.util import assert_that, equal_to
 
 from beam_job.images.fetch import FetchLimits
 from beam_job.images.http import FetchError
@@ -71,3 +73,14 @@ def test_digests_are_the_same_everywhere():
     assert digest64("a") == 0x40F89E395B66422F
     assert digest64("é") != digest64("e")
     assert 0 <= digest64("\ud800") < 2**64
+
+
+def test_images_that_changed_leave_the_pipeline_and_the_others_are_counted(monkeypatch):
+    monkeypatch.setattr(recheck, "shared_fetcher", lambda limits, threads: Versions())
+    rows = [(uri, None, None, "1", ()) for uri in ("same", "changed", "gone", "nameless")]
+    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+        found = pipeline | beam.Create(rows) | Recheck(FetchLimits(), 2)
+        expected = [("changed", None, None, "2", ()), ("gone", None, None, None, ())]
+        assert_that(found.uris, equal_to(expected), label="uris")
+        sums = found.counts | beam.CombineGlobally(lambda counts: [sum(each) for each in zip(*counts, strict=True)])
+        assert_that(sums | beam.Map(lambda counts: counts[1]), equal_to([2]), label="counts")
