@@ -150,7 +150,8 @@ def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
     _show(found, output)
     status = max(status, EXIT_FAILED if problems or found.problems else 0)
     if not args.delete:
-        show("Nothing was removed: this is a dry run. Add --delete to remove them." if not found.is_empty else "")
+        if not found.is_empty:
+            show("Nothing was removed: this is a dry run. Add --delete to remove them.")
         return 0
     if found.is_empty:
         old, young = leftovers(output, books, now)

@@ -21,7 +21,7 @@ from beam_job.prune.leftovers import SETTLED, last_written, leftovers
 from beam_job.prune.pages import Page, page_without, pages
 from beam_job.prune.record_files import described, rewrite, rows, without
 from beam_job.prune.removal import Removal
-from beam_job.runs.folder import CAPTIONS, FAILURES, open_run_folder, run_folders
+from beam_job.runs.folder import CAPTIONS, FAILURES, PRUNED, open_run_folder, run_folders
 from beam_job.runs.reviews import review_files
 from beam_job.runs.run import new_id
 
@@ -111,7 +111,8 @@ def check_inactive(output: str, books: Iterable[Book], killed: Iterable[str], no
     """Raises ``ActiveRunError`` where a run may still be going on: it has no manifest, and wrote within a day."""
     named = {name.removeprefix("run=") for name in killed}
     for book in books:
-        if book.finished or book.name.removeprefix("run=") in named:
+        # One that was pruned before can no longer finish.
+        if book.finished or PRUNED in book.says or book.name.removeprefix("run=") in named:
             continue
         own = [FileSystems.join(output, book.name, book.document)]
         newest = max(last_written(path) for path in [*own, *(path for files in book.files.values() for path in files)])

@@ -161,6 +161,8 @@ def test_a_run_that_may_be_going_on_is_not_pruned(tmp_path, photos, output, caps
     for path in (output / f"run={KILLED}").iterdir():
         os.utime(path, (time.time() - 2 * 86400,) * 2)
     assert main([*arguments, "--delete"]) == 0
+    named(tmp_path, [photos[1]])
+    assert main([*arguments, "--delete"]) == 0  # the first prune wrote into the run
 
 
 def test_a_run_that_was_pruned_while_it_went_on_ends_without_a_manifest(tmp_path, photos):
