@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from google.api_core import exceptions
 from google.cloud import storage
+from requests.adapters import HTTPAdapter
 
 from beam_job.export.leftovers import unfinished
 from beam_job.export.xmp.packet import MAX_BYTES
@@ -20,6 +21,7 @@ from beam_job.images.local_path import local_path
 
 ADOBE, FULL = "adobe", "full"
 CHANGED = "changed_meanwhile"
+THREADS = 16  # that wait for disks and for Cloud Storage
 _XMP = "application/rdf+xml"
 _making = Lock()
 
@@ -78,7 +80,10 @@ def place_of(path: str) -> Place:
 
 @functools.cache
 def _bucket() -> "CloudStorage":
-    return CloudStorage(storage.Client(project="unused"))
+    client = storage.Client(project="unused")
+    for scheme in ("https://", "http://"):  # its own pool is of ten connections, and it warns of each beyond them
+        client._http.mount(scheme, HTTPAdapter(pool_maxsize=THREADS))  # noqa: SLF001
+    return CloudStorage(client)
 
 
 def folder_of(path: str) -> str | None:

@@ -17,6 +17,7 @@ from beam_job.export.xmp.places import (
     ADOBE,
     CHANGED,
     FULL,
+    THREADS,
     PlaceError,
     folder_of,
     photo_path,
@@ -46,7 +47,6 @@ ERRORS = {
 }
 """The codes of sidecars that cannot be written, and what they mean. None of these sidecars is touched."""
 
-_THREADS = 16  # they wait for disks and for Cloud Storage
 _BATCH = 64
 _TRIES = 3  # of reading and writing a sidecar that others are changing
 _NO_PLACE = "no place for a sidecar"
@@ -120,7 +120,7 @@ class _InThreads(beam.DoFn):
         self._sidecars = sidecars
 
     def setup(self) -> None:
-        self._threads = ThreadPoolExecutor(_THREADS, "sidecars")
+        self._threads = ThreadPoolExecutor(THREADS, "sidecars")
         self._tidy: set[str] = set()
 
     def process(self, batch: list[Any]) -> Iterator[Outcome]:

@@ -178,7 +178,9 @@ def test_there_and_back(where, number, tmp_path, request, capsys):
 
     capsys.readouterr()
     assert export() == counts(unchanged=written, kept=kept, failed=failed)
-    assert "Nothing changed." in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Nothing changed." in said
+    assert "WARNING" not in said
     assert archive.contents() == after
 
     if where == "disk":
