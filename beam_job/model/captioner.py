@@ -20,14 +20,13 @@ from beam_job.model.directory import OpenModel
 from beam_job.model.freezing import freeze
 from beam_job.model.logits import likeliest, mask_tokens, sampled
 from beam_job.model.manifest import SAVED_MODEL, ModelError
-from beam_job.model.search import Hypotheses, Propose, search
+from beam_job.model.search import ROWS, Hypotheses, Propose, search
 from beam_job.records import Caption, NoCaption
 
 # Why a caption does not depend on its batch, to the last bit. On CPUs a matrix product with a single row takes another
 # path and rounds differently; so do the exponentials of the last few elements of an array, those that do not fill a
-# vector register of 16 floats. Hence at least two rows for the encoder, and a multiple of 16 for the decoder.
+# vector register of 16 floats. Hence at least two rows for the encoder, and a multiple of 16 (ROWS) for the decoder.
 _ENCODER_ROWS = 2
-_DECODER_ROWS = 16
 # N distinct samples are drawn N at a time, at most this often.
 _MAX_DRAWS = 10
 
@@ -50,7 +49,7 @@ class Captioner:
         vocabulary = model.vocabulary
         self.model = model
         self.decoding = decoding
-        self._rows = -(-batch_size // _DECODER_ROWS) * _DECODER_ROWS
+        self._rows = -(-batch_size // ROWS) * ROWS
         self._encoder_rows = max(batch_size, _ENCODER_ROWS)
         self._max_length = decoding.longest(model.manifest.max_caption_length)
 
@@ -58,7 +57,7 @@ class Captioner:
         signatures = _signatures(model, loaded)
         encoded = signatures[0].structured_outputs
         self._encoded_shapes = [[self._rows, *encoded[name].shape[1:]] for name in ("features", "state")]
-        encode, decode_step = map(freeze, signatures)
+        encode, decode_step = freeze(signatures[0]), freeze(signatures[1], shared="features")
         model.check_unchanged()
         mask = mask_tokens(
             len(vocabulary),
@@ -84,6 +83,7 @@ class Captioner:
                 propose,
                 mask,
                 *encoded,
+                vocabulary_size=len(vocabulary),
                 width=width,
                 max_length=self._max_length,
                 length_penalty=length_penalty,

@@ -7,16 +7,24 @@ the beam; a row is done when ``width`` hypotheses have finished. With width 1 th
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
-# (tokens int32 [n], state [n, units], features [n, positions, width]) -> (logits [n, vocabulary], state, attention)
+# (tokens int32 [n], state [n, units], features [rows, positions, width]) -> (logits [n, vocabulary], state, attention),
+# where each row has n / rows hypotheses, one after the other
 Step: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
-# (logits [n, vocabulary] with masked tokens at -inf, step) -> (the proposed tokens' logits [n, c], their ids [n, c])
-Propose: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+# (logits [n, vocabulary] with masked tokens at -inf, step, which of the rows given at the start are here)
+# -> (the proposed tokens' logits [n, c], their ids [n, c])
+Propose: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 # (logits [n, vocabulary], tokens so far int32 [n, max_length], step) -> logits with masked tokens at -inf
 Mask: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+# Rows leave in such numbers that what is left is a multiple of this. On CPUs a row's exponentials would otherwise
+# depend on how many rows there are: those of the last few elements of an array, which do not fill a vector register of
+# 16 floats, are rounded differently.
+ROWS = 16
 
 
 class Hypotheses(NamedTuple):
@@ -35,6 +43,32 @@ class Hypotheses(NamedTuple):
     attention: tf.Tensor
 
 
+class _Beam(NamedTuple):
+    """What the loop carries from step to step. Rows that are done leave it now and then; ``row`` says which are here.
+
+    Attributes:
+      now: the step, from 0.
+      row: int32 [here], each row's place among all.
+      done: bool [here].
+      last: int32 [here, beam], the latest token of each living hypothesis.
+      state: float32 [here * beam, units].
+      features: float32 [here, positions, width of the features].
+      alive: living hypotheses [here, beam, ...]; their ``rank`` is their log-probability.
+      finished: the best captions so far [here, width, ...].
+      found: captions of the rows that have left [rows, width, ...].
+    """
+
+    now: tf.Tensor
+    row: tf.Tensor
+    done: tf.Tensor
+    last: tf.Tensor
+    state: tf.Tensor
+    features: tf.Tensor
+    alive: Hypotheses
+    finished: Hypotheses
+    found: Hypotheses
+
+
 def search(
     step: Step,
     propose: Propose,
@@ -43,6 +77,7 @@ def search(
     state: tf.Tensor,
     rows_in_use: tf.Tensor,
     *,
+    vocabulary_size: int,
     width: int,
     max_length: int,
     length_penalty: float,
@@ -62,64 +97,132 @@ def search(
     Returns:
       The ``width`` best captions of each row. One that reached ``max_length`` without ``<end>`` keeps every word.
     """
-    rows = features.shape[0]
+    rows, units = state.shape
     positions = features.shape[1] if keep_attention else 0
-    features = tf.repeat(features, width, axis=0)
-    state = tf.repeat(state, width, axis=0)
+    # All hypotheses of a row are equal before the first step, so that one is enough, unless the vocabulary is too small
+    # for one to fill the beam.
+    held = 1 if vocabulary_size >= 2 * width else width
 
-    none = Hypotheses(
-        rank=tf.fill([rows, width], -math.inf),
-        tokens=tf.fill([rows, width, max_length], pad_id),
-        log_probs=tf.zeros([rows, width, max_length]),
-        attention=tf.zeros([rows, width, max_length, positions]),
-    )
-    # The beam starts as one empty hypothesis; `rank` of the living ones is their log-probability.
-    alive = none._replace(rank=tf.repeat([[0.0] + [-math.inf] * (width - 1)], rows, axis=0))
+    def empty(places: int) -> Hypotheses:
+        return Hypotheses(
+            rank=tf.fill([rows, places], -math.inf),
+            tokens=tf.fill([rows, places, max_length], pad_id),
+            log_probs=tf.zeros([rows, places, max_length]),
+            attention=tf.zeros([rows, places, max_length, positions]),
+        )
 
-    def unfinished(now: tf.Tensor, done: tf.Tensor, *_: Any) -> tf.Tensor:
-        return (now < max_length) & ~tf.reduce_all(done)
+    def unfinished(beam: _Beam) -> tf.Tensor:
+        return (beam.now < max_length) & ~tf.reduce_all(beam.done)
 
-    def advance(
-        now: tf.Tensor, done: tf.Tensor, last: tf.Tensor, state: tf.Tensor, alive: Hypotheses, finished: Hypotheses
-    ) -> tuple[tf.Tensor | Hypotheses, ...]:
-        logits, state, attention = step(tf.reshape(last, [-1]), state, features)
-        values, ids = propose(mask(logits, tf.reshape(alive.tokens, [-1, max_length]), now), now)
+    def advance(beam: _Beam) -> tuple[_Beam]:
+        now, alive = beam.now, beam.alive
+        logits, state, attention = step(tf.reshape(beam.last, [-1]), beam.state, beam.features)
+        values, ids = propose(mask(logits, tf.reshape(alive.tokens, [-1, max_length]), now), now, beam.row)
         log_probs = values - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
         candidates = ids.shape[-1]
-        log_probs = tf.reshape(log_probs, [rows, width * candidates])
-        totals = tf.repeat(alive.rank, candidates, axis=1) + log_probs
 
-        totals, order = tf.math.top_k(totals, min(2 * width, width * candidates))
+        def by_row(values: tf.Tensor) -> tf.Tensor:
+            """From [here * beam, n] to [here, beam * n]."""
+            return tf.reshape(values, [-1, tf.shape(alive.rank)[1] * values.shape[-1]])
+
+        log_probs = by_row(log_probs)
+        totals = tf.repeat(alive.rank, candidates, axis=1) + log_probs
+        totals, order = tf.math.top_k(totals, min(2 * width, held * candidates))
         parents = order // candidates
-        words = _pick(tf.reshape(ids, [rows, width * candidates]), order)
+        words = _pick(by_row(ids), order)
         here = tf.range(max_length) == now
+        seen = tf.reshape(by_row(attention), [-1, tf.shape(alive.rank)[1], attention.shape[-1]])[..., :positions]
         extended = Hypotheses(
             rank=totals,
             tokens=tf.where(here, words[..., None], _pick(alive.tokens, parents)),
             log_probs=tf.where(here, _pick(log_probs, order)[..., None], _pick(alive.log_probs, parents)),
-            attention=tf.where(
-                here[:, None],
-                _pick(tf.reshape(attention, [rows, width, -1])[..., :positions], parents)[:, :, None],
-                _pick(alive.attention, parents),
-            ),
+            attention=tf.where(here[:, None], _pick(seen, parents)[:, :, None], _pick(alive.attention, parents)),
         )
 
         ends = words == end_id
-        ending = ends & (tf.range(words.shape[-1]) < width) & ~done[:, None]
+        ending = ends & (tf.range(words.shape[-1]) < width) & ~beam.done[:, None]
         ended = extended._replace(rank=tf.where(ending, _rank(totals, now + 1, length_penalty), -math.inf))
-        finished, _ = _best(_beside(finished, ended), width)
+        finished, _ = _best(_beside(beam.finished, ended), width)
         alive, order = _best(extended._replace(rank=tf.where(ends, -math.inf, totals)), width)
 
         enough = tf.reduce_all(finished.rank > -math.inf, axis=1)
         dead_end = tf.reduce_all(alive.rank == -math.inf, axis=1)
-        state = tf.reshape(state, [rows, width, state.shape[-1]])
-        state = tf.reshape(_pick(state, _pick(parents, order)), [rows * width, state.shape[-1]])
-        return now + 1, done | enough | dead_end, _pick(words, order), state, alive, finished
+        state = tf.reshape(by_row(state), [-1, tf.shape(beam.alive.rank)[1], units])
+        state = tf.reshape(_pick(state, _pick(parents, order)), [-1, units])
+        return (
+            _without_the_done(
+                beam._replace(
+                    now=now + 1,
+                    done=beam.done | enough | dead_end,
+                    last=_pick(words, order),
+                    state=state,
+                    alive=alive,
+                    finished=finished,
+                )
+            ),
+        )
 
-    start = (tf.constant(0), ~rows_in_use, tf.fill([rows, width], start_id), state, alive, none)
-    now, done, _, _, alive, finished = tf.while_loop(unfinished, advance, start)
-    cut_off = alive._replace(rank=tf.where(done[:, None], -math.inf, _rank(alive.rank, now, length_penalty)))
-    return _best(_beside(finished, cut_off), width)[0]
+    start = _Beam(
+        now=tf.constant(0),
+        row=tf.range(rows),
+        done=~rows_in_use,
+        last=tf.fill([rows, held], start_id),
+        state=tf.repeat(state, held, axis=0),
+        features=features,
+        alive=empty(held)._replace(rank=tf.repeat([[0.0] + [-math.inf] * (held - 1)], rows, axis=0)),
+        finished=empty(width),
+        found=empty(width),
+    )
+    (beam,) = tf.while_loop(unfinished, advance, [_without_the_done(start)], shape_invariants=[_shapes(start)])
+    rank = tf.where(beam.done[:, None], -math.inf, _rank(beam.alive.rank, beam.now, length_penalty))
+    best, _ = _best(_beside(beam.finished, beam.alive._replace(rank=rank)), width)
+    return _put(beam.found, beam.row, best)
+
+
+def _without_the_done(beam: _Beam) -> _Beam:
+    """The beam without rows that are done, as many as can leave."""
+    rows = tf.shape(beam.done)[0]
+    unfinished = tf.math.count_nonzero(~beam.done, dtype=tf.int32)
+    stay = tf.maximum((unfinished + ROWS - 1) // ROWS, 1) * ROWS
+
+    def leave() -> _Beam:
+        order = tf.argsort(tf.cast(beam.done, tf.int32), stable=True)
+        staying, leaving = order[:stay], order[stay:]
+        places = tf.reshape(tf.range(tf.size(beam.last)), tf.shape(beam.last))
+        return _Beam(
+            now=beam.now,
+            **{name: tf.gather(getattr(beam, name), staying) for name in ("row", "done", "last", "features")},
+            state=tf.gather(beam.state, tf.reshape(tf.gather(places, staying), [-1])),
+            alive=_take(beam.alive, staying),
+            finished=_take(beam.finished, staying),
+            found=_put(beam.found, tf.gather(beam.row, leaving), _take(beam.finished, leaving)),
+        )
+
+    return tf.cond(stay < rows, leave, lambda: beam)
+
+
+def _shapes(start: _Beam) -> _Beam:
+    """The loop's shapes: rows leave, and the beam widens at the first step."""
+    changing = {"now": 0, "found": 0, "last": 2, "alive": 2}
+
+    def shapes(name: str, part: tf.Tensor | Hypotheses) -> tf.TensorShape | Hypotheses:
+        free = changing.get(name, 1)
+        return tf.nest.map_structure(lambda tensor: tf.TensorShape([None] * free + tensor.shape[free:].as_list()), part)
+
+    return _Beam(**{name: shapes(name, part) for name, part in start._asdict().items()})
+
+
+def _take(hypotheses: Hypotheses, rows: tf.Tensor) -> Hypotheses:
+    return Hypotheses(*(tf.gather(part, rows) for part in hypotheses))
+
+
+def _put(found: Hypotheses, rows: tf.Tensor, hypotheses: Hypotheses) -> Hypotheses:
+    def put(tensor: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+        if 0 in tensor.shape:  # no attention is kept; nothing can't be scattered
+            return tensor
+        return tf.tensor_scatter_nd_update(tensor, rows[:, None], values)
+
+    return Hypotheses(*map(put, found, hypotheses))
 
 
 def _rank(log_prob: tf.Tensor, length: tf.Tensor, length_penalty: float) -> tf.Tensor:

@@ -61,11 +61,14 @@ def run_search(model, features, state, width=1, uniforms=None, sampling=(1.0, 0,
     arrays = [tf.constant(array, tf.float32) for array in arrays]
     if uniforms is not None:
         uniforms = tf.constant(uniforms, tf.float32)
-    return traced_search(*arrays, tf.fill([len(state)], in_use), uniforms, width=width, sampling=sampling, **options)
+    return traced_search(
+        *arrays, tf.broadcast_to(in_use, [len(state)]), uniforms, width=width, sampling=sampling, **options
+    )
 
 
 def step_with(embedding, recurrent, out):
     def step(tokens, state, features):
+        features = tf.repeat(features, tf.shape(tokens)[0] // tf.shape(features)[0], axis=0)
         state = tf.tanh(tf.gather(embedding, tokens) + tf.matmul(state, recurrent) + tf.reduce_mean(features, axis=1))
         return tf.matmul(state, out), state, tf.nn.softmax(tf.einsum("nu,npu->np", state, features))
 
@@ -98,6 +101,7 @@ def traced_search(
         features,
         state,
         in_use,
+        vocabulary_size=VOCABULARY,
         width=width,
         max_length=MAX_LENGTH,
         length_penalty=length_penalty,
@@ -171,6 +175,24 @@ def test_a_row_does_not_depend_on_its_neighbours(seed, width):
         model, np.concatenate([model.features, other.features]), np.concatenate([model.state, other.state]), width
     )
     assert captions(together) == captions(model.search(width))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5])
+def test_rows_that_are_done_leave_and_keep_their_captions(width):
+    """Of 40 rows those that are done leave in two goes; each gets what it gets alone."""
+    model = RandomModel(0, spread=3)
+    random = np.random.default_rng(7)
+    features, state = random.normal(size=(40, 2, UNITS)), random.normal(size=(40, UNITS)) * 2
+    in_use = np.arange(40) != 5
+    together = run_search(model, features, state, width, in_use=in_use)
+    alone = [run_search(model, features[row : row + 1], state[row : row + 1], width) for row in range(40)]
+    found = [captions(together, row) for row in range(40)]
+    assert found == [captions(each) if used else [] for each, used in zip(alone, in_use, strict=True)]
+    lengths = [max(map(len, each), default=0) for each in found]
+    assert 0 < sum(length < MAX_LENGTH for length in lengths) < 40  # some leave early, others stay to the end
+    for row in np.flatnonzero(in_use):
+        np.testing.assert_allclose(together.log_probs[row], alone[row].log_probs[0], atol=1e-5)
+        np.testing.assert_allclose(together.rank[row], alone[row].rank[0], atol=1e-5)
 
 
 def test_rows_of_padding_do_no_work():
