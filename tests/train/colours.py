@@ -1,16 +1,19 @@
 """Plain pictures of four colours and what they show: learned in seconds."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from PIL import Image
 
+from train.fitting.checkpoint import Checkpoint
 from train.models.encoders import ENCODERS, Spec
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220), "white": (250, 250, 250)}
@@ -61,15 +64,21 @@ def add_tiny_encoder() -> None:
     ENCODERS["tiny"] = Spec(build, SIZE, keras.layers.Rescaling(1 / 127.5, -1.0), "grid")
 
 
-def run_and_kill(command: list[str], when: Callable[[], bool]) -> None:
-    """Runs ``train``'s command line in a process of its own and kills it, by SIGKILL, as soon as ``when`` is true."""
-    program = "import sys; from tests.train.colours import add_tiny_encoder; from train.cli import main"
-    program = f"{program}; add_tiny_encoder(); main(sys.argv[1:])"
-    child = subprocess.Popen([sys.executable, "-c", program, *command], cwd=Path(__file__).parents[2])
-    deadline = time.monotonic() + 300
-    while not when():
-        assert child.poll() is None, "the run was over before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    child.kill()
-    child.wait()
+def run_and_kill(command: list[str], stage: str, steps: int) -> None:
+    """Runs ``train``'s command line in a process of its own, which dies by SIGKILL in the step after so many."""
+    program = "import sys; from tests.train.colours import add_tiny_encoder, die_after; from train.cli import main"
+    program = f"{program}; add_tiny_encoder(); die_after({stage!r}, {steps}); main(sys.argv[1:])"
+    child = subprocess.run([sys.executable, "-c", program, *command], cwd=Path(__file__).parents[2], check=False)
+    assert child.returncode == -signal.SIGKILL
+
+
+def die_after(stage: str, steps: int) -> None:
+    """Kills this process when it has made a step more of the stage, and is about to save it."""
+    save = Checkpoint.save
+
+    def save_or_die(self: Checkpoint, progress: Mapping[str, Any], arrays: Mapping[str, Sequence[np.ndarray]]) -> None:
+        if self.file.name.endswith(f"-{stage}.npz") and len(progress["losses"]) > steps:
+            os.kill(os.getpid(), signal.SIGKILL)
+        save(self, progress, arrays)
+
+    Checkpoint.save = save_or_die  # type: ignore[method-assign]
