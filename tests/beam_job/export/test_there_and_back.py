@@ -117,7 +117,8 @@ def test_there_and_back(where, number, tmp_path, request, capsys):
     names = [photo.name for photo in make_photos(tmp_path / "photos", number)]
     for name, hostile in zip(names[-2:], ("billion laughs", "truncated"), strict=True):
         (tmp_path / "photos" / f"{name}.xmp").write_bytes(HOSTILE[hostile][0])
-    run_of(tmp_path / "captions", [f"{archive.photos}/{name}" for name in [*names, "gone.jpg"]])
+    captions = {f"{archive.photos}/{name}": f"A photo, {name}." for name in [*names, "gone.jpg"]}
+    run_of(tmp_path / "captions", [{"uri": uri, "caption": caption} for uri, caption in captions.items()])
     archive.upload(tmp_path)
     earlier = Counter()
 
@@ -160,7 +161,7 @@ def test_there_and_back(where, number, tmp_path, request, capsys):
     assert len(read) == number - 2
     described = 0
     for name, tags in read.items():
-        caption = f"A photo, {archive.photos}/{name.removesuffix('.xmp')}."
+        caption = f"A photo, {name.removesuffix('.xmp')}."
         if tags.get("XMP-dc:Description") == caption:
             described += 1
             assert tags["XMP-iptcCore:AltTextAccessibility"] == caption
