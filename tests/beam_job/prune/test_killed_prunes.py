@@ -55,7 +55,7 @@ def uris(tmp_path):
     return [str(path) for path in paths]
 
 
-@pytest.mark.parametrize("chosen", [(0, 5), (0, 1, 2, 3, 4, 5)])
+@pytest.mark.parametrize("chosen", [(0, 5), pytest.param((0, 1, 2, 3, 4, 5), marks=pytest.mark.slow)])
 def test_a_prune_killed_at_any_change_leaves_the_folder_as_before_or_after_and_the_next_one_ends_it(
     tmp_path, monkeypatch, uris, chosen
 ):
@@ -149,7 +149,7 @@ main(sys.argv[2:])
 """
 
 
-@pytest.mark.parametrize(("last", "state"), [(5, 0), (14, 1)])
+@pytest.mark.parametrize(("last", "state"), [pytest.param(5, 0, marks=pytest.mark.slow), (14, 1)])
 def test_a_prune_that_gets_sigkill_leaves_one_state_or_the_other(tmp_path, uris, last, state):
     output = archive(tmp_path / "captions", uris)
     states = [view(output), without(view(output), uris[:1])]

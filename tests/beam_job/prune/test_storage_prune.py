@@ -76,7 +76,7 @@ def test_a_run_that_wrote_lately_may_be_going_on(uris, capsys):
     assert f"run={KILLED} has no manifest" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("last", "state"), [(9, 0), (11, 1)])
+@pytest.mark.parametrize(("last", "state"), [pytest.param(9, 0, marks=pytest.mark.slow), (11, 1)])
 def test_a_prune_that_is_killed_leaves_one_state_or_the_other(uris, tmp_path, monkeypatch, last, state):
     states = [view(OUTPUT), without(view(OUTPUT), uris[:1])]
     arguments = [OUTPUT, "--uris", str(named(tmp_path, uris[:1])), "--killed", KILLED, "--delete"]
