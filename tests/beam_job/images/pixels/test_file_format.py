@@ -193,3 +193,9 @@ def test_a_brand_counts_wherever_it_is_listed(others):
             assert format_of(container(major, brand, *others)) == name
     with pytest.raises(ImageError, match="HEIF without HEVC"):
         format_of(container(b"isom", *others, b"mif1"))
+
+
+@pytest.mark.parametrize("name", [b"moov", b"mdat", b"free", b"wide"])
+def test_old_films_are_named(name):
+    with pytest.raises(ImageError, match="MOV or "):
+        format_of(b"\0\0\0\x08" + name + bytes(20))
