@@ -116,7 +116,7 @@ def test_a_size_that_stays_too_large_is_tried_ever_less_often(in_making):
 
 
 def test_bundles_that_share_a_process_take_turns_at_the_device():
-    both_inside = threading.Barrier(2, timeout=0.5)
+    both_here, both_inside = threading.Barrier(2), threading.Barrier(2, timeout=0.5)
     met = []
 
     class Crowded(StandIn):
@@ -129,9 +129,13 @@ def test_bundles_that_share_a_process_take_turns_at_the_device():
     device = Device(room=4)
     captioner = AdaptiveCaptioner(lambda batch_size: Crowded(device, batch_size), 4)
     captioner.load()
+
+    def bundle(uris):
+        both_here.wait()
+        return captioner.caption([PIXELS] * 4, list(uris))
+
     with ThreadPoolExecutor(2) as bundles:
-        for bundle in [bundles.submit(captioner.caption, [PIXELS] * 4, list("abcd")) for _ in range(2)]:
-            assert len(bundle.result()) == 4
+        assert [len(found) for found in bundles.map(bundle, ["abcd", "efgh"])] == [4, 4]
     assert not met
 
 
