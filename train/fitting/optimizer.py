@@ -1,7 +1,8 @@
-"""The optimizer: Adam with gradient clipping, a lower rate for some variables, and loss scaling in float16.
+"""The optimizer: Adam with the learning rate's schedule, gradient clipping, a lower rate for some variables, and loss
+scaling in float16.
 
-optimizer = adam(1e-3, 5.0, precision)
-optimizer = adam(1e-3, 5.0, precision, slow=decoder.slow, share=0.1)
+    rate = learning_rate(recipe, recipe.learning_rate, steps)
+    optimizer = adam(rate, 5.0, precision, slow=decoder.slow, share=0.1)
 """
 
 from collections.abc import Sequence
@@ -11,8 +12,27 @@ import keras
 import tensorflow as tf
 
 from train.fitting.precision import Precision
+from train.recipe import Recipe
 
 Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
+
+
+def learning_rate(recipe: Recipe, highest: float, steps: int) -> Rate:
+    """The recipe's schedule over that many steps: constant, or a warm-up and then a cosine decay to 0.
+
+    Args:
+      highest: the rate of a constant schedule, or at the end of the warm-up.
+      steps: of the whole stage, warm-up included.
+    """
+    if recipe.schedule == "constant":
+        return highest
+    warmup = max(min(recipe.warmup_steps, steps // 10), 1)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        warmup_target=highest,
+        warmup_steps=warmup,
+        decay_steps=max(steps - warmup, 1),
+    )
 
 
 def adam(

@@ -23,10 +23,9 @@ from train.fitting.checkpoint import Checkpoint
 from train.fitting.cider import Cider
 from train.fitting.generation import make_generate, special_token_mask, to_words
 from train.fitting.loop import History, Report, loop
-from train.fitting.optimizer import adam
+from train.fitting.optimizer import adam, learning_rate
 from train.fitting.precision import Precision, mixed
 from train.fitting.replicas import part, summed, vary_dropout
-from train.fitting.teacher_forcing import learning_rate
 from train.models.decoder import Decoder
 from train.recipe import Recipe
 

@@ -9,13 +9,12 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import keras
 import tensorflow as tf
 
 from train.data.batches import Batch, Batches
 from train.fitting.checkpoint import Checkpoint
 from train.fitting.loop import History, Report, loop
-from train.fitting.optimizer import Rate, adam
+from train.fitting.optimizer import adam, learning_rate
 from train.fitting.precision import Precision, mixed
 from train.fitting.replicas import part, summed, vary_dropout
 from train.models.decoder import Decoder
@@ -44,7 +43,7 @@ def fit(
       pad_id: id of padding; the loss ignores it.
       precision: of the products; see ``train.fitting.precision``.
       strategy: under which the decoder was built; see ``train.fitting.replicas``.
-      pretrained, dev, checkpoint, report: see ``train.fitting.loop``.
+      pretrained, validate, checkpoint, report: see ``train.fitting.loop``.
 
     Returns:
       The mean loss of each epoch, in nats a word, and the results of ``validate``.
@@ -123,16 +122,3 @@ def caption_loss(
         losses -= smoothing * tf.reduce_mean(logits, axis=-1)
     counts = tf.cast(targets != pad_id, losses.dtype)
     return tf.reduce_sum(losses * counts) / (tf.reduce_sum(counts) if real is None else real)
-
-
-def learning_rate(recipe: Recipe, highest: float, steps: int) -> Rate:
-    """The recipe's schedule over that many steps."""
-    if recipe.schedule == "constant":
-        return highest
-    warmup = max(min(recipe.warmup_steps, steps // 10), 1)
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0,
-        warmup_target=highest,
-        warmup_steps=warmup,
-        decay_steps=max(steps - warmup, 1),
-    )
