@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from beam_job.images.http import ERRORS, Downloader, FetchError, FetchStats, anonymous_session
+from beam_job.images.download import ERRORS, Downloader, FetchError, FetchStats, anonymous_session
 from tests.raw_server import RawServer
 
 DATA = random.Random(5).randbytes(5_000)

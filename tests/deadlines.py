@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from unittest import mock
 
-from beam_job.images.http import Downloader
+from beam_job.images.download import Downloader
 
 _SHORT = 2.0  # seconds
 _FIRST_WAIT = 0.05  # seconds, doubled with each try
@@ -31,7 +31,7 @@ def deadlines(seconds, endless):
 
     with (
         mock.patch.object(Downloader, "get", hurried),
-        mock.patch("beam_job.images.http._FIRST_WAIT", _FIRST_WAIT),
-        mock.patch("beam_job.images.http.random", SimpleNamespace(uniform=wait)),
+        mock.patch("beam_job.images.download._FIRST_WAIT", _FIRST_WAIT),
+        mock.patch("beam_job.images.download.random", SimpleNamespace(uniform=wait)),
     ):
         yield

@@ -150,6 +150,6 @@ def test_a_turned_arrow_is_found(file, line, arrow, tmp_path):
 def test_a_circle_within_a_room_is_found(tmp_path):
     for package in ORDER:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("default_model", "*.pyc"))
-    path = tmp_path / "beam_job" / "images" / "http.py"
+    path = tmp_path / "beam_job" / "images" / "download.py"
     path.write_text(f"{path.read_text()}\nfrom beam_job.images import fetch\n")
-    assert "beam_job.images.http" in circle(tmp_path)
+    assert "beam_job.images.download" in circle(tmp_path)

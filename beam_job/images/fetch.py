@@ -19,7 +19,7 @@ from google.auth.exceptions import DefaultCredentialsError
 from google.auth.transport.requests import AuthorizedSession
 
 from beam_job.images.bounded_calls import BoundedCalls, HangError
-from beam_job.images.http import (
+from beam_job.images.download import (
     Downloader,
     FetchError,
     FetchStats,

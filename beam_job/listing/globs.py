@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from beam_job.images.download import FetchError
 from beam_job.images.fetch import FetchLimits, shared_fetcher, version_of_file
-from beam_job.images.http import FetchError
 from beam_job.listing.left_out import LeaveOut, Rules
 from beam_job.listing.patterns import Patterns, States, parse_object, parse_path
 

@@ -8,8 +8,8 @@ from enum import Enum
 from functools import lru_cache
 
 from beam_job.images.bounded_calls import BoundedCalls, HangError
+from beam_job.images.download import FetchError
 from beam_job.images.fetch import Fetcher, FetchLimits
-from beam_job.images.http import FetchError
 from beam_job.images.local_path import local_path
 
 SILENT = "storage does not answer"

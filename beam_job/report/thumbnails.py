@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import Image
 
 from beam_job.images.decoders import shared_decoders
+from beam_job.images.download import FetchError
 from beam_job.images.fetch import Fetcher, FetchLimits
-from beam_job.images.http import FetchError
 from beam_job.images.pixels import MAX_PIXELS, ImageError
 
 _THREADS = 8

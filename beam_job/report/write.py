@@ -11,7 +11,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_job.files.document import is_number
 from beam_job.files.whole import write_whole
-from beam_job.images import decoders, http
+from beam_job.images import decoders, download
 from beam_job.images.local_path import local_path
 from beam_job.listing import globs, rows
 from beam_job.messages import unforeseen
@@ -37,7 +37,7 @@ _ADDED = {"source", "verdict"}  # to records by their reviews
 _SIDES = (512, 256)  # of thumbnails in pixels: for few images, for many; the page stays under a few megabytes
 
 _LISTING = rows.ERRORS | globs.ERRORS
-_ERRORS = {"list": _LISTING, "fetch": http.ERRORS, "decode": decoders.ERRORS, "infer": handler.ERRORS}
+_ERRORS = {"list": _LISTING, "fetch": download.ERRORS, "decode": decoders.ERRORS, "infer": handler.ERRORS}
 MEANINGS = {
     **{f"{stage}/{code}": meaning for stage, errors in _ERRORS.items() for code, meaning in errors.items()},
     **{f"{stage}/{unforeseen.CODE}": unforeseen.MEANING for stage in ("fetch", "decode", "infer")},

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
+from beam_job.images.download import FetchError
 from beam_job.images.fetch import FetchLimits, shared_fetcher
-from beam_job.images.http import FetchError
 
 _BATCH = 256  # images that are asked for together, some at a time
 _COUNTS = "counts"

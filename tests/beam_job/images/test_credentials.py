@@ -8,15 +8,15 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import RefreshError, TransportError
 from urllib3 import HTTPResponse
 
+from beam_job.images.download import Downloader, FetchError, FetchStats
 from beam_job.images.fetch import CredentialsError, Fetcher, FetchLimits
-from beam_job.images.http import Downloader, FetchError, FetchStats
 
 DATA = b"a photo"
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr("beam_job.images.http._FIRST_WAIT", 0.02)
+    monkeypatch.setattr("beam_job.images.download._FIRST_WAIT", 0.02)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beam_job.images.download import FetchError, FetchStats, anonymous_session, settled
 from beam_job.images.fetch import Fetcher, FetchLimits, shared_fetcher
-from beam_job.images.http import FetchError, FetchStats, anonymous_session, settled
 from beam_job.images.load import _shared_pool
 from tests.answers import answer, code_of, sent
 from tests.clock import Clock
@@ -29,7 +29,7 @@ def storage():
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr("beam_job.images.http._FIRST_WAIT", 0.02)
+    monkeypatch.setattr("beam_job.images.download._FIRST_WAIT", 0.02)
 
 
 def test_an_object_is_one_request(storage):
@@ -78,9 +78,9 @@ def test_what_falters_for_ever_is_given_up_when_the_next_wait_would_pass_the_dea
     storage.put("photos", name, DATA)
     storage.faults[name] = [fault] * 99
     clock = Clock()
-    monkeypatch.setattr("beam_job.images.http.time", clock)
-    monkeypatch.setattr("beam_job.images.http.random", SimpleNamespace(uniform=lambda _, longest: longest))
-    monkeypatch.setattr("beam_job.images.http._FIRST_WAIT", 0.25)
+    monkeypatch.setattr("beam_job.images.download.time", clock)
+    monkeypatch.setattr("beam_job.images.download.random", SimpleNamespace(uniform=lambda _, longest: longest))
+    monkeypatch.setattr("beam_job.images.download._FIRST_WAIT", 0.25)
     stats = FetchStats()
     assert code_of(Fetcher(FetchLimits(seconds=60)), f"gs://photos/{name}", stats) == "unavailable"
     assert clock.slept == [0.5, 1, 2, 4, 8, 16, 16]

@@ -2,8 +2,8 @@
 
 import pytest
 
+from beam_job.images.download import FetchError
 from beam_job.images.fetch import Fetcher, FetchLimits
-from beam_job.images.http import FetchError
 
 URI = "gs://photos/one.jpg"
 

@@ -7,8 +7,8 @@ import zlib
 import pytest
 
 from beam_job.images import gunzip
+from beam_job.images.download import FetchError
 from beam_job.images.gunzip import Gunzip, TooManyBytesError
-from beam_job.images.http import FetchError
 from tests.answers import CHUNKED, DATA, answer, code, get, sent
 from tests.memory import traced
 

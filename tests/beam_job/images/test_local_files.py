@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
+from beam_job.images.download import FetchError
 from beam_job.images.fetch import Fetcher, FetchLimits
-from beam_job.images.http import FetchError
 from tests.answers import code_of
 from tests.memory import traced
 

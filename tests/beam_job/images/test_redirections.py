@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import pytest
 
+from beam_job.images.download import FetchError
 from beam_job.images.fetch import Fetcher, FetchLimits
-from beam_job.images.http import FetchError
 from tests.answers import answer, code, code_of, get
 from tests.https_server import https_server
 from tests.raw_server import RawServer

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from beam_job.images.download import FetchError
 from beam_job.images.fetch import Fetcher, FetchLimits
-from beam_job.images.http import FetchError
 from tests.storage import Storage
 
 

@@ -12,8 +12,8 @@ import zstandard
 from apache_beam.coders import FastPrimitivesCoder
 
 from beam_job.cli import main
+from beam_job.images.download import FetchError
 from beam_job.images.fetch import Fetcher, FetchLimits
-from beam_job.images.http import FetchError
 from beam_job.listing.list_file import ListError, Piece
 from beam_job.listing.rows import BadRow, Fields, Row, rows
 from beam_job.listing.uris import absolute

@@ -6,8 +6,8 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
+from beam_job.images.download import FetchError
 from beam_job.images.fetch import FetchLimits
-from beam_job.images.http import FetchError
 from beam_job.records import EarlierCaption, Unchanged
 from beam_job.runs.digest import digest64
 from beam_job.runs.earlier import recheck

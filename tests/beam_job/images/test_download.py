@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_job.images.http import ERRORS, Downloader, FetchError, FetchStats, _seconds, anonymous_session, settled
+from beam_job.images.download import ERRORS, Downloader, FetchError, FetchStats, _seconds, anonymous_session, settled
 from tests.answers import CHUNKED, DATA, answer, code, get, sent
 from tests.clock import Clock
 from tests.raw_server import RawServer
@@ -65,7 +65,7 @@ def test_an_answer_without_end_of_a_proxy_ends_at_the_deadline(monkeypatch):
 
 def test_a_server_that_falls_silent_is_asked_again(monkeypatch):
     monkeypatch.setattr("beam_job.images.connections._LONGEST_PAUSE", 0.05)
-    monkeypatch.setattr("beam_job.images.http._FIRST_WAIT", 0.01)
+    monkeypatch.setattr("beam_job.images.download._FIRST_WAIT", 0.01)
 
     def silent_once(connection, _):
         connection.sendall(b"HTTP/1.1 200 OK\r\n")
@@ -82,7 +82,7 @@ def test_a_server_that_falls_silent_is_asked_again(monkeypatch):
 
 def test_a_body_that_came_whole_before_the_deadline_is_whole(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("beam_job.images.http.time", clock)
+    monkeypatch.setattr("beam_job.images.download.time", clock)
 
     def late(connection, _):
         clock.now += 10**6  # before the first byte, and still the body comes whole
@@ -230,7 +230,7 @@ def test_retry_after_is_a_number_or_a_date(text, seconds):
 
 def test_a_date_to_retry_after_is_waited_for(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("beam_job.images.http.time", clock)
+    monkeypatch.setattr("beam_job.images.download.time", clock)
     date = (datetime.now(UTC) + timedelta(days=1)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     stats = FetchStats()
     with sent(answer(f"Retry-After: {date}", status="503 Busy"), answer()) as server:
