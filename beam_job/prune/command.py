@@ -21,6 +21,7 @@ from beam_job.messages.quoting import shown
 from beam_job.prune.books import Book, open_books
 from beam_job.prune.gone import AT_ONCE, MissingPlaceError, SilentStorageError, look_for
 from beam_job.prune.leftovers import leftovers
+from beam_job.prune.photo_names import PhotoNames
 from beam_job.prune.presence import Presences
 from beam_job.prune.prune import (
     REVIEWS,
@@ -33,7 +34,6 @@ from beam_job.prune.prune import (
     photos,
     remove,
 )
-from beam_job.prune.removal import Removal
 from beam_job.runs.folder import CAPTIONS, FAILURES, run_folders
 from beam_job.terminal.streams import escaped, say, show
 
@@ -142,8 +142,8 @@ def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
             raise
         say(f"{_PROGRAM}: {escaped(str(error))}")
     renamed = (args.rename_from, args.rename_to) if args.rename_from else None
-    removal = _named(args.uris, renamed) if args.uris else _gone(output, books, tuple(args.missing), renamed)
-    found = find(output, books, removal)
+    unwanted = _named(args.uris, renamed) if args.uris else _gone(output, books, tuple(args.missing), renamed)
+    found = find(output, books, unwanted)
     _say(found.problems)
     if args.uris:
         _say_unknown(args.uris, found)
@@ -174,18 +174,18 @@ def _switch(output: str) -> Switch | None:
         ) from error
 
 
-def _named(lists: Sequence[str], renamed: tuple[str, str] | None) -> Removal:
-    removal = Removal(renamed)
+def _named(lists: Sequence[str], renamed: tuple[str, str] | None) -> PhotoNames:
+    unwanted = PhotoNames(renamed)
     try:
         for uri in named_uris(lists):
-            removal.add(uri)
+            unwanted.add(uri)
     except ValueError as error:
         raise _OptionError(str(error)) from error
-    show(f"{quantity(len(removal), 'photo')} named.")
-    return removal
+    show(f"{quantity(len(unwanted), 'photo')} named.")
+    return unwanted
 
 
-def _gone(output: str, books: Sequence[Book], missing: tuple[str, ...], renamed: tuple[str, str] | None) -> Removal:
+def _gone(output: str, books: Sequence[Book], missing: tuple[str, ...], renamed: tuple[str, str] | None) -> PhotoNames:
     looked = look_for(photos(output, books), Presences(AT_ONCE, _SECONDS, missing), renamed)
     show(f"{quantity(looked.there, 'photo')} there, {len(looked.gone):,} gone.")
     for reason, number in looked.unclear.most_common(_NAMED):

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from beam_job.messages.quoting import shown
+from beam_job.prune.photo_names import PhotoNames, present_name
 from beam_job.prune.presence import SILENT, Presence, Presences
-from beam_job.prune.removal import Removal, present_name
 
 AT_ONCE = 32
 """Photos that are looked for at the same time."""
@@ -37,7 +37,7 @@ class Looked:
       unclear: numbers of those of which that cannot be said, by the reason.
     """
 
-    gone: Removal = field(default_factory=Removal)
+    gone: PhotoNames = field(default_factory=PhotoNames)
     there: int = 0
     unclear: Counter[str] = field(default_factory=Counter)
 
@@ -95,7 +95,7 @@ def _check_places(counts: dict[str, list[int]]) -> None:
 
 
 def _each_once(uris: Iterable[str]) -> Iterator[str]:
-    seen = Removal()
+    seen = PhotoNames()
     return (uri for uri in uris if seen.add(uri))
 
 

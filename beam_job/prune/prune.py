@@ -19,8 +19,8 @@ from beam_job.files.whole import write_whole
 from beam_job.prune.books import Book, Rewritten, pruned_document
 from beam_job.prune.leftovers import SETTLED, last_written, leftovers
 from beam_job.prune.pages import Page, page_without, pages
+from beam_job.prune.photo_names import PhotoNames
 from beam_job.prune.record_files import described, rewrite, rows, without
-from beam_job.prune.removal import Removal
 from beam_job.runs.folder import CAPTIONS, FAILURES, PRUNED, open_run_folder, run_folders
 from beam_job.runs.reviews import review_files
 from beam_job.runs.run import new_id
@@ -42,7 +42,7 @@ class Found:
     """What a prune removes.
 
     Attributes:
-      removal: the photos.
+      unwanted: the photos to remove.
       seen: those of them of which there is a record.
       counts: records by their kind: captions, failures, reviews.
       examples: some of the photos, and their captions.
@@ -52,8 +52,8 @@ class Found:
       problems: sentences about what could not be looked at.
     """
 
-    removal: Removal
-    seen: Removal
+    unwanted: PhotoNames
+    seen: PhotoNames
     counts: dict[str, int] = field(default_factory=lambda: {CAPTIONS: 0, FAILURES: 0, REVIEWS: 0})
     examples: dict[str, str] = field(default_factory=dict)
     files: list[tuple[Book, str, str]] = field(default_factory=list)
@@ -76,16 +76,16 @@ def photos(output: str, books: Iterable[Book]) -> Iterator[str]:
             continue
 
 
-def find(output: str, books: Iterable[Book], removal: Removal) -> Found:
+def find(output: str, books: Iterable[Book], unwanted: PhotoNames) -> Found:
     """Looks for the records of some photos, a line at a time; changes nothing."""
-    found = Found(removal, Removal(removal.renamed))
+    found = Found(unwanted, PhotoNames(unwanted.renamed))
     for book in books:
         for kind, files in book.files.items():
             for path in files:
                 if _count(found, path, kind):
                     found.files.append((book, kind, path))
     found.reviews = [path for path in review_files(output) if _count(found, path, REVIEWS)]
-    found.pages = list(filter(None, (page_without(path, removal) for path in pages(output))))
+    found.pages = list(filter(None, (page_without(path, unwanted) for path in pages(output))))
     return found
 
 
@@ -94,7 +94,7 @@ def _count(found: Found, path: str, kind: str) -> int:
     number = 0
     try:
         for _, record in rows(path, kind):
-            if record and record["uri"] in found.removal:
+            if record and record["uri"] in found.unwanted:
                 number += 1
                 found.seen.add(record["uri"])
                 if len(found.examples) < _SHOWN or record["uri"] in found.examples:
@@ -149,9 +149,9 @@ def remove(output: str, books: list[Book], found: Found, why: str, now: datetime
         staging.deleted += old
         for book in touched:
             files = [(kind, path) for other, kind, path in found.files if other.name == book.name]
-            _stage_book(staging, book, files, found.removal, note)
+            _stage_book(staging, book, files, found.unwanted, note)
         for path in found.reviews:
-            staging.replace(path, lambda data: without(data, REVIEWS, found.removal))
+            staging.replace(path, lambda data: without(data, REVIEWS, found.unwanted))
         for page in found.pages:
             staging.replace(page.path, lambda data, page=page: _same(data, page.before, page.html))
         same = (runs, reviews) == (run_folders(output), review_files(output)) and staging.is_unchanged()
@@ -171,11 +171,11 @@ def _same(found: object, expected: object, data: bytes) -> bytes:
 
 
 def _stage_book(
-    staging: "_Staging", book: Book, hit: list[tuple[str, str]], removal: Removal, note: Mapping[str, Any]
+    staging: "_Staging", book: Book, hit: list[tuple[str, str]], unwanted: PhotoNames, note: Mapping[str, Any]
 ) -> None:
     rewritten: list[Rewritten] = []
     for kind, path in hit:
-        file = rewrite(path, kind, book.files[kind][path], removal)
+        file = rewrite(path, kind, book.files[kind][path], unwanted)
         staging.written.append(file.written)
         staging.deleted += [path] if file.entry else [path, file.written]
         rewritten.append(file)

@@ -12,7 +12,7 @@ from apache_beam.io.filesystems import FileSystems
 from beam_job.files.document import is_text, parse_line
 from beam_job.files.whole import open_whole
 from beam_job.prune.books import Rewritten
-from beam_job.prune.removal import Removal
+from beam_job.prune.photo_names import PhotoNames
 from beam_job.records import KNOWN
 from beam_job.runs.folder import CAPTIONS, FAILURES, PRUNED_FILE, record_lines
 
@@ -52,7 +52,7 @@ def _record(line: bytes, kind: str) -> Mapping[str, Any]:
     return {} if kind == FAILURES and record.get("stage") == LISTING else record
 
 
-def rewrite(path: str, kind: str, entry: Mapping[str, Any], removal: Removal) -> Rewritten:
+def rewrite(path: str, kind: str, entry: Mapping[str, Any], unwanted: PhotoNames) -> Rewritten:
     """Writes a file's records without those of some photos to a new file beside it, and says what it holds.
 
     Lines that hold no record stay as they are. Memory: one line.
@@ -70,7 +70,7 @@ def rewrite(path: str, kind: str, entry: Mapping[str, Any], removal: Removal) ->
         for line, record in rows(path, kind):
             lines += 1
             was_known = record.get("known") is True
-            if line is None or (record and record["uri"] in removal):
+            if line is None or (record and record["uri"] in unwanted):
                 if kind == FAILURES and record:
                     found.codes[f"{record.get('stage')}/{record.get('error')}"] += 1
                 found.known += was_known
@@ -101,11 +101,11 @@ def described(path: str, kind: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": FileSystems.split(path)[1], "records": records, "sha256": digest.hexdigest()}
 
 
-def without(data: bytes, kind: str, removal: Removal) -> bytes:
+def without(data: bytes, kind: str, unwanted: PhotoNames) -> bytes:
     """A small file's content without the records of some photos."""
     lines = data.split(b"\n")
-    return b"\n".join(line for line in lines if not _names(_record(line, kind), removal))
+    return b"\n".join(line for line in lines if not _names(_record(line, kind), unwanted))
 
 
-def _names(record: Mapping[str, Any], removal: Removal) -> bool:
-    return bool(record) and record["uri"] in removal
+def _names(record: Mapping[str, Any], unwanted: PhotoNames) -> bool:
+    return bool(record) and record["uri"] in unwanted

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_job.prune.books import Book, Rewritten, pruned_document
+from beam_job.prune.photo_names import PhotoNames
 from beam_job.prune.record_files import described, rewrite, rows, without
-from beam_job.prune.removal import Removal, names_of, present_name
 from beam_job.runs.folder import CAPTIONS, FAILURES
 from tests.archives import caption, lines
 
@@ -64,8 +64,8 @@ def test_counts_add_up_after_any_prune(data):
     assert [note["id"] for note in again["pruned"]] == ["x", "y"]
 
 
-def removal(*uris, renamed=None):
-    found = Removal(renamed)
+def photo_names(*uris):
+    found = PhotoNames()
     for uri in uris:
         found.add(uri)
     return found
@@ -75,7 +75,7 @@ def test_lines_that_hold_no_record_stay_and_the_file_is_described_as_it_is(tmp_p
     path = tmp_path / "captions-1.jsonl"
     torn = '{"uri": "c", "capt'
     path.write_text(lines([caption("a"), caption("b")]) + "\n[]\n" + lines([caption("d")]) + torn)
-    found = rewrite(str(path), CAPTIONS, {"records": 6, "touched": 0}, removal("a", "d"))
+    found = rewrite(str(path), CAPTIONS, {"records": 6, "touched": 0}, photo_names("a", "d"))
     left = (tmp_path / found.entry["name"]).read_text()
     assert left == lines([caption("b")]) + "\n[]\n" + torn + "\n"
     assert found.removed == 2
@@ -88,13 +88,13 @@ def test_a_record_that_another_program_wrote_is_found_whatever_the_order_of_its_
     other = {"score": -1.0, "caption": 'A "cat".', "uri": "gs://b/\u00e4 \u2028.jpg"}
     path.write_text(lines([other]) + json.dumps(caption(other["uri"]), ensure_ascii=False) + "\n")
     assert [record["uri"] for _, record in rows(str(path), CAPTIONS)] == [other["uri"]] * 2
-    assert rewrite(str(path), CAPTIONS, {}, removal(other["uri"])).entry is None
+    assert rewrite(str(path), CAPTIONS, {}, photo_names(other["uri"])).entry is None
 
 
 def test_a_line_that_no_reader_takes_goes_with_a_file_that_is_written_again(tmp_path):
     path = tmp_path / "captions-1.jsonl"
     path.write_text(lines([caption("a")]) + "x" * (5 << 20) + "\n" + lines([caption("b")]))
-    found = rewrite(str(path), CAPTIONS, {"records": 3}, removal("a"))
+    found = rewrite(str(path), CAPTIONS, {"records": 3}, photo_names("a"))
     assert (found.entry["records"], found.removed) == (1, 2)
 
 
@@ -102,23 +102,11 @@ def test_failures_are_counted_by_their_code_and_rows_of_lists_are_no_photos(tmp_
     path = tmp_path / "failures-1.jsonl"
     failures = [("a", "fetch", True), ("list.csv#3", "list", False), ("b", "fetch", True), ("a", "decode", False)]
     path.write_text(lines({"uri": uri, "stage": stage, "error": "e", "known": known} for uri, stage, known in failures))
-    found = rewrite(str(path), FAILURES, {"records": 4, "known": 2}, removal("a", "list.csv#3"))
+    found = rewrite(str(path), FAILURES, {"records": 4, "known": 2}, photo_names("a", "list.csv#3"))
     assert found.codes == {"fetch/e": 1, "decode/e": 1}
     assert (found.known, found.entry["known"], found.entry["records"]) == (1, 1, 2)
 
 
 def test_reviews_keep_the_bytes_of_what_stays():
     data = b'{"uri": "a"}\r\n{"uri":"b"}\nno review\n'
-    assert without(data, "reviews", removal("a")) == b'{"uri":"b"}\nno review\n'
-
-
-def test_a_photo_has_one_name_as_a_path_and_as_a_uri_and_two_in_a_moved_archive():
-    assert "file:///a%20b.jpg" in removal("/a b.jpg")
-    assert "/a b.jpg" in removal("file:///a%20b.jpg")
-    assert "/a%20b.jpg" not in removal("file:///a%20b.jpg")
-    moved = ("/old/", "gs://new/")
-    assert "/old/a.jpg" in removal("gs://new/a.jpg", renamed=moved)
-    assert "gs://new/a.jpg" in removal("/old/a.jpg", renamed=moved)
-    assert "/older/a.jpg" not in removal("gs://new/a.jpg", renamed=moved)
-    assert present_name("/old/a.jpg", moved) == "gs://new/a.jpg"
-    assert list(names_of("/a.jpg", None)) == [present_name("/a.jpg", None)]
+    assert without(data, "reviews", photo_names("a")) == b'{"uri":"b"}\nno review\n'

@@ -1,4 +1,4 @@
-"""Which photos are to be removed: a set of names, as digests."""
+"""Names of photos: a set of them, as digests, and the two names of a photo in a moved archive."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -7,7 +7,7 @@ from hashlib import blake2b
 from beam_job.images.local_path import local_path
 
 
-class Removal:
+class PhotoNames:
     """Names of photos, 16 bytes each and what a set needs: about 100 bytes.
 
     Args:
