@@ -2,6 +2,7 @@
 
 import pytest
 
+from beam_job.listing.left_out import LeaveOut, Rules
 from tests.matched import found
 
 
@@ -89,3 +90,13 @@ def test_the_output_folder_is_left_out(tree, monkeypatch):
     assert found("p/out/run=1/*", output="p/out") == ["p/out/run=1/b.jpg"]
     monkeypatch.chdir("p/out")
     assert found("**", output=".") == ["-run=1", "c.jpg"]
+
+
+def test_excluded_paths_in_a_bucket_are_written_as_its_globs_are():
+    def excluded(bucket, name):
+        rules = Rules(LeaveOut(exclude=["gs://photos/a/*.jpg"]), f"gs://{bucket}")
+        return rules.excludes_path(rules.folder(rules.start, "a"), name)
+
+    assert excluded("photos", "x.jpg")
+    assert not excluded("photos", "x.png")
+    assert not excluded("other", "x.jpg")

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from beam_job.images.pixels import ImageError, decode
+from tests.tiffs import tiff
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,9 @@ def test_the_limit_of_pixels(mode, compression, bytes_per_pixel):
     with pytest.raises(ImageError) as caught:
         decode(file.getvalue(), 5, 5, max_pixels=least - 1)
     assert caught.value.code == "too_many_pixels"
+
+
+@pytest.mark.parametrize(("extra", "expected"), [(1, (255, 127, 127)), (2, (191, 127, 127)), (0, (128, 0, 0))])
+def test_colours_that_hold_their_transparency_already_are_not_made_lighter_twice(extra, expected):
+    data = tiff(np.full((4, 4, 4), (128, 0, 0, 128), np.uint8), 2, extra=(extra,))
+    assert np.abs(decode(data, 4, 4).array.astype(int) - expected).max() <= 1
