@@ -16,8 +16,8 @@ from beam_job.messages.share import parse_share
 from beam_job.runs.archive import Archive, ArchiveError, open_archive
 from beam_job.runs.folder import ReplacedError
 from beam_job.runs.reviews import RIGHT, Review
-from beam_job.trust.estimate import TooFewReviewsError, table, weigh
-from beam_job.trust.fit import fit_chances
+from beam_job.trust.chance import fit_chances
+from beam_job.trust.share import TooFewReviewsError, table, weigh
 from beam_job.trust.trust_file import Threshold, Trust, write_trust
 
 _PROGRAM = "beam_job.trust"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from beam_job.trust.estimate import Answers
+from beam_job.trust.share import Answers
 
 _POINTS = 101  # of the table
 

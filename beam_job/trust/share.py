@@ -1,4 +1,4 @@
-"""Estimates the share of right captions among those with at least a given score, from reviews of some of them.
+"""The share of right captions among those with at least a given score, estimated from reviews of some of them.
 
 Each review is weighted by the inverse of its sampling probability. The weights are then scaled so that in each fifth of
 the scores they add up to the number of captions, so photos that were added because of their low score, or skipped, do

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from beam_job.review.draw import Index
-from beam_job.trust.estimate import TooFewReviewsError, above, table, weigh
+from beam_job.trust.share import TooFewReviewsError, above, table, weigh
 
 CAPTIONS = 1000
 
