@@ -26,7 +26,7 @@ ERRORS = {
     "not_found": "There is nothing at the URI, or it is not a regular file.",
     "permission_denied": "The job's account has no permission to read it.",
     "too_large": "The file is larger than --max_bytes.",
-    "unavailable": "All tries within --fetch_deadline failed (408, 429, 5xx, broken connection, damaged body).",
+    "unavailable": "Each try within --fetch_deadline failed (HTTP 408, 429 or 5xx, broken connection, damaged body).",
     "deadline_exceeded": "There was no response, or an incomplete one, within --fetch_deadline.",
     "refused": "The server refused the request, or sent invalid headers; retrying does not help.",
     "bad_uri": "The URI, or the one that a server redirects to, is invalid or contains a password.",

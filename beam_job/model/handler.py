@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ERRORS = {
     "out_of_memory": "The model ran out of memory on this image alone.",
-    "no_caption": "The model finds no caption for this image that the options allow.",
+    "no_caption": "The model finds no caption that the options allow for this image.",
     "inference_failed": "The model failed on this image alone.",
 }
 """The codes that a failure of the stage ``infer`` can have, beside that of all stages, and what they mean."""
