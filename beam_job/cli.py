@@ -30,7 +30,8 @@ from beam_job.options import CaptionOptions, OptionError, help_text, parse
 from beam_job.pipeline import CaptionImages, build
 from beam_job.runs.earlier.known import ReadEarlier
 from beam_job.runs.earlier.recheck import Recheck
-from beam_job.runs.run import MaxFailures, Run, TooManyFailuresError, own_manifest
+from beam_job.runs.manifest import own_manifest
+from beam_job.runs.run import MaxFailures, Run, TooManyFailuresError
 from beam_job.runs.shards import ShardLimits, write_open_shards
 from beam_job.terminal import signals, worker
 from beam_job.terminal.console import console

@@ -16,7 +16,7 @@ from beam_job.images.local_path import local_path
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
 from beam_job.runs.folder import RunFolder, open_run_folder, run_folders
-from beam_job.runs.run import MANIFEST
+from beam_job.runs.manifest import MANIFEST
 from beam_job.terminal import streams
 from beam_job.terminal.streams import escaped, say, show
 

@@ -4,7 +4,7 @@ import uuid
 from unittest import mock
 
 from beam_job.files.whole import WriteError, has_folders
-from beam_job.runs import run, shards
+from beam_job.runs import manifest, shards
 
 BEFORE, MIDDLE, AFTER = MOMENTS = ("before", "in the middle of", "after")
 
@@ -38,7 +38,7 @@ class Kill:
 
     def __enter__(self):
         self._patches = [
-            mock.patch.object(run, "write_whole", self._killing(run.write_whole, _half_a_file)),
+            mock.patch.object(manifest, "write_whole", self._killing(manifest.write_whole, _half_a_file)),
             mock.patch.object(shards, "write_whole", self._killing(shards.write_whole, _half_a_file)),
             mock.patch.object(shards, "delete_files", self._killing(shards.delete_files, _half_of_them)),
         ]

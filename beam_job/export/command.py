@@ -26,7 +26,8 @@ from beam_job.model.decoding import decoding_digest
 from beam_job.records import FIELDS
 from beam_job.runs.current import ReadCaptions, current_runs
 from beam_job.runs.folder import RunFolder
-from beam_job.runs.run import MaxFailures, own_manifest
+from beam_job.runs.manifest import own_manifest
+from beam_job.runs.run import MaxFailures
 from beam_job.terminal import signals
 from beam_job.terminal.console import console
 from beam_job.terminal.streams import escaped, say, show

@@ -13,7 +13,8 @@ from apache_beam.io.filesystems import FileSystems
 from beam_job.export.leftovers import delete_parts, running
 from beam_job.export.outcomes import FAILED, KEPT, LEFT_OUT, STAGE, UNCHANGED, WRITTEN
 from beam_job.files.whole import has_folders, write_whole
-from beam_job.runs.run import MANIFEST, Moment, UnbalancedError, new_id
+from beam_job.runs.manifest import MANIFEST, UnbalancedError
+from beam_job.runs.run import Moment, new_id
 from beam_job.runs.shards import Shard, delete_orphans
 
 EXPORTS = "exports"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
-from beam_job.runs.run import MANIFEST
+from beam_job.runs.manifest import MANIFEST
 
 _START, _END = ".captioner-", ".tmp"  # short: the file that it becomes may have a name as long as names can be
 _PART = re.compile(r"part-[0-9a-f]{32}\.jsonl|table\.(csv|parquet)|.+\.[0-9a-f]{32}\.tmp")

@@ -14,7 +14,7 @@ from beam_job.files.document import UnreadableError, read_document
 from beam_job.files.in_folder import files_in
 from beam_job.files.switch import places, read_switch
 from beam_job.runs.folder import CAPTIONS, FAILURES, PRUNED, open_run_folder, run_folders
-from beam_job.runs.run import MANIFEST, STARTED
+from beam_job.runs.manifest import MANIFEST, STARTED
 
 _FAILURES = re.compile(rf"{FAILURES}-[\w-]+\.jsonl", re.ASCII)
 

@@ -18,7 +18,7 @@ from beam_job.files.switch import SWITCH, places, read_switch
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import quoted
 from beam_job.model.decoding import Decoding
-from beam_job.runs.run import MANIFEST, STARTED
+from beam_job.runs.manifest import MANIFEST, STARTED
 from beam_job.runs.shards import run_id
 
 CAPTIONS, FAILURES = "captions", "failures"

@@ -1,36 +1,26 @@
-"""One run of the job: its folder, its options, and the final check of its counts."""
+"""One run of the job: its folder, its options, its time, and how many failures it may have."""
 
-import json
 import platform
 import secrets
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job import __version__
 from beam_job.files.document import UnreadableError, read_document
-from beam_job.files.whole import has_folders, write_whole
+from beam_job.files.whole import has_folders
 from beam_job.messages.quantity import quantity
 from beam_job.messages.share import parse_share
 from beam_job.model.decoding import decoding_digest
-from beam_job.records import CHANGED, KNOWN, TOUCHED
+from beam_job.runs.manifest import STARTED, UnbalancedError, write_document, write_manifest
 from beam_job.runs.shards import Shard, delete_orphans
 
-STARTED = "run.json"
-MANIFEST = "manifest.json"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-class UnbalancedError(RuntimeError):
-    """The counts of a run do not add up: something was lost or written twice."""
 
 
 class TooManyFailuresError(RuntimeError):
@@ -128,7 +118,7 @@ class Run:
         try:
             if has_folders(self.output):
                 FileSystems.mkdirs(self.directory)
-            write_whole(FileSystems.join(self.directory, STARTED), _json(self._asked()))
+            write_document(self.directory, STARTED, self._asked())
         except Exception as error:  # file systems raise what they like
             raise ValueError(f"--output {self.output}: cannot be written ({error}).") from error
 
@@ -143,60 +133,21 @@ class Run:
     ) -> dict[str, Any]:
         """Checks that the counts add up, writes the manifest, and deletes files that it does not name.
 
-        Args:
-          read: numbers of rows read, duplicates included.
-          compared: numbers of (duplicates, URIs that earlier runs have captioned, those of them without a version).
-          captions, failures: the shards of records that were written.
-          passed_over: numbers of lines and files of earlier runs that could not be read.
-          left_out: numbers of files and folders that globs left out; not part of the counts.
+        The arguments are those of ``runs.manifest.write_manifest``.
 
         Raises:
-          UnbalancedError: input is not captioned + failed + skipped + duplicates; no manifest is written.
+          UnbalancedError: the counts do not add up, or the run was pruned meanwhile; no manifest is written.
         """
         self._check_unpruned()
-        captions, failures = (sorted(shards, key=lambda shard: shard.name) for shards in (captions, failures))
-        duplicates, skipped, unversioned = (sum(counts) for counts in zip((0, 0, 0), *compared, strict=True))
-        by_device: Counter[str] = sum((Counter(shard.counts) for shard in captions), Counter())
-        changed, touched = (by_device.pop(key, 0) for key in (CHANGED, TOUCHED))
-        counts = {
-            "input": sum(read),
-            "captioned": sum(shard.records for shard in captions) - touched,
-            "failed": sum(shard.records for shard in failures),
-            "skipped": skipped + touched,
-            "duplicates": duplicates,
-        }
-        if counts["input"] != sum(counts.values()) - counts["input"]:
-            raise UnbalancedError(
-                f"The counts of run {self.id} are inconsistent: input is not captioned + failed + skipped + "
-                f"duplicates: {counts}. Its captions are kept in {self.directory}; run the job again."
-            )
-        by_code: Counter[str] = sum((Counter(shard.counts) for shard in failures), Counter())
-        known = by_code.pop(KNOWN, 0)
         seconds = Moment.now().seconds_since(self.began)
-        manifest = {
+        about = {
             **self._asked(),
             "finished": _iso(self.began.wall + timedelta(seconds=seconds)),
             "seconds": round(seconds, 1),
-            "counts": counts,
-            "changed": changed,
-            "touched": touched,
-            "unversioned": unversioned,
-            "left_out": sum(left_out),
-            "failures_by_code": dict(sorted(by_code.items())),
-            "known_failures": known,
-            "passed_over": sum(passed_over),
-            "devices": sorted(by_device),
-            "versions": {
-                "python": platform.python_version(),
-                "beam_job": __version__,
-                **{name: version(name) for name in ("apache-beam", "tensorflow", "pillow")},
-            },
-            "captions": [{**shard.entry(), "touched": shard.counts.get(TOUCHED, 0)} for shard in captions],
-            "failures": [{**shard.entry(), "known": shard.counts.get(KNOWN, 0)} for shard in failures],
         }
-        write_whole(FileSystems.join(self.directory, MANIFEST), _json(manifest))
-        for prefix, shards in (("captions", captions), ("failures", failures)):
-            delete_orphans(self.directory, prefix, {shard.name for shard in shards})
+        manifest = write_manifest(self.directory, about, read, compared, captions, failures, passed_over, left_out)
+        for prefix in ("captions", "failures"):
+            delete_orphans(self.directory, prefix, {entry["name"] for entry in manifest[prefix]})
         return manifest
 
     def _check_unpruned(self) -> None:
@@ -235,22 +186,5 @@ class Run:
             )
 
 
-def own_manifest(directory: str) -> dict[str, Any] | None:
-    """The manifest that a run or an export of this program has just written; ``None`` where it ended without one.
-
-    Folders that others may have written are read by ``runs.folder``.
-    """
-    path = FileSystems.join(directory, MANIFEST)
-    if not FileSystems.exists(path):
-        return None
-    with FileSystems.open(path) as file:
-        manifest: dict[str, Any] = json.load(file)
-    return manifest
-
-
 def _iso(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

@@ -4,7 +4,8 @@ import json
 import os
 
 from beam_job.outcome import reason, report, say_counts, show_captions
-from beam_job.runs.run import Run, own_manifest
+from beam_job.runs.manifest import own_manifest
+from beam_job.runs.run import Run
 from tests.earlier_runs import earlier_run
 
 FROM_A_WORKER = """Traceback (most recent call last):

@@ -3,7 +3,7 @@
 import pytest
 
 from beam_job.export.export import Export
-from beam_job.runs.run import UnbalancedError
+from beam_job.runs.manifest import UnbalancedError
 
 
 def test_counts_that_do_not_add_up_leave_no_manifest(tmp_path):

@@ -14,7 +14,8 @@ from beam_job.prune import prune
 from beam_job.prune.books import open_books
 from beam_job.prune.command import main
 from beam_job.prune.leftovers import leftovers
-from beam_job.runs.run import Run, UnbalancedError
+from beam_job.runs.manifest import UnbalancedError
+from beam_job.runs.run import Run
 from beam_job.runs.shards import Shard
 from tests.archives import archive, caption, check_books, lines, named, traces, view, without
 

@@ -14,7 +14,8 @@ from beam_job.cli import main
 from beam_job.files.in_folder import files_in
 from beam_job.files.whole import write_whole
 from beam_job.records import Failure
-from beam_job.runs.run import MaxFailures, Moment, Run, TooManyFailuresError, UnbalancedError, new_id
+from beam_job.runs.manifest import UnbalancedError
+from beam_job.runs.run import MaxFailures, Moment, Run, TooManyFailuresError, new_id
 from beam_job.runs.shards import Shard, ShardLimits, WriteShards, delete_orphans
 from tests.cloud import storage_emulator
 from tests.photos import photos
