@@ -3,7 +3,8 @@
 from beam_job.images.pixels import decode
 """
 
-from beam_job.images.pixels.decode_image import MAX_PIXELS, MIN_SCALE, RESIZE, Pixels, decode
+from beam_job.images.pixels.decode_image import MAX_PIXELS, MIN_SCALE, decode
 from beam_job.images.pixels.image_error import ERRORS, ImageError
+from beam_job.images.pixels.resize import RESIZE, Pixels
 
 __all__ = ["ERRORS", "MAX_PIXELS", "MIN_SCALE", "RESIZE", "ImageError", "Pixels", "decode"]
