@@ -39,7 +39,8 @@ def made(tmp_path_factory):
     """A folder with a model and a run of the job, for documents that look at what others made."""
     folder = tmp_path_factory.mktemp("docs")
     write_tiny_model(folder / "model")
-    images = ["--images", f"{ROOT}/samples/*.jpg", "--output", f"{folder}/captions", "--model", f"{folder}/model"]
+    shutil.copytree(ROOT / "samples", folder / "samples")  # copies: a command writes sidecars beside them
+    images = ["--images", f"{folder}/samples/*.jpg", "--output", f"{folder}/captions", "--model", f"{folder}/model"]
     assert main([*images, "--runner=DirectRunner"]) == 0
     return folder
 
