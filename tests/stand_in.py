@@ -34,6 +34,11 @@ def _python(name: str, arguments: list[str]) -> int:
 
         parse(arguments[2:]).to_decoding()
         return 0
+    if arguments[:2] == ["-m", "beam_job.export"] and any("gs://" in argument for argument in arguments):
+        from beam_job.export.options import parse as parse_export
+
+        parse_export(arguments[2:])
+        return 0
     if arguments[:2] == ["-m", "train"]:
         from train.cli import _parser
 
