@@ -122,16 +122,16 @@ def _segment(text: str, *, brackets: bool = True) -> Segment:
 def _choices(text: str) -> list[str]:
     """Each text that ``{a,b}`` stands for, nested ones too. Braces without a comma or a partner are characters."""
     done: list[str] = []
-    todo = [text]
-    while todo:
-        _bounded([*done, *todo])
-        text = todo.pop()
+    pending = [text]
+    while pending:
+        _bounded([*done, *pending])
+        text = pending.pop()
         group = next(filter(None, (_group(text, at) for at, character in enumerate(text) if character == "{")), None)
         if group is None:
             done.append(text)
         else:
             start, parts, end = group
-            todo += [text[:start] + part + text[end:] for part in reversed(parts)]
+            pending += [text[:start] + part + text[end:] for part in reversed(parts)]
     return done
 
 

@@ -8,16 +8,6 @@ from beam_job.export.xmp import places
 from beam_job.export.xmp.places import CloudStorage, PlaceError, place_of
 from tests.beam_job.export.archive import run_of
 from tests.cloud import BUCKET, dataflow_service, storage_emulator
-from tests.storage import Storage
-
-
-@pytest.fixture
-def storage():
-    places._bucket.cache_clear()
-    with Storage() as storage:
-        storage.bucket("archive")
-        yield storage
-    places._bucket.cache_clear()
 
 
 def export(folder, *options):

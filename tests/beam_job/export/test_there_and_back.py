@@ -13,7 +13,6 @@ from beam_job.export.command import main
 from beam_job.export.xmp import places
 from tests.beam_job.export.archive import counts, make_photos, needs_readers, run_of
 from tests.beam_job.export.sidecars import HOSTILE
-from tests.storage import Storage
 
 OURS = ("XMP-dc:Description", "XMP-iptcCore:AltTextAccessibility", "XMP-photoshop:CaptionWriter")
 KILLED = """
@@ -76,15 +75,6 @@ class InBucket:
         answer = self._storage.forward("GET", "/storage/v1/b/archive/o", None, {"Host": self._storage.url[7:]})[2]
         names = [item["name"] for item in json.loads(answer)["items"] if item["name"].startswith(prefix)]
         return {name: places.place_of("gs://").read(f"gs://archive/{name}") for name in names}
-
-
-@pytest.fixture
-def storage():
-    places._bucket.cache_clear()
-    with Storage() as storage:
-        storage.bucket("archive")
-        yield storage
-    places._bucket.cache_clear()
 
 
 def dump(contents, folder):

@@ -5,21 +5,9 @@ import os
 import pytest
 
 from beam_job.options import OptionError, parse
-from tests.photo_places import Disk, captioned, current, picture, run, stand_in
-from tests.tiny_model import write_tiny_model
+from tests.photo_places import Disk, captioned, current, picture, run
 
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    write_tiny_model(folder / "model")
-    return str(folder / "model")
-
-
-@pytest.fixture(autouse=True)
-def log(monkeypatch, tmp_path):
-    stand_in(monkeypatch, tmp_path / "log")
-    return tmp_path / "log"
+pytestmark = pytest.mark.usefixtures("log")
 
 
 def test_a_moved_archive_is_not_captioned_again(tmp_path, model, log):

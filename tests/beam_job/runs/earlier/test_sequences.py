@@ -17,7 +17,6 @@ from tests.kills import AFTER, MIDDLE, MOMENTS, Kill
 from tests.photo_places import Bucket, Disk, captioned, command, current, manifests, picture, records, run, stand_in
 from tests.processes import start
 from tests.storage import Storage
-from tests.tiny_model import write_tiny_model
 
 COLOURS = {"255-0-0": "red", "0-255-0": "lime", "0-0-255": "blue"}  # few, so that contents come back
 PICTURES = {caption: picture(colour) for caption, colour in COLOURS.items()}
@@ -118,13 +117,6 @@ def check(place, model, folder, nights, in_children=False):
             archive.change(*change)
         if archive.photos:
             archive.night(recheck, kill)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    write_tiny_model(folder / "model")
-    return str(folder / "model")
 
 
 @pytest.mark.parametrize(

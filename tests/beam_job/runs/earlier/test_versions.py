@@ -5,22 +5,10 @@ from collections import Counter
 
 import pytest
 
-from tests.photo_places import Bucket, Disk, picture, records, run, stand_in
+from tests.photo_places import Bucket, Disk, picture, records, run
 from tests.storage import Storage
-from tests.tiny_model import write_tiny_model
 
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    write_tiny_model(folder / "model")
-    return str(folder / "model")
-
-
-@pytest.fixture(autouse=True)
-def log(monkeypatch, tmp_path):
-    stand_in(monkeypatch, tmp_path / "log")
-    return tmp_path / "log"
+pytestmark = pytest.mark.usefixtures("log")
 
 
 def test_what_a_touched_photo_costs(tmp_path, model, capsys):
