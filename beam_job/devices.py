@@ -37,6 +37,15 @@ def gpus() -> list[Any]:
     return tf.config.list_physical_devices("GPU")
 
 
+def has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 in hardware: Intel's since 2020 (AVX-512 BF16) and 2023 (AMX), AMD's since
+    Zen 4. On others TensorFlow would take longer than in float32.
+    """
+    flags = Path("/proc/cpuinfo")
+    found = flags.read_text(errors="replace") if flags.exists() else ""
+    return any(feature in found.split() for feature in ("amx_bf16", "avx512_bf16"))
+
+
 def require_gpu() -> None:
     """Raises ``NoGpuError`` if TensorFlow finds no GPU, so that a paid GPU is never left idle."""
     if not gpus():

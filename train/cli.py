@@ -84,9 +84,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(fit)
     fit.add_argument(
         "--dev",
+        nargs="+",
+        default=[],
         metavar="DATA",
-        help="Dev set, in the form of --captions, for validation after each epoch: training stops when its CIDEr stops "
-        "rising, and the best epoch is exported (or interpolated weights, see self_critical_interpolation).",
+        help="Dev sets, in the form of --captions, for validation after each epoch: training stops when their mean "
+        "CIDEr stops rising, and the best epoch is exported (or interpolated weights, see "
+        "self_critical_interpolation).",
+    )
+    fit.add_argument(
+        "--sentences",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="Captions without photos, one on a line, as text or gzip: the decoder learns from them first.",
     )
     fit.add_argument("--output", required=True, metavar="DIR", help="The model directory to write; it must not exist.")
     fit.add_argument("--fresh_decoder", action="store_true", help="With --start: use only the encoder of that model.")
@@ -189,12 +199,13 @@ def _fit(options: argparse.Namespace) -> None:
         raise TrainError(f"--checkpoint_seconds {options.checkpoint_seconds}: choose 0 or more.")
 
     from beam_job.model.directory import refuse_existing
-    from train.data.captions import DataSet
+    from train.data.captions import DataSet, read_sentences
     from train.run import train
 
     refuse_existing(options.output)
     data_sets = [DataSet.parse(argument, options.data_dir) for argument in options.captions]
-    dev_set = DataSet.parse(options.dev, options.data_dir) if options.dev else None
+    dev_sets = [DataSet.parse(argument, options.data_dir) for argument in options.dev]
+    sentences = [sentence for file in options.sentences for sentence in read_sentences(file)]
     start = _start(options)
     manifest = train(
         data_sets,
@@ -204,13 +215,14 @@ def _fit(options: argparse.Namespace) -> None:
         cache=options.cache,
         seed=options.seed,
         licence=_licence(options.licence, start),
-        dev_set=dev_set,
+        dev_sets=dev_sets,
+        sentences=sentences,
         start=None if options.fresh_decoder else start,
         checkpoint_seconds=options.checkpoint_seconds,
         logs=options.logs,
     )
     show(f"{escaped(options.output)}: fingerprint {manifest.fingerprint}")
-    dev = shlex.quote(options.dev) if options.dev else "DATA that it has not seen"
+    dev = shlex.quote(options.dev[0]) if options.dev else "DATA that it has not seen"
     model, dev = escaped(shlex.quote(options.output)), escaped(dev)
     show(f"Measure it:   {program('train')} evaluate --model {model} --captions {dev} --page scores.html")
     show(f"Caption with: {program('beam_job')} --model {model} --images 'photos/*.jpg' --output captions")

@@ -4,15 +4,17 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from beam_job.messages.quantity import quantity
 from beam_job.model.directory import OpenModel
 from beam_job.model.vocabulary import Vocabulary
 from train.data.batches import Batches, Division
 from train.data.captions import DataSet
-from train.data.examples import EncodedCaptions, encode_captions, epoch_images, references
+from train.data.examples import EncodedCaptions, encode_captions, encode_sentences, epoch_images, references
 from train.data.features import FeatureCache, cached_features
 from train.data.text import build_vocabulary
 from train.exporting.warm_start import extended
 from train.fitting.self_critical import steps_in_epoch
+from train.fitting.sentences import NO_IMAGE
 from train.models.fine_tuning import SplitEncoder
 from train.progress import say
 from train.recipe import Recipe
@@ -27,10 +29,11 @@ class Inputs(NamedTuple):
     batches: Batches
     references: dict[int, tuple[str, ...]]
     epoch_images: list[int]
-    dev_features: FeatureCache | None
-    dev_references: dict[int, tuple[str, ...]]
+    dev_features: list[FeatureCache]
+    dev_references: list[dict[int, tuple[str, ...]]]
+    sentences: Batches | None
 
-    def describe(self, data_sets: Sequence[DataSet], dev_set: DataSet | None) -> dict[str, Any]:
+    def describe(self, data_sets: Sequence[DataSet], dev_sets: Sequence[DataSet]) -> dict[str, Any]:
         """The data, for the manifest."""
         described: dict[str, Any] = {
             "data_sets": [
@@ -40,14 +43,17 @@ class Inputs(NamedTuple):
             "captions_left_out": sum(len(data.left_out) for data in data_sets),
             "captions_per_epoch": len(self.captions.tokens),
         }
-        if dev_set:
-            described["dev_set"] = {"name": dev_set.name, "images": len(dev_set.examples)}
+        if self.sentences:
+            described["sentences"] = len(self.sentences.captions.tokens)
+        if dev_sets:
+            described["dev_sets"] = [{"name": dev.name, "images": len(dev.examples)} for dev in dev_sets]
         return described
 
 
 def read_inputs(
     data_sets: Sequence[DataSet],
-    dev_set: DataSet | None,
+    dev_sets: Sequence[DataSet],
+    sentences: Sequence[str],
     split: SplitEncoder,
     recipe: Recipe,
     cache: str | os.PathLike[str],
@@ -70,11 +76,12 @@ def read_inputs(
     say(f"{len(vocabulary):,} tokens")
     captions = encode_captions(data_sets, vocabulary, recipe)
     _check_batch_size(recipe, captions, len(epoch_images(data_sets)))
+    sentence_batches = _sentence_batches(sentences, vocabulary, recipe, seed)
     features = cached_features(data_sets, split.trunk, cache, flip=recipe.flip, corner_crops=recipe.corner_crops)
     captions = captions.without(features.broken)
     batches = Batches(
         features,
-        *captions,
+        captions,
         pad_id=vocabulary.pad_id,
         batch_size=recipe.batch_size,
         captions_per_image_per_batch=recipe.captions_per_image_per_batch,
@@ -84,7 +91,7 @@ def read_inputs(
         say(batches.advice)
     images = epoch_images(data_sets, left_out=features.broken)
     _check_batch_size(recipe, captions, len(images))  # broken images are known only now
-    dev_features = cached_features([dev_set], split.trunk, cache) if dev_set else None
+    dev_features = [cached_features([dev], split.trunk, cache) for dev in dev_sets]
     return Inputs(
         vocabulary,
         features,
@@ -93,12 +100,24 @@ def read_inputs(
         references(data_sets, left_out=features.broken),
         images,
         dev_features,
-        references([dev_set], left_out=dev_features.broken) if dev_set and dev_features else {},
+        [references([dev], left_out=seen.broken) for dev, seen in zip(dev_sets, dev_features, strict=True)],
+        sentence_batches,
     )
+
+
+def _sentence_batches(sentences: Sequence[str], vocabulary: Vocabulary, recipe: Recipe, seed: int) -> Batches | None:
+    """Batches of the sentences that the vocabulary knows every word of; none without sentences."""
+    if not sentences or not recipe.sentence_epochs:
+        return None
+    captions = encode_sentences(sentences, vocabulary, recipe)
+    left_out = len(sentences) - len(captions.tokens)
+    say(f"{quantity(len(sentences), 'sentence')} without photos; {left_out:,} are left out: too long, or a rare word")
+    pad_id, batch_size = vocabulary.pad_id, recipe.batch_size
+    return Batches(NO_IMAGE, captions, pad_id=pad_id, batch_size=batch_size, seed=seed)
 
 
 def _check_batch_size(recipe: Recipe, captions: EncodedCaptions, images: int) -> None:
     """Raises ``TrainError`` where the captions, or the images of an epoch, do not fill a batch of each stage."""
-    Division.of(captions.images, recipe.batch_size, recipe.captions_per_image_per_batch)
+    Division.of(captions, recipe.batch_size, recipe.captions_per_image_per_batch)
     if recipe.self_critical_epochs:
         steps_in_epoch(recipe, images)

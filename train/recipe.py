@@ -44,6 +44,7 @@ _MINIMUM = {
     "captions_per_image": 1,
     "batch_size": 1,
     "captions_per_image_per_batch": 1,
+    "sentence_epochs": 0,
     "epochs": 0,
     "patience": 1,
     "learning_rate": 0,
@@ -79,6 +80,7 @@ class Recipe:
       batch_size: captions in a step.
       captions_per_image_per_batch: captions of one image that are in a batch together. A fine-tuned encoder runs once
           for all of them.
+      sentence_epochs: passes over the sentences without photos, if there are any, before all else.
       epochs: passes over the captions.
       patience: training ends after this many epochs without a better CIDEr on the dev set.
       learning_rate: Adam's, at its highest.
@@ -116,6 +118,7 @@ class Recipe:
     label_smoothing: float
     batch_size: int
     captions_per_image_per_batch: int
+    sentence_epochs: int
     epochs: int
     patience: int
     learning_rate: float
@@ -171,6 +174,7 @@ REFERENCE = Recipe(
     label_smoothing=0.0,
     batch_size=32,
     captions_per_image_per_batch=1,
+    sentence_epochs=0,
     epochs=1,
     patience=1,
     learning_rate=1e-3,
@@ -205,6 +209,7 @@ DEFAULT = Recipe(
     label_smoothing=0.1,
     batch_size=128,
     captions_per_image_per_batch=1,  # a batch then holds captions of similar length
+    sentence_epochs=1,
     epochs=10,
     patience=3,  # on a thousand photos a single worse epoch means little
     learning_rate=1.5e-3,

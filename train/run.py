@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,8 +27,9 @@ from train.fitting.loop import History, values
 from train.fitting.precision import Precision, best_precision, mixed
 from train.fitting.replicas import in_words, strategy_for
 from train.fitting.self_critical import self_critical, steps_in_epoch
+from train.fitting.sentences import learn_sentences
 from train.fitting.teacher_forcing import fit
-from train.fitting.validation import Validation
+from train.fitting.validation import Validation, mean_cider
 from train.inputs import Inputs, read_inputs
 from train.models.decoder import Decoder, build_decoder
 from train.models.encoders import Encoder
@@ -46,7 +48,8 @@ def train(
     cache: str | os.PathLike[str],
     seed: int,
     licence: str,
-    dev_set: DataSet | None = None,
+    dev_sets: Sequence[DataSet] = (),
+    sentences: Sequence[str] = (),
     start: OpenModel | None = None,
     checkpoint_seconds: float = 120,
     logs: str | os.PathLike[str] | None = None,
@@ -63,7 +66,9 @@ def train(
       cache: directory of the feature caches and, during a run, of its checkpoints.
       seed: of the weights, the order and dropout.
       licence: for the manifest.
-      dev_set: photos for validation after each epoch; the weights of the best epoch are exported.
+      dev_sets: photos for validation after each epoch; the weights of the epoch with the highest dev CIDEr, the mean
+        over the sets, are exported.
+      sentences: captions without photos, from which the decoder learns first.
       start: a model for a warm start of decoder and vocabulary; its settings for them replace the recipe's.
       checkpoint_seconds: how much work an interruption may cost.
       logs: directory for TensorBoard.
@@ -75,23 +80,24 @@ def train(
     if start:
         recipe = shaped_like(start, recipe)
     split = split_encoder(encoder, recipe)
-    inputs = read_inputs(data_sets, dev_set, split, recipe, cache, seed, start)
+    inputs = read_inputs(data_sets, dev_sets, sentences, split, recipe, cache, seed, start)
     learner = _build(inputs, encoder, split, recipe, seed, start)
-    key = _key(inputs, learner, data_sets, dev_set, encoder, recipe, seed, start)
+    key = _key(inputs, learner, data_sets, dev_sets, encoder, recipe, seed, start)
     checkpoints = [
-        Checkpoint(Path(cache) / "runs" / f"{key}-{stage}.npz", checkpoint_seconds) for stage in ("fit", "reward")
+        Checkpoint(Path(cache) / "runs" / f"{key}-{stage}.npz", checkpoint_seconds)
+        for stage in ("sentences", "fit", "reward")
     ]
     if any(checkpoint.file.exists() for checkpoint in checkpoints):
         say("this run was interrupted: it resumes from its checkpoint")
     stages = _run_stages(inputs, learner, recipe, checkpoints, seed, pretrained=bool(start), logs=logs)
     ended = outcome(stages.first, stages.second, recipe.self_critical_interpolation, stages.interpolated)
     training = {
-        **inputs.describe(data_sets, dev_set),
+        **inputs.describe(data_sets, dev_sets),
         "recipe": asdict(recipe),
         "seed": seed,
         "precision": learner.precision,
         **({"started_from": start.fingerprint} if start else {}),
-        **_describe_curves(stages, validated=dev_set is not None),
+        **_describe_curves(stages, validated=bool(dev_sets)),
         "exported": ended.text,
         "seconds": round(time.time() - began),
         "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "pillow")},
@@ -119,8 +125,9 @@ class _Learner(NamedTuple):
 
 
 class _Stages(NamedTuple):
-    """The curves of both stages, and the dev CIDEr of the interpolated weights if there are any."""
+    """The curves of the stages, and the dev CIDEr of the interpolated weights if there are any."""
 
+    sentences: History | None
     first: History
     second: History | None
     interpolated: float | None
@@ -140,12 +147,12 @@ def _build(
     if start:
         load_decoder(start, decoder)
     trained = with_tail(decoder, split.tail) if split.tail else decoder
-    validate = None
-    if inputs.dev_features:
-        length, lowercase = recipe.max_caption_length, recipe.lowercase
-        validate = Validation(
-            inputs.dev_features, inputs.dev_references, trained, inputs.vocabulary, length, lowercase
-        ).cider
+    length, lowercase = recipe.max_caption_length, recipe.lowercase
+    validations = [
+        Validation(features, references, trained, inputs.vocabulary, length, lowercase)
+        for features, references in zip(inputs.dev_features, inputs.dev_references, strict=True)
+    ]
+    validate = partial(mean_cider, validations) if validations else None
     return _Learner(decoder, trained, strategy, best_precision() if recipe.mixed_precision else "float32", validate)
 
 
@@ -153,7 +160,7 @@ def _key(
     inputs: Inputs,
     learner: _Learner,
     data_sets: Sequence[DataSet],
-    dev_set: DataSet | None,
+    dev_sets: Sequence[DataSet],
     encoder: Encoder,
     recipe: Recipe,
     seed: int,
@@ -166,10 +173,11 @@ def _key(
         "precision": learner.precision,
         "vocabulary": inputs.vocabulary.tokens,
         "captions": [inputs.captions.images.tolist(), inputs.captions.tokens],
-        "references": [example.captions for data in (*data_sets, dev_set) if data for example in data.examples],
+        "references": [example.captions for data in (*data_sets, *dev_sets) for example in data.examples],
         "encoder": encoder.digest,
         "features": inputs.features.directory.name,
-        "dev_features": inputs.dev_features.directory.name if inputs.dev_features else None,
+        "dev_features": [features.directory.name for features in inputs.dev_features],
+        "sentences": inputs.sentences.captions.tokens if inputs.sentences else [],
         "start": start.fingerprint if start else None,
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -185,8 +193,21 @@ def _run_stages(
     pretrained: bool,
     logs: str | os.PathLike[str] | None,
 ) -> _Stages:
-    """Teacher forcing, then self-critical training if the recipe has it; leaves the final weights in the learner."""
+    """Sentences if there are any, teacher forcing, then self-critical training if the recipe has it; leaves the final
+    weights in the learner."""
     trained, strategy, precision = learner.trained, learner.strategy, learner.precision
+    learned = None
+    if inputs.sentences:
+        learned = learn_sentences(
+            learner.decoder,
+            recipe,
+            inputs.sentences,
+            pad_id=inputs.vocabulary.pad_id,
+            precision=precision,
+            strategy=strategy,
+            checkpoint=checkpoints[0],
+            report=report_to("sentences", recipe.sentence_epochs, inputs.sentences.steps_per_epoch, logs),
+        )
     first = fit(
         trained,
         recipe,
@@ -196,11 +217,11 @@ def _run_stages(
         strategy=strategy,
         pretrained=pretrained,
         validate=learner.validate,
-        checkpoint=checkpoints[0],
+        checkpoint=checkpoints[1],
         report=report_to("training", recipe.epochs, inputs.batches.steps_per_epoch, logs),
     )
     if not recipe.self_critical_epochs:
-        return _Stages(first, None, None)
+        return _Stages(learned, first, None, None)
     before = values(trained.trainable_variables)
     steps = steps_in_epoch(recipe, len(inputs.epoch_images))
     second = self_critical(
@@ -214,7 +235,7 @@ def _run_stages(
         precision=precision,
         strategy=strategy,
         validate=learner.validate,
-        checkpoint=checkpoints[1],
+        checkpoint=checkpoints[2],
         report=report_to("self-critical", recipe.self_critical_epochs, steps, logs),
     )
     interpolated = None
@@ -223,7 +244,7 @@ def _run_stages(
         if learner.validate:
             with mixed(precision):
                 interpolated = learner.validate()
-    return _Stages(first, second, interpolated)
+    return _Stages(learned, first, second, interpolated)
 
 
 def interpolate(variables: Sequence[keras.Variable], before: Sequence[np.ndarray], share: float) -> None:
@@ -239,7 +260,10 @@ def interpolate(variables: Sequence[keras.Variable], before: Sequence[np.ndarray
 def _describe_curves(stages: _Stages, *, validated: bool) -> dict[str, Any]:
     """The curves of both stages, for the manifest."""
     first, second = stages.first, stages.second
-    described: dict[str, Any] = {"loss_by_epoch": [round(loss, 4) for loss in first.losses]}
+    described: dict[str, Any] = {}
+    if stages.sentences:
+        described["sentence_loss_by_epoch"] = [round(loss, 4) for loss in stages.sentences.losses]
+    described["loss_by_epoch"] = [round(loss, 4) for loss in first.losses]
     if validated:
         described["dev_cider_by_epoch"] = [round(cider, 2) for cider in first.dev_cider]
     if first.dev_cider_before is not None:

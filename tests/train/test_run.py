@@ -1,5 +1,6 @@
 """A tiny run from end to end by the command line: fit, export, read back, caption, evaluate; killed, and resumed."""
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -25,7 +26,12 @@ def _encoder() -> None:
 
 @pytest.fixture(scope="module")
 def captions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_colours(tmp_path_factory.mktemp("data"))
+    file = write_colours(tmp_path_factory.mktemp("data"))
+    dev = {"image": "red-0.png", "captions": ["a red wall"]}
+    file.with_name("dev.jsonl").write_text(json.dumps(dev))
+    sentences = [*(f"A wall is {name}." for name in COLOURS), "A purple wall.", "a " * 8, "..."]
+    file.with_name("sentences.txt.gz").write_bytes(gzip.compress("\n".join(6 * sentences).encode()))
+    return file
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +40,8 @@ def model(captions: Path) -> OpenModel:
 
 
 def arguments(captions: Path, output: Path, *more: str) -> list[str]:
-    data = ["fit", "--captions", f"{captions}:2", "--dev", str(captions), "--encoder", "tiny"]
+    data = ["fit", "--captions", f"{captions}:2", "--dev", str(captions), str(captions.with_name("dev.jsonl"))]
+    data += ["--sentences", str(captions.with_name("sentences.txt.gz")), "--encoder", "tiny"]
     return [*data, "--cache", str(captions.parent / "cache"), "--output", str(output), *SETTINGS, *more]
 
 
@@ -53,6 +60,12 @@ def test_the_manifest_tells_how_it_was_made(model: OpenModel, captions: Path) ->
     assert training["data_sets"] == [{"name": f"{captions.parent.name}/captions.jsonl", "images": 17, "weight": 2}]
     assert (training["images_left_out"], training["captions_left_out"]) == (1, 2)
     assert training["captions_per_epoch"] == 64
+    assert [(dev["name"].split("/")[-1], dev["images"]) for dev in training["dev_sets"]] == [
+        ("captions.jsonl", 17),
+        ("dev.jsonl", 1),
+    ]
+    assert training["sentences"] == 24  # not the word that no caption has, nor what is too long or empty
+    assert len(training["sentence_loss_by_epoch"]) == 1
     assert training["loss_by_epoch"][-1] < training["loss_by_epoch"][0]
     assert len(training["dev_cider_by_epoch"]) == 14
     assert len(training["reward_by_epoch"]) == 2
@@ -73,7 +86,7 @@ def test_a_share_of_the_second_stage_lies_between_both(captions: Path, tmp_path:
     def with_share(share: str) -> dict[str, np.ndarray]:
         command = arguments(captions, tmp_path / share, "--set", "epochs=2", f"self_critical_interpolation={share}")
         dev = command.index("--dev")  # without it no epoch is the best, and the second stage ends where it is
-        assert main([*command[:dev], *command[dev + 2 :]]) == 0
+        assert main([*command[:dev], *command[dev + 3 :]]) == 0
         return weights(open_model(tmp_path / share))
 
     first, half, all_of_it = map(with_share, ("0.0", "0.5", "1.0"))
@@ -100,7 +113,7 @@ def test_the_curves_are_there_for_tensorboard(model: OpenModel, captions: Path) 
     assert (captions.parent / "logs" / "self-critical").is_dir()
 
 
-@pytest.mark.parametrize(("stage", "steps"), [("fit", 20), ("reward", 2)])
+@pytest.mark.parametrize(("stage", "steps"), [("sentences", 2), ("fit", 20), ("reward", 2)])
 def test_killed_and_resumed_equals_undisturbed(
     stage: str,
     steps: int,
@@ -117,7 +130,13 @@ def test_killed_and_resumed_equals_undisturbed(
     assert main(command) == 0
     assert "it resumes from its checkpoint" in capsys.readouterr().err
     resumed = open_model(tmp_path / "model")
-    for curve in ("loss_by_epoch", "dev_cider_by_epoch", "reward_by_epoch", "dev_cider_by_self_critical_epoch"):
+    for curve in (
+        "sentence_loss_by_epoch",
+        "loss_by_epoch",
+        "dev_cider_by_epoch",
+        "reward_by_epoch",
+        "dev_cider_by_self_critical_epoch",
+    ):
         assert resumed.manifest.training[curve] == model.manifest.training[curve]
     undisturbed = weights(model)
     assert all(np.array_equal(weight, undisturbed[name]) for name, weight in weights(resumed).items())

@@ -22,6 +22,7 @@ from beam_job.model.directory import open_model
 from tests.train.colours import QUICK, add_tiny_encoder, write_colours
 from train import cli, run
 from train.data.batches import Batches
+from train.data.examples import EncodedCaptions
 from train.data.text import build_vocabulary
 from train.fitting.checkpoint import Checkpoint
 from train.fitting.optimizer import adam
@@ -65,7 +66,8 @@ def fitted(recipe: Recipe, devices: list[str], **options) -> list[np.ndarray]:
         decoder = build_decoder(recipe, 4, len(VOCABULARY))
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = options.pop("checkpoint", None) or Checkpoint(Path(folder) / "one.npz", every_seconds=0)
-        batches = Batches(FEATURES, np.arange(14), tokens, pad_id=pad_id, batch_size=recipe.batch_size, seed=0)
+        captions = EncodedCaptions(np.arange(14), tokens, np.zeros(14, int))
+        batches = Batches(FEATURES, captions, pad_id=pad_id, batch_size=recipe.batch_size, seed=0)
         fit(decoder, recipe, batches, pad_id=pad_id, strategy=strategy, checkpoint=checkpoint, **options)
         for variable in decoder.trainable_variables:
             copies = strategy.experimental_local_results(variable.value)

@@ -4,12 +4,12 @@ So batch number 1234 is always the same, and an interrupted run continues exactl
 because tf.data's autotuning has been seen to pause its input thread for a minute on a machine with few cores.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from beam_job.messages.quantity import quantity
+from train.data.examples import EncodedCaptions
 from train.errors import TrainError
 
 # Captions of about the same length share a batch, or half of it would be padding. They are sorted within pools of this
@@ -45,7 +45,7 @@ class Division(NamedTuple):
     """How the captions of an epoch are divided into batches.
 
     Attributes:
-      groups: captions of one image that stand together; so many groups in an epoch.
+      groups: different captions of one image that stand together; so many groups in an epoch.
       images_at_once: groups in a batch.
       together: captions of a group at most.
       steps_per_epoch: batches in an epoch, at least 1.
@@ -59,21 +59,22 @@ class Division(NamedTuple):
     advised: int
 
     @classmethod
-    def of(cls, images: np.ndarray, batch_size: int, captions_per_image_per_batch: int) -> "Division":
-        """Divides captions whose images are ``images`` int [captions].
+    def of(cls, captions: EncodedCaptions, batch_size: int, captions_per_image_per_batch: int) -> "Division":
+        """Divides the captions of an epoch.
 
         Raises:
           TrainError: they do not fill one batch.
         """
-        counts = np.bincount(images)
+        count = len(captions.images)
+        counts = np.unique(captions.groups, return_counts=True)[1]
         together = min(captions_per_image_per_batch, int(counts.max()))
-        advised = advised_batch_size(len(images), captions_per_image_per_batch)
+        advised = advised_batch_size(count, captions_per_image_per_batch)
         images_at_once = batch_size // together
         groups = int(np.sum(-(-counts // together)))
         if groups < images_at_once:
             shared = f" ({together} captions of the same photo are in one batch)" if together > 1 else ""
             raise TrainError(
-                f"{quantity(len(images), 'caption')}, too few for a batch of {batch_size}{shared}. Add some, or make "
+                f"{quantity(count, 'caption')}, too few for a batch of {batch_size}{shared}. Add some, or make "
                 f"the batches smaller: --set batch_size={advised}."
             )
         return cls(groups, images_at_once, together, groups // images_at_once, advised)
@@ -85,8 +86,7 @@ class Batches:
     def __init__(
         self,
         features: Features,
-        images: np.ndarray,
-        tokens: Sequence[Sequence[int]],
+        captions: EncodedCaptions,
         *,
         pad_id: int,
         batch_size: int,
@@ -96,8 +96,8 @@ class Batches:
         """
         Args:
           features: of every image and each of its views; captions that stand together are given one view at random.
-          images: int [captions], the image of each caption.
-          tokens: ids of each caption, from ``<start>`` to ``<end>``.
+          captions: of an epoch. Copies of one caption, of a data set with a weight, are in different groups, each with
+            a view of its own.
           pad_id: what shorter captions of a batch are filled up with.
           batch_size: captions in a batch. The last ones of an epoch that don't fill a batch wait for the next epoch.
           captions_per_image_per_batch: captions of one image that share its features in a batch, and one pass through
@@ -105,10 +105,10 @@ class Batches:
             little smaller than ``batch_size``.
           seed: of the order and of the choice of views.
         """
-        self.features, self.images, self.tokens = features, images, tokens
-        self.lengths = np.array([len(ids) for ids in tokens])
+        self.features, self.captions = features, captions
+        self.lengths = np.array([len(ids) for ids in captions.tokens])
         self.pad_id, self.seed = pad_id, seed
-        self.division = Division.of(images, batch_size, captions_per_image_per_batch)
+        self.division = Division.of(captions, batch_size, captions_per_image_per_batch)
         self.steps_per_epoch = self.division.steps_per_epoch
         self._epoch = -1
 
@@ -118,7 +118,7 @@ class Batches:
         advised = self.division.advised
         if self.steps_per_epoch >= FEW_STEPS or advised >= self.division.images_at_once * self.division.together:
             return None
-        steps, captions = quantity(self.steps_per_epoch, "step"), quantity(len(self.images), "caption")
+        steps, captions = quantity(self.steps_per_epoch, "step"), quantity(len(self.lengths), "caption")
         return f"only {steps} in an epoch of {captions}: smaller batches learn more, such as --set batch_size={advised}"
 
     def __getitem__(self, step: int) -> Batch:
@@ -131,9 +131,9 @@ class Batches:
         tokens = np.full((*chosen.shape, longest), self.pad_id, np.int32)
         for place in zip(*np.nonzero(chosen != NONE), strict=True):
             caption = chosen[place]
-            tokens[place][: self.lengths[caption]] = self.tokens[caption]
+            tokens[place][: self.lengths[caption]] = self.captions.tokens[caption]
         first = chosen[:, 0]
-        seen = [self.features[self.images[caption], self._view[caption]] for caption in first]
+        seen = [self.features[self.captions.images[caption], self._view[caption]] for caption in first]
         return Batch(np.stack(seen), tokens)
 
     def _shuffle(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -146,13 +146,14 @@ class Batches:
         pools = [slice(start, start + size) for start in range(0, len(groups), size)]
         groups = np.concatenate([groups[pool][np.argsort(longest[pool], kind="stable")] for pool in pools])
         batches = random.permutation(groups.reshape(-1, images_at_once, together))
-        return batches, random.integers(self.features.shape[1], size=len(self.images))
+        return batches, random.integers(self.features.shape[1], size=len(self.lengths))
 
     def _groups(self, random: np.random.Generator) -> np.ndarray:
         """The captions in groups of one image each [groups, captions together], filled up with ``NONE``."""
-        order = np.lexsort((random.random(len(self.images)), self.images))
-        images = self.images[order]
-        place = np.arange(len(order)) - np.searchsorted(images, images)  # among the captions of its image
+        numbers = self.captions.groups
+        order = np.lexsort((random.random(len(numbers)), numbers))
+        numbers = numbers[order]
+        place = np.arange(len(order)) - np.searchsorted(numbers, numbers)  # among the captions of its image
         together = self.division.together
         starts = np.cumsum(place % together == 0) - 1
         groups = np.full((self.division.groups, together), NONE)

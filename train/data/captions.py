@@ -7,8 +7,10 @@ Paths are relative to the file. ``DataSet.parse("mine.jsonl:3")`` reads the file
 reads the reviews of the job's captions.
 """
 
+import gzip
 import json
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -104,6 +106,23 @@ def _read_tfds(source: str, data_dir: str | os.PathLike[str] | None, tell: Tell)
     if not (name and split):
         raise CaptionsError(f"{source}: expected tfds:NAME:SPLIT, as in tfds:coco_captions:train+restval.")
     return _with_words([Example(*found) for found in TfdsSplit(name, split, data_dir).examples()], source, tell)
+
+
+def read_sentences(file: str) -> list[str]:
+    """Captions without photos: a text file, or one that gzip compressed, with a sentence on each line.
+
+    Raises:
+      CaptionsError: there is no such file, it is not UTF-8, or holds no sentence.
+    """
+    opener = gzip.open if file.endswith(".gz") else open
+    try:
+        with opener(file, "rt", encoding="utf-8") as lines:
+            sentences = [line.strip() for line in lines if line.strip()]
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise CaptionsError(f"--sentences {file}: {error}") from error
+    if not sentences:
+        raise CaptionsError(f"--sentences {file}: there is no sentence in it.")
+    return sentences
 
 
 def _with_words(examples: list[Example], source: str, tell: Tell) -> list[Example]:

@@ -15,20 +15,34 @@ from train.recipe import Recipe
 
 
 class EncodedCaptions(NamedTuple):
-    """Captions as ids: ``images`` int [captions], the image of each, and ``tokens``, from ``<start>`` to ``<end>``."""
+    """Captions as ids.
+
+    Attributes:
+      images: int [captions], the image of each.
+      tokens: of each caption, from ``<start>`` to ``<end>``.
+      copies: int [captions]: which copy of its caption it is, where a data set has a weight; else 0.
+    """
 
     images: np.ndarray
     tokens: list[list[int]]
+    copies: np.ndarray
 
     def without(self, left_out: Collection[int]) -> "EncodedCaptions":
         """The captions of the other images; the images keep their numbers."""
+        if not left_out:
+            return self
         kept = [place for place, image in enumerate(self.images.tolist()) if image not in left_out]
-        return EncodedCaptions(self.images[kept], [self.tokens[place] for place in kept]) if left_out else self
+        return EncodedCaptions(self.images[kept], [self.tokens[place] for place in kept], self.copies[kept])
+
+    @property
+    def groups(self) -> np.ndarray:
+        """Int [captions]: captions with the same number are different captions of one image."""
+        return self.images * (self.copies.max(initial=0) + 1) + self.copies
 
 
 def encode_captions(data_sets: Sequence[DataSet], vocabulary: Vocabulary, recipe: Recipe) -> EncodedCaptions:
     """The captions of an epoch; a data set with a weight is repeated that many times."""
-    images, tokens, image = [], [], -1
+    images, tokens, copies, image = [], [], [], -1
     for data in data_sets:
         for example in data.examples:
             image += 1
@@ -36,7 +50,19 @@ def encode_captions(data_sets: Sequence[DataSet], vocabulary: Vocabulary, recipe
                 ids = vocabulary.encode(words(caption, recipe.lowercase)[: recipe.max_caption_length - 1])
                 images += data.weight * [image]
                 tokens += data.weight * [[vocabulary.start_id, *ids, vocabulary.end_id]]
-    return EncodedCaptions(np.array(images, int), tokens)
+                copies += range(data.weight)
+    return EncodedCaptions(np.array(images, int), tokens, np.array(copies, int))
+
+
+def encode_sentences(sentences: Sequence[str], vocabulary: Vocabulary, recipe: Recipe) -> EncodedCaptions:
+    """The sentences that are no longer than a caption and have no unknown word, all of one image, which is none."""
+    known = set(vocabulary.tokens)
+    tokens = []
+    for sentence in sentences:
+        split = words(sentence, recipe.lowercase)
+        if split and len(split) < recipe.max_caption_length and known.issuperset(split):
+            tokens.append([vocabulary.start_id, *vocabulary.encode(split), vocabulary.end_id])
+    return EncodedCaptions(np.zeros(len(tokens), int), tokens, np.zeros(len(tokens), int))
 
 
 def references(data_sets: Sequence[DataSet], left_out: Collection[int] = ()) -> dict[int, tuple[str, ...]]:

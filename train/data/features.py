@@ -78,7 +78,7 @@ class FeatureCache:
             "size": encoder.size,
             "resize": [RESIZE, MIN_SCALE],
             "shape": self.shape,
-            "images": hashlib.sha256("\n".join(map(_identity, images)).encode()).hexdigest(),
+            "images": _digest(images),
         }
         key = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
         self.directory = Path(directory) / key[:16]
@@ -239,13 +239,17 @@ def _encode(encoder: Encoder) -> Callable[[np.ndarray], tf.Tensor]:
     return encode
 
 
+def _digest(images: Sequence[Image]) -> str:
+    """Of the contents of the images, in their order."""
+    with ThreadPoolExecutor() as pool:
+        return hashlib.sha256("\n".join(pool.map(_identity, images)).encode()).hexdigest()
+
+
 def _identity(image: Image) -> str:
-    """A text that changes when the image does."""
+    """A text that changes when the image does, and stays the same in a copy of the file."""
     if isinstance(image, TfdsImage):
         return image.identity
-    file = image.resolve()  # the same cache, whatever the working directory
     try:
-        status = file.stat()
+        return hashlib.sha256(image.read_bytes()).hexdigest()
     except OSError:
-        return f"{file} missing"
-    return f"{file} {status.st_size} {status.st_mtime_ns}"
+        return f"{image} missing"

@@ -55,3 +55,8 @@ class Validation:
                 self._cider.score(start + row, to_words(caption, self.vocabulary)) for row, caption in enumerate(tokens)
             ]
         return 100 * float(np.mean(scores))
+
+
+def mean_cider(validations: Sequence[Validation]) -> float:
+    """The mean over the dev sets, however many photos each has."""
+    return float(np.mean([validation.cider() for validation in validations]))

@@ -4,17 +4,20 @@ import numpy as np
 import pytest
 
 from train.data.batches import Batches, advised_batch_size
+from train.data.examples import EncodedCaptions
 from train.errors import TrainError
 
 RANDOM = np.random.default_rng(0)
 FEATURES = RANDOM.normal(size=(7, 2, 3, 4)).astype(np.float16)
 IMAGES = RANDOM.integers(7, size=40)
+NO_COPIES = np.zeros(40, int)
 TOKENS = [[1, *[10 + caption] * int(RANDOM.integers(1, 9)), 2] for caption in range(40)]
+CAPTIONS = EncodedCaptions(IMAGES, TOKENS, NO_COPIES)
 
 
 def make(seed: int = 0, batch_size: int = 8, together: int = 1) -> Batches:
     return Batches(
-        FEATURES, IMAGES, TOKENS, pad_id=0, batch_size=batch_size, captions_per_image_per_batch=together, seed=seed
+        FEATURES, CAPTIONS, pad_id=0, batch_size=batch_size, captions_per_image_per_batch=together, seed=seed
     )
 
 
@@ -55,10 +58,22 @@ def test_captions_of_one_image_stand_together_and_fill_up_with_padding() -> None
     assert len(seen) >= 40 - 3 * (groups % 2)
 
 
+def test_copies_of_a_caption_are_never_in_one_group() -> None:
+    """A data set that counts three times: each copy is with the image's other captions, in a view of its own."""
+    copies = EncodedCaptions(np.repeat(IMAGES, 3), [t for t in TOKENS for _ in range(3)], np.tile(np.arange(3), 40))
+    batches = Batches(FEATURES, copies, pad_id=0, batch_size=5, captions_per_image_per_batch=5, seed=0)
+    seen = []
+    for step in range(batches.steps_per_epoch):
+        for rows in batches[step].tokens:
+            captions = [row[1] - 10 for row in rows if row[0]]
+            assert len(set(captions)) == len(captions)
+            seen += captions
+    assert sorted(seen) == sorted(3 * list(range(40)))
+
+
 def test_images_with_one_caption_each_fill_batches_all_the_same() -> None:
-    batches = Batches(
-        FEATURES, np.arange(7), TOKENS[:7], pad_id=0, batch_size=6, captions_per_image_per_batch=5, seed=0
-    )
+    captions = EncodedCaptions(np.arange(7), TOKENS[:7], NO_COPIES[:7])
+    batches = Batches(FEATURES, captions, pad_id=0, batch_size=6, captions_per_image_per_batch=5, seed=0)
     assert batches[0].tokens.shape[:2] == (6, 1)
 
 
@@ -82,7 +97,7 @@ def test_too_few_captions_are_refused_with_a_batch_size_that_works() -> None:
         make(batch_size=41)
     make(batch_size=8)
     with pytest.raises(TrainError, match=r"batch of 300 \(3 captions of the same photo are in one batch\)"):
-        Batches(FEATURES, IMAGES, TOKENS, pad_id=0, batch_size=300, captions_per_image_per_batch=3, seed=0)
+        Batches(FEATURES, CAPTIONS, pad_id=0, batch_size=300, captions_per_image_per_batch=3, seed=0)
 
 
 @pytest.mark.parametrize(("batch_size", "advised"), [(40, True), (20, True), (8, False), (4, False)])

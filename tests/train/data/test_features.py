@@ -98,7 +98,14 @@ def test_other_weights_views_or_files_are_another_cache(
     monkeypatch.chdir(tmp_path)
     here = [Path("..") / tmp_path.name / file.name for file in images]
     assert FeatureCache("cache", tiny_encoder(SIZE), here).directory.name == first.name
-    os.utime(images[0], (1, 1))
+    copies = [Path(shutil.copy(file, tmp_path / f"copy-{file.name}")) for file in images]
+    os.utime(copies[0], (1, 1))
+    assert FeatureCache(tmp_path / "cache", tiny_encoder(SIZE), copies).directory == first
+    assert FeatureCache(tmp_path / "cache", tiny_encoder(SIZE), copies[::-1]).directory != first
+    before = images[0].stat()
+    content = images[0].read_bytes()
+    images[0].write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(images[0], ns=(before.st_atime_ns, before.st_mtime_ns))
     assert directory(tiny_encoder(SIZE)) != first
 
 

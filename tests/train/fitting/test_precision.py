@@ -6,6 +6,7 @@ from unittest import mock
 import pytest
 import tensorflow as tf
 
+from beam_job import devices
 from train.fitting import precision
 from train.fitting.optimizer import adam
 from train.fitting.precision import Precision, best_precision, mixed
@@ -22,12 +23,14 @@ def test_gpus_with_tensor_cores_take_float16(abilities: list[tuple[int, int]], e
         assert best_precision() == expected
 
 
-def test_cpus_take_bfloat16_where_they_have_amx() -> None:
-    with mock.patch.object(precision, "gpus", return_value=[]), mock.patch.object(precision, "Path") as path:
-        path.return_value.read_text.return_value = "flags : fpu avx512f amx_bf16 amx_tile"
-        assert best_precision() == "bfloat16"
-        path.return_value.read_text.return_value = "flags : fpu avx512f"
-        assert best_precision() == "float32"
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("fpu avx512f amx_bf16 amx_tile", "bfloat16"), ("fpu avx512_bf16", "bfloat16"), ("fpu avx512f", "float32")],
+)
+def test_cpus_take_bfloat16_where_they_multiply_it(flags: str, expected: Precision) -> None:
+    with mock.patch.object(precision, "gpus", return_value=[]), mock.patch.object(devices, "Path") as path:
+        path.return_value.read_text.return_value = f"processor : 0\nflags : {flags}\nbugs :\n"
+        assert best_precision() == expected
 
 
 @pytest.mark.parametrize("chosen", ["float16", "bfloat16", "float32"])

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from train.data.batches import Batches
+from train.data.examples import EncodedCaptions
 from train.fitting.teacher_forcing import fit
 from train.models.decoder import build_decoder
 from train.recipe import DEFAULT
@@ -22,8 +23,7 @@ def learned(captions_per_image_per_batch: int, batch_size: int) -> list[np.ndarr
     decoder = build_decoder(recipe, 5, 7)
     batches = Batches(
         FEATURES,
-        IMAGES,
-        TOKENS,
+        EncodedCaptions(IMAGES, TOKENS, np.zeros(len(TOKENS), int)),
         pad_id=0,
         batch_size=batch_size,
         captions_per_image_per_batch=captions_per_image_per_batch,
