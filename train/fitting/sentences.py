@@ -20,7 +20,8 @@ from train.fitting.teacher_forcing import fit
 from train.models.decoder import Decoder
 from train.recipe import Recipe
 
-NO_IMAGE = np.zeros([1, 1, 1, 1], np.float16)  # in place of features [images, views, positions, channels]
+# In place of features [images, views, positions, channels]; two positions, since Keras warns of attention to one.
+NO_IMAGE = np.zeros([1, 1, 2, 1], np.float16)
 
 
 def learn_sentences(
