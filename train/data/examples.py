@@ -42,7 +42,10 @@ class EncodedCaptions(NamedTuple):
 
 def encode_captions(data_sets: Sequence[DataSet], vocabulary: Vocabulary, recipe: Recipe) -> EncodedCaptions:
     """The captions of an epoch; a data set with a weight is repeated that many times."""
-    images, tokens, copies, image = [], [], [], -1
+    images: list[int] = []
+    tokens: list[list[int]] = []
+    copies: list[int] = []
+    image = -1
     for data in data_sets:
         for example in data.examples:
             image += 1
