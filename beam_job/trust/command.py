@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--right",
         metavar="SHARE",
-        help="also find the score from which on this share of captions is right, such as 95%%",
+        help="also find the lowest score above which this share of captions is right, such as 95%%",
     )
     args = parser.parse_args(argv)
     try:
@@ -113,15 +113,15 @@ def _lines(trust: Trust) -> list[str]:
 
 
 def _answer(thresholds: Sequence[Threshold], wanted: float) -> str:
-    """From which score on so many are right, by the estimate and for sure."""
+    """The lowest score above which so many are right, by the estimate and for sure."""
     target = f"{100 * wanted:g} %"
     row = next((row for row in thresholds if row.right is not None and row.right >= wanted), None)
     if row is None:
-        return f"The table has no score from which on {target} of the captions are right."
+        return f"In no line of the table are {target} of the captions right."
     rest = thresholds[0].captions - row.captions
     text = (
-        f"From a score of {row.score:.4f} on, an estimated {target} of the captions are right: {row.captions:,} "
-        f"captions ({_interval(row)}). A person should check the other {rest:,}."
+        f"Of the {row.captions:,} captions with a score of {row.score:.4f} or more, an estimated "
+        f"{_percent(row.right)} are right ({_interval(row)}). A person should check the other {rest:,}."
     )
     sure = next((row for row in thresholds if row.low >= wanted), None)
     if sure is None:
@@ -131,7 +131,10 @@ def _answer(thresholds: Sequence[Threshold], wanted: float) -> str:
         )
     if sure == row:
         return f"{text} The whole interval lies above {target}."
-    return f"{text} From {sure.score:.4f} on, the whole interval lies above {target}: {sure.captions:,} captions."
+    return (
+        f"{text} For the {sure.captions:,} captions with a score of {sure.score:.4f} or more, the whole interval lies "
+        f"above {target}."
+    )
 
 
 def _percent(share: float | None) -> str:

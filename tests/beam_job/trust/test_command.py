@@ -64,14 +64,14 @@ def test_a_share_is_answered_with_a_threshold_or_with_none(output, capsys):
     review_every(output, 2)
     assert main([str(output), "--right", "80%"]) == 0
     printed = capsys.readouterr().out
-    assert "From a score of -1.1950 on, an estimated 80 % of the captions are right: 240 captions" in printed
+    assert "Of the 240 captions with a score of -1.1950 or more, an estimated 83 % are right (" in printed
     assert "A person should check the other 160." in printed
     assert main([str(output), "--right", "0.999"]) == 0
     assert "no interval in the table lies above 99.9 %" in capsys.readouterr().out
     for path in (output / "reviews").iterdir():
         path.write_text(path.read_text().replace('"right"', '"wrong"'))
     assert main([str(output), "--right", "95%"]) == 0
-    assert "The table has no score from which on 95 % of the captions are right." in capsys.readouterr().out
+    assert "In no line of the table are 95 % of the captions right." in capsys.readouterr().out
 
 
 def test_reviews_of_other_models_and_photos_chosen_by_name_do_not_count(output, capsys):
