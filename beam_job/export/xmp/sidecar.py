@@ -114,7 +114,8 @@ def _fragment(found: Property) -> bytes:
     except ValueError:
         fragment = b""
     if not fragment or short_digest(fragment) != wanted:
-        raise PacketError("cannot_undo", "The sidecar's note of its original description is damaged.")
+        name = found.name.removeprefix(_WAS)
+        raise PacketError("cannot_undo", f"The sidecar's property captioner:was_{name} is damaged.")
     return fragment
 
 

@@ -34,7 +34,7 @@ ERRORS = {
     "not_found": "The image no longer exists, so no sidecar is written.",
     "not_a_file": "The sidecar's path is a folder or something else that is not a file.",
     "permission_denied": "This account has no permission to read or write the sidecar.",
-    "cannot_access": "The disk or the bucket refuses to read or write the sidecar.",
+    "cannot_access": "An error of the disk or the bucket prevents reading or writing the sidecar.",
     "unavailable": "Cloud Storage cannot be reached.",
     "changed_meanwhile": "Another program changed the sidecar during the export. It was not overwritten.",
     "too_large": "The sidecar is larger than 16 MiB, or has more than 10,000 properties.",
@@ -43,7 +43,7 @@ ERRORS = {
     "doctype": "The sidecar has a document type declaration, which is not supported.",
     "not_xmp": "The sidecar is XML but not XMP.",
     "cannot_merge": "The sidecar has a structure that cannot be changed and restored safely.",
-    "cannot_undo": "The sidecar's note of its original content is damaged.",
+    "cannot_undo": "The sidecar's property captioner:was_..., which contains replaced text, is damaged.",
 }
 """The codes of sidecars that cannot be written, and what they mean. None of these sidecars is touched."""
 
