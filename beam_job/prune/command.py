@@ -24,7 +24,6 @@ from beam_job.prune.leftovers import leftovers
 from beam_job.prune.photo_names import PhotoNames
 from beam_job.prune.presence import Presences
 from beam_job.prune.prune import (
-    REVIEWS,
     ActiveRunError,
     ChangedError,
     Found,
@@ -35,6 +34,7 @@ from beam_job.prune.prune import (
     remove,
 )
 from beam_job.runs.folder import CAPTIONS, FAILURES, run_folders
+from beam_job.runs.reviews import FOLDER as REVIEWS
 from beam_job.terminal.streams import escaped, say, show
 
 EXIT_FAILED = 1

@@ -22,10 +22,10 @@ from beam_job.prune.pages import Page, page_without, pages
 from beam_job.prune.photo_names import PhotoNames
 from beam_job.prune.record_files import described, rewrite, rows, without
 from beam_job.runs.folder import CAPTIONS, FAILURES, PRUNED, open_run_folder, run_folders
+from beam_job.runs.reviews import FOLDER as REVIEWS
 from beam_job.runs.reviews import review_files
 from beam_job.runs.run import new_id
 
-REVIEWS = "reviews"
 _SHOWN = 10
 
 
