@@ -20,7 +20,7 @@ from beam_job.runs.earlier.known import ReadEarlier
 from beam_job.runs.earlier.recheck import Recheck
 from beam_job.runs.earlier.take import TakeNew
 from beam_job.runs.run import Run
-from beam_job.runs.shards import ShardLimits, WriteShards
+from beam_job.runs.shards import Shard, ShardLimits, WriteShards
 
 
 class Captioned(NamedTuple):
@@ -115,17 +115,34 @@ def build(
     moved_files = moved | "WriteRenamed" >> beam.ParDo(WriteShards(run.directory, "captions", limits))
     copy_files = copies | "WriteCopies" >> beam.ParDo(WriteShards(run.directory, "captions", limits))
     failure_files = failures | "WriteFailures" >> beam.ParDo(WriteShards(run.directory, "failures", limits))
+    all_caption_files = (caption_files, copy_files, moved_files) | "CaptionFiles" >> beam.Flatten()
+    return write_manifest(
+        pipeline, run, listed.read, new.counts, earlier.passed_over, all_caption_files, failure_files, listed.left_out
+    )
+
+
+def write_manifest(
+    pipeline: beam.Pipeline,
+    run: Run,
+    read: beam.PCollection[int],
+    compared: beam.PCollection[tuple[int, int, int]],
+    passed_over: beam.PCollection[int],
+    captions: beam.PCollection[Shard],
+    failures: beam.PCollection[Shard],
+    left_out: beam.PCollection[int],
+) -> beam.PCollection[dict[str, Any]]:
+    """Adds a run's last step, which checks its counts; the collections are the arguments of ``Run.finish``."""
     return (
         pipeline
         | "Run" >> beam.Create([run])
         | "WriteManifest"
         >> beam.Map(
             Run.finish,
-            read=AsIter(listed.read),
-            compared=AsIter(new.counts),
-            passed_over=AsIter(earlier.passed_over),
-            captions=AsIter((caption_files, copy_files, moved_files) | "CaptionFiles" >> beam.Flatten()),
-            failures=AsIter(failure_files),
-            left_out=AsIter(listed.left_out),
+            read=AsIter(read),
+            compared=AsIter(compared),
+            passed_over=AsIter(passed_over),
+            captions=AsIter(captions),
+            failures=AsIter(failures),
+            left_out=AsIter(left_out),
         )
     )

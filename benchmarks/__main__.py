@@ -7,15 +7,10 @@ python -m benchmarks --output /tmp/results --only startup overhead
 
 import argparse
 import json
-import os
-import platform
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +18,7 @@ from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
 from benchmarks import content, image_decoding, overhead, startup, xla
+from benchmarks.facts import facts
 from benchmarks.measurement import Measurement
 from benchmarks.models import RECIPE, export_recipe, of_one_length, recipe_notebook
 from benchmarks.page import page
@@ -66,7 +62,7 @@ def main() -> None:
     if options.cpu:
         scale = replace(scale, clock=time.process_time)
     options.output.mkdir(parents=True, exist_ok=True)
-    facts = _facts()
+    machine = facts()
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for name in options.only:
@@ -75,9 +71,9 @@ def main() -> None:
             for measurement in PARTS[name](part, scale):
                 print(measurement, flush=True)
                 found.append(measurement)
-            results = {"facts": facts, "measurements": [measurement.to_json() for measurement in found]}
+            results = {"facts": machine, "measurements": [measurement.to_json() for measurement in found]}
             (options.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-            (options.output / "page.html").write_text(page(found, facts))
+            (options.output / "page.html").write_text(page(found, machine))
 
 
 def _startup(folder: Path, scale: Scale) -> Iterable[Measurement]:
@@ -132,25 +128,6 @@ def _throughput(
             model, group, photos, uris, scale.batch_size, scale.rounds, clock=scale.clock, **options
         )
         yield from throughput.measure(folder)
-
-
-def _facts() -> dict[str, object]:
-    return {
-        "measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "load before": round(os.getloadavg()[0], 2),
-        "Python": platform.python_version(),
-        **{name: version(name) for name in ("apache-beam", "tensorflow", "pillow")},
-    }
-
-
-def _processor() -> str:
-    try:
-        named = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:  # no Linux
-        named = None
-    return named[1] if named else platform.processor()
 
 
 PARTS = {

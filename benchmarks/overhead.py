@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
-import numpy as np
-
 from beam_job.cli import main as run_job
 from beam_job.images.fetch import Fetcher, FetchLimits
 from beam_job.images.pixels import decode
@@ -25,23 +23,13 @@ from beam_job.model.adaptive_batch import AdaptiveCaptioner
 from beam_job.model.directory import DEFAULT_MODEL
 from beam_job.model.handler import CaptionHandler
 from beam_job.model.manifest import read_manifest
-from beam_job.records import Caption
+from benchmarks.archive.idle_model import IdleCaptioner
 from benchmarks.measurement import Measurement
 from benchmarks.photographs import photographs
 
 GROUP = "Overhead with a model that does nothing"
 _PHOTOS = 500  # different ones; the others are links to them
 _SIZE = (96, 72)
-_CAPTION = Caption("A dog runs on the grass.", ["a", "dog", "runs", "on", "the", "grass"], -0.9, -2.5, True)
-
-
-class Nothing:
-    """Stands in for a captioner."""
-
-    fingerprint, device = "0" * 64, "none"
-
-    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption]]:
-        return [[_CAPTION] for _ in uris]
 
 
 def measure(folder: Path, sizes: Sequence[int], rounds: int) -> list[Measurement]:
@@ -94,7 +82,7 @@ def main() -> None:
     argv = ["--uris", folder / "list.txt", "--output", folder / "out", "--runner", "DirectRunner"]
 
     def loaded(handler: CaptionHandler) -> AdaptiveCaptioner:
-        return AdaptiveCaptioner(lambda batch_size: Nothing(), batch_size=32)  # type: ignore[arg-type,return-value]
+        return AdaptiveCaptioner(lambda batch_size: IdleCaptioner(0), batch_size=32)  # type: ignore[arg-type,return-value]
 
     with mock.patch.object(CaptionHandler, "load_model", loaded):
         status = run_job([str(argument) for argument in argv])

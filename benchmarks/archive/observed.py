@@ -1,0 +1,149 @@
+"""A process and its descendants, observed while it runs: CPU time, and the memory of each process over time."""
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+INTERVAL = 0.25  # seconds between two looks
+_MEBIBYTE = 2**20
+_ROLES = (("decoder_process", "decoder"), ("terminal.worker", "worker"), ("sdk_worker", "worker"), ("java", "engine"))
+_JOB = "job"
+
+
+@dataclass
+class Process:
+    """One process.
+
+    Attributes:
+      role: job, worker, decoder, engine or other.
+      cpu: seconds, of all its threads.
+      peak: most memory that was resident, in MiB.
+      memory: pairs of seconds since the start and resident MiB.
+    """
+
+    role: str
+    cpu: float = 0.0
+    peak: float = 0.0
+    memory: list[tuple[float, float]] = field(default_factory=list)
+
+
+@dataclass
+class Observed:
+    """What a process and its descendants used.
+
+    Attributes:
+      status: the exit status; negative for a signal.
+      wall: seconds.
+      read: bytes that the process itself read, from files and sockets, the program included.
+      processes: the process first.
+    """
+
+    status: int
+    wall: float
+    read: int
+    processes: list[Process]
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU of all processes."""
+        return sum(process.cpu for process in self.processes)
+
+    @property
+    def peak(self) -> float:
+        """The most memory of the process itself, in MiB."""
+        return self.processes[0].peak
+
+    def to_json(self) -> dict[str, Any]:
+        roles: dict[str, list[Process]] = {}
+        for process in self.processes:
+            roles.setdefault(process.role, []).append(process)
+        return {
+            "cpu_seconds": round(self.cpu, 2),
+            "wall_seconds": round(self.wall, 2),
+            "bytes_read": self.read,
+            "processes": {
+                role: {"number": len(alike), "cpu_seconds": round(sum(each.cpu for each in alike), 2),
+                       "peak_mebibytes": round(max(each.peak for each in alike), 1)}
+                for role, alike in roles.items()
+            },
+            "memory": [{"role": each.role, "mebibytes": _thinned(each.memory)} for each in self.processes],
+        }  # fmt: skip
+
+
+def _thinned(memory: Sequence[tuple[float, float]], most: int = 200) -> list[tuple[float, float]]:
+    """At most twice as many points as ``most``, evenly chosen."""
+    return list(memory[:: max(1, len(memory) // most)])
+
+
+def observe(
+    command: Sequence[str], log: Path, *, watch: Iterable[int] = (), kill_when: Callable[[], bool] | None = None
+) -> Observed:
+    """Runs a command until it ends, its output in ``log``, and looks at its processes four times a second.
+
+    Args:
+      command: of ``benchmarks.archive.job``.
+      log: takes standard output and standard error.
+      watch: ids of further processes that are looked at with their descendants, as those of an engine.
+      kill_when: once it is true, the process is killed with SIGKILL.
+    """
+    found: dict[psutil.Process, Process] = {}
+    started = time.monotonic()
+    with log.open("w") as out:
+        running = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+    roots = [psutil.Process(running.pid), *map(psutil.Process, watch)]
+    before = {root: _cpu(root) for root in roots[1:]}
+    while running.poll() is None:
+        for root in roots:
+            _look(root, found, time.monotonic() - started)
+        if kill_when is not None and kill_when():
+            running.send_signal(signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(INTERVAL)
+    own = found.setdefault(roots[0], Process(_JOB))
+    own.role = _JOB
+    read = 0
+    with suppress(ValueError, IndexError, KeyError):  # a process that was killed says nothing
+        told = json.loads(log.read_text().splitlines()[-1])
+        own.cpu, own.peak, read = told["cpu"], told["peak"] / _MEBIBYTE, told["read"]
+    for root, cpu in before.items():
+        if root in found:
+            found[root].cpu -= cpu
+    others = [process for each, process in found.items() if each != roots[0]]
+    return Observed(running.returncode, time.monotonic() - started, read, [own, *others])
+
+
+def _look(root: psutil.Process, found: dict[psutil.Process, Process], seconds: float) -> None:
+    with suppress(psutil.Error):
+        for each in [root, *root.children(recursive=True)]:
+            with suppress(psutil.Error, OSError):
+                with each.oneshot():
+                    times, resident = each.cpu_times(), each.memory_info().rss / _MEBIBYTE
+                    process = found.get(each) or found.setdefault(each, Process(_role(each)))
+                process.cpu = times.user + times.system
+                process.peak = max(process.peak, _peak(each.pid), resident)
+                process.memory.append((round(seconds, 2), round(resident, 1)))
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _peak(pid: int) -> float:
+    """Most memory so far, in MiB."""
+    told = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(told[1]) / 1024 if told else 0.0
+
+
+def _role(process: psutil.Process) -> str:
+    line = " ".join(process.cmdline())
+    return next((role for word, role in _ROLES if word in line), "other")

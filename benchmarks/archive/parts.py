@@ -1,0 +1,74 @@
+"""The parts of this benchmark: each yields a row of figures for each process that it observed."""
+
+from collections.abc import Callable, Iterator
+
+from benchmarks.archive.experiment import Row, Scale, experiment
+
+_RECORDS = 10_000  # of each file that a manifest names: files that are large stay as they are
+
+
+def run(scale: Scale) -> Iterator[Row]:
+    """One run over each size of archive, from a list; killed meanwhile as often as ``scale.kills`` says."""
+    for count in scale.images:
+        with experiment("run", scale) as made:
+            made.archive.resize(count)
+            argv = made.listed(count)
+            for kill in range(scale.kills):
+                wanted = (kill + 1) * count // (scale.kills + 1)
+                yield made.caption(f"{count:,} images, kill {kill + 1}", count, argv, kill_at=max(wanted, 1))
+            yield made.caption(f"{count:,} images", count, argv)
+
+
+def bundles(scale: Scale) -> Iterator[Row]:
+    """One run over each size of archive, and the next night, with nothing new: what its files cost their readers."""
+    for count in scale.images:
+        with experiment("bundles", scale) as made:
+            made.archive.resize(count)
+            argv = made.listed(count)
+            name = f"{count:,} images" + (f", bundles of {scale.bundle:,}" if scale.bundle else "")
+            yield made.caption(name, count, argv)
+            yield made.caption(f"{name}, the next night", count, argv)
+
+
+def nights(scale: Scale) -> Iterator[Row]:
+    """Each size of archive as it grows, night by night, and a last night with nothing new.
+
+    Before these the same over a single photo: what a night costs before it has looked at anything.
+    """
+    for most in (1, *scale.images):
+        with experiment("nights", scale) as made:
+            sizes = [round(most / (1 + scale.growth) ** night) for night in range(scale.nights)][::-1]
+            for night, size in enumerate(sizes if most > 1 else [1], 1):
+                made.archive.resize(size)
+                yield made.caption(f"{most:,} images, night {night}", size, ["--images", f"{made.archive.root}/**.jpg"])
+            argv = ["--images", f"{made.archive.root}/**.jpg"]
+            yield made.caption(f"{most:,} images, a night with nothing new", most, argv)
+
+
+def listing(scale: Scale) -> Iterator[Row]:
+    """Listing each size of archive by one glob, and by ten that share it and that workers can divide."""
+    for count in scale.images:
+        with experiment("listing", scale) as made:
+            made.archive.resize(count)
+            root = made.archive.root
+            yield made.list(f"{count:,} objects, one glob", count, [f"{root}/**.jpg"])
+            tenths = [f"{root}/*{digit}/*.jpg" for digit in range(10)]
+            if scale.where == "bucket":  # a prefix has to tell them apart
+                tenths = [f"{root}/{digit:03}*/*.jpg" for digit in range(10)]
+            yield made.list(f"{count:,} objects, ten globs", count, tenths)
+
+
+def manifest(scale: Scale) -> Iterator[Row]:
+    """The last step of a run, for each number of files in ``scale.images``."""
+    for files in scale.images:
+        with experiment("manifest", scale) as made:
+            yield made.write_manifest(f"{files:,} files", files, _RECORDS)
+
+
+PARTS: dict[str, Callable[[Scale], Iterator[Row]]] = {
+    "run": run,
+    "nights": nights,
+    "listing": listing,
+    "manifest": manifest,
+    "bundles": bundles,
+}

@@ -1,0 +1,87 @@
+"""The simulated archive in short: what a thousand photos, five nights and small bundles cost, in counts."""
+
+import json
+import math
+from collections import Counter
+
+import pytest
+
+from benchmarks.archive.__main__ import main
+from benchmarks.archive.books import books
+from benchmarks.archive.bucket import bucket
+from benchmarks.archive.job import caption
+from benchmarks.archive.photos import BROKEN, MISSING, UNAVAILABLE, Faults, Seeds, expected, link, name_of
+
+FAULTS = Faults(broken=0.02, missing=0.02, unavailable=0.05)
+NIGHTS = [600, 700, 800, 900, 1000]
+OUTPUT = "gs://output/out"
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("seeds")
+    return folder, Seeds.make(folder, 20)
+
+
+def test_photos_depend_on_their_number_alone(seeds, tmp_path):
+    _, made = seeds
+    link(tmp_path, made, FAULTS, range(30))
+    link(tmp_path, made, FAULTS, range(30, 200))
+    faults = Counter(map(FAULTS.of, range(200)))
+    assert expected(200, FAULTS) == {kind: faults[kind] for kind in (BROKEN, MISSING, UNAVAILABLE)}
+    assert all(faults[kind] for kind in (BROKEN, MISSING, UNAVAILABLE))
+    assert len(list(tmp_path.rglob("*.jpg"))) == 200 - faults[MISSING]
+    there = [number for number in range(200) if (tmp_path / name_of(number)).exists()]
+    assert all(FAULTS.of(number) != MISSING for number in there)
+    whole = (tmp_path / name_of(there[0])).stat().st_ino
+    assert whole in {path.stat().st_ino for path in made.whole}  # a link costs no space
+
+
+def test_five_nights_over_a_bucket_that_grows(seeds):
+    """Each night costs what is new, what failed before, one listing, and a bounded number of requests for each run."""
+    asked, found = [], []
+    with bucket(seeds[0], FAULTS, 0) as served:
+        for size in [*NIGHTS, NIGHTS[-1]]:
+            served.resize(size)
+            before = Counter(served.counts())
+            argv = ["--images", "gs://archive/**.jpg", "--output", OUTPUT, "--runner=DirectRunner"]
+            assert caption(0, 0, argv) == 0
+            asked.append(Counter(served.counts()) - before)
+            found.append(books(OUTPUT))
+    for night, (size, earlier) in enumerate(zip([*NIGHTS, NIGHTS[-1]], [0, *NIGHTS], strict=True)):
+        faults, old = (expected(count, FAULTS) for count in (size, earlier))
+        new = size - earlier - (faults[MISSING] - old[MISSING])
+        counts = found[night]["counts"]
+        assert counts["input"] == size - faults[MISSING]
+        assert counts["failed"] == faults[BROKEN]
+        assert counts["captioned"] == new - (faults[BROKEN] - old[BROKEN])
+        assert counts["input"] == sum(counts.values()) - counts["input"]
+        assert asked[night]["photos"] == new + faults[UNAVAILABLE] - old[UNAVAILABLE] + old[BROKEN]
+        assert asked[night]["listings"] == 2  # one is the check before the start
+        assert found[night]["captions"]["files"] <= min(night + 1, len(NIGHTS))  # one of each night with something new
+        assert found[night]["captions"]["others"] == found[night]["failures"]["others"] == 0
+    more = [asked[night + 1]["output: GET"] - asked[night]["output: GET"] for night in range(1, len(NIGHTS))]
+    assert max(more) - min(more) <= 6  # each run adds as many as the one before: no file is read twice
+    listing, records = asked[-1]["bytes"], found[-1]["captions"]["bytes"] + found[-1]["failures"]["bytes"]
+    assert listing < 2 * records + 200 * NIGHTS[-1]
+
+
+def test_a_part_writes_its_figures(tmp_path, capsys):
+    argv = ["bundles", "--images", "200", "--bundle", "7", "--output", str(tmp_path)]
+    main([*argv, "--", "--runner=DirectRunner", "--shard_records=100"])
+    assert "bundles: 200 images, bundles of 7:" in capsys.readouterr().out
+    told = json.loads((tmp_path / "bundles.json").read_text())
+    assert told["facts"]["processor"]
+    assert told["facts"]["command"].startswith("python -m benchmarks.archive bundles --images 200")
+    first, second = (row["figures"] for row in told["rows"])
+    faults = expected(200, Faults())
+    assert first["books"]["counts"]["failed"] == faults[BROKEN] + faults[MISSING]
+    assert first["books"]["captions"]["files"] == math.ceil(first["books"]["counts"]["captioned"] / 7)
+    assert second["books"]["counts"]["skipped"] == first["books"]["counts"]["captioned"]
+    for figures in (first, second):
+        assert figures["processes"]["job"]["number"] == 1
+        assert figures["processes"]["job"]["peak_mebibytes"] > 50
+        assert figures["cpu_seconds"] >= figures["processes"]["job"]["cpu_seconds"] > 0
+        assert figures["memory"][0]["role"] == "job"
+        assert len(figures["memory"][0]["mebibytes"]) >= 1
+    assert "<svg" in (tmp_path / "bundles.html").read_text()
