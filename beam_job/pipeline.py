@@ -19,6 +19,7 @@ from beam_job.runs.earlier.copies import copy_caption
 from beam_job.runs.earlier.known import ReadEarlier
 from beam_job.runs.earlier.recheck import Recheck
 from beam_job.runs.earlier.take import TakeNew
+from beam_job.runs.merge import MergeShards
 from beam_job.runs.run import Run
 from beam_job.runs.shards import Shard, ShardLimits, WriteShards
 
@@ -115,10 +116,8 @@ def build(
     moved_files = moved | "WriteRenamed" >> beam.ParDo(WriteShards(run.directory, "captions", limits))
     copy_files = copies | "WriteCopies" >> beam.ParDo(WriteShards(run.directory, "captions", limits))
     failure_files = failures | "WriteFailures" >> beam.ParDo(WriteShards(run.directory, "failures", limits))
-    all_caption_files = (caption_files, copy_files, moved_files) | "CaptionFiles" >> beam.Flatten()
-    return write_manifest(
-        pipeline, run, listed.read, new.counts, earlier.passed_over, all_caption_files, failure_files, listed.left_out
-    )
+    files = (caption_files, copy_files, moved_files, failure_files) | "Files" >> beam.Flatten()
+    return write_manifest(pipeline, run, listed.read, new.counts, earlier.passed_over, files, listed.left_out, limits)
 
 
 def write_manifest(
@@ -127,11 +126,18 @@ def write_manifest(
     read: beam.PCollection[int],
     compared: beam.PCollection[tuple[int, int, int]],
     passed_over: beam.PCollection[int],
-    captions: beam.PCollection[Shard],
-    failures: beam.PCollection[Shard],
+    files: beam.PCollection[Shard],
     left_out: beam.PCollection[int],
+    limits: ShardLimits = ShardLimits(),
 ) -> beam.PCollection[dict[str, Any]]:
-    """Adds a run's last step, which checks its counts; the collections are the arguments of ``Run.finish``."""
+    """Adds a run's last steps: small files are merged, counts checked, and the manifest is written.
+
+    The collections are the arguments of ``Run.finish``, with all files in one.
+    """
+    merged = files | "MergeFiles" >> MergeShards(run.directory, limits)
+    captions, failures = merged | "CaptionsAndFailures" >> beam.Partition(
+        lambda shard, _: int(shard.prefix == "failures"), 2
+    )
     return (
         pipeline
         | "Run" >> beam.Create([run])

@@ -4,7 +4,7 @@ import uuid
 from unittest import mock
 
 from beam_job.files.whole import WriteError, has_folders
-from beam_job.runs import manifest, shards
+from beam_job.runs import manifest, merge, shards
 
 BEFORE, MIDDLE, AFTER = MOMENTS = ("before", "in the middle of", "after")
 
@@ -21,8 +21,8 @@ def fail():
 class Kill:
     """Kills whatever writes while this context is open, at the step with that number, counted from 1.
 
-    A step writes a file, or deletes those that a bundle left. On a disk, what is killed in the middle of a write leaves
-    half of the file under another name.
+    A step writes a file, or deletes those that the manifest does not name. On a disk, what is killed in the middle of a
+    write leaves half of the file under another name.
 
     Args:
       step: at which one.
@@ -40,6 +40,7 @@ class Kill:
         self._patches = [
             mock.patch.object(manifest, "write_whole", self._killing(manifest.write_whole, _half_a_file)),
             mock.patch.object(shards, "write_whole", self._killing(shards.write_whole, _half_a_file)),
+            mock.patch.object(merge, "write_whole", self._killing(merge.write_whole, _half_a_file)),
             mock.patch.object(shards, "delete_files", self._killing(shards.delete_files, _half_of_them)),
         ]
         for patch in self._patches:

@@ -16,6 +16,7 @@ from beam_job.export.xmp.write import Sidecars, TakeBackSidecars, WriteSidecars
 from beam_job.files.document import UnreadableError, is_text
 from beam_job.runs.current import ReadCaptions
 from beam_job.runs.folder import CAPTIONS, RecordFile, is_caption, open_run_folder, run_folders
+from beam_job.runs.merge import MergeShards
 from beam_job.runs.shards import WriteShards
 
 _EXAMPLES = 10
@@ -94,6 +95,7 @@ def _close(
         outcomes
         | "Failed" >> beam.Filter(lambda outcome: outcome.what == FAILED)
         | "WriteFailures" >> beam.ParDo(WriteShards(export.directory, "failures"))
+        | "MergeFailures" >> MergeShards(export.directory)
     )
     examples = (
         outcomes

@@ -37,6 +37,15 @@ def read_document(path: str) -> dict[str, Any] | None:
     return found
 
 
+def read_bytes(path: str) -> bytes | None:
+    """What a file holds; ``None`` where there is none; raises ``UnreadableError``."""
+    try:
+        with closing(open_file(path)) as file:
+            return bytes(file.read())
+    except FileNotFoundError:
+        return None
+
+
 def parse_line(line: bytes) -> Any:
     """The value of a line of JSON; raises ``ValueError``."""
     return _DECODER.decode(line.decode())

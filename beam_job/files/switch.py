@@ -9,13 +9,13 @@ whole, as before or as after; ``complete`` ends what was begun.
 import json
 import re
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job.files.document import UnreadableError, is_text, open_file, read_document
+from beam_job.files.document import UnreadableError, is_text, read_bytes, read_document
 from beam_job.files.in_folder import delete_files
 from beam_job.files.whole import write_whole
 
@@ -129,15 +129,6 @@ def complete(folder: str, switch: Switch) -> dict[str, object]:
     _check_owner(folder, switch, SWITCHED)
     _write(folder, Switch(switch.id, DONE))
     return left
-
-
-def read_bytes(path: str) -> bytes | None:
-    """What a file holds; ``None`` where there is none."""
-    try:
-        with closing(open_file(path)) as file:
-            return bytes(file.read())
-    except FileNotFoundError:
-        return None
 
 
 def _check_owner(folder: str, switch: Switch, state: str) -> None:

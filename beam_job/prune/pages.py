@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any, NamedTuple
 
+from beam_job.files.document import read_bytes
 from beam_job.files.in_folder import files_in
-from beam_job.files.switch import read_bytes
 from beam_job.pages.page import as_script_data
 from beam_job.prune.photo_names import PhotoNames
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job.files.document import UnreadableError, read_document
+from beam_job.files.document import UnreadableError, read_bytes, read_document
 from beam_job.files.in_folder import delete_files
-from beam_job.files.switch import SWITCHED, Switch, begin, commit, complete, read_bytes, read_switch
+from beam_job.files.switch import SWITCHED, Switch, begin, commit, complete, read_switch
 from beam_job.files.whole import write_whole
 from beam_job.prune.books import Book, Rewritten, pruned_document
 from beam_job.prune.leftovers import SETTLED, last_written, leftovers

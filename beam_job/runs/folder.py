@@ -36,7 +36,7 @@ _TEXT = 1000  # characters of a name, a time, a fingerprint
 
 
 class ReplacedError(OSError):
-    """A file of records is no longer there, because a prune wrote another one in its place since it was looked up."""
+    """A file of records is no longer there: since it was looked up, a prune or the end of its run replaced it."""
 
 
 @dataclass
@@ -236,13 +236,13 @@ def record_lines(path: str, seen: Callable[[bytes], None] | None = None) -> Iter
 
     Raises:
       UnreadableError: there is no such file, or none that can be read.
-      ReplacedError: a prune has put another file in its place.
+      ReplacedError: another file has taken its place.
     """
     try:
         file = open_file(path)
     except FileNotFoundError as error:
-        if _was_replaced(path):
-            raise ReplacedError(f"{path} was pruned while it was read; start again.") from error
+        if cause := _replaced_by(path):
+            raise ReplacedError(f"{path} {cause} while it was read; start again.") from error
         raise UnreadableError("is gone") from error
     with closing(file):
         rest, too_long, place = b"", False, 0
@@ -261,12 +261,15 @@ def record_lines(path: str, seen: Callable[[bytes], None] | None = None) -> Iter
             yield place, None if too_long else rest
 
 
-def _was_replaced(path: str) -> bool:
-    """Whether the file's run names other files by now."""
+def _replaced_by(path: str) -> str:
+    """What has happened to a file, if its run names other files by now; else nothing."""
     directory, name = FileSystems.split(path)
     try:
         run = open_run_folder(directory)
     except UnreadableError:
-        return False
-    named = (FileSystems.split(other)[1] for kind in (CAPTIONS, FAILURES) for other in run.files(kind))
-    return PRUNED in run.about and name not in named
+        return ""
+    if CAPTIONS not in run.about:
+        return ""
+    if any(name == FileSystems.split(other)[1] for kind in (CAPTIONS, FAILURES) for other in run.files(kind)):
+        return ""
+    return "was pruned" if PRUNED in run.about else "was replaced at the end of its run"

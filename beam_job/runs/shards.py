@@ -48,6 +48,11 @@ class Shard:
     sha256: str
     counts: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def prefix(self) -> str:
+        """What the records are, ``captions`` or ``failures``: the beginning of the name."""
+        return self.name.partition("-")[0]
+
     def entry(self) -> dict[str, Any]:
         """What a manifest says of it."""
         return {"name": self.name, "records": self.records, "sha256": self.sha256}
@@ -137,7 +142,8 @@ class WriteShards(beam.DoFn):
 
     Returns each ``Shard``. The records of a bundle are on disk before the bundle is done, and no step in between
     shuffles them, so a run's captions survive its end, even if a bundle fails. If the bundle is retried, its earlier
-    files are not among the returned shards, and the end of the run deletes them.
+    files are not among the returned shards, and the end of the run deletes them. Small files are merged at the end
+    (``runs.merge``).
     """
 
     def __init__(self, directory: str, prefix: str, limits: ShardLimits = ShardLimits()) -> None:
@@ -168,19 +174,19 @@ class WriteShards(beam.DoFn):
 
 
 def delete_orphans(directory: str, prefix: str, named: set[str]) -> None:
-    """Deletes the files of retried bundles: files of the run that are not in ``named``.
+    """Deletes files of the run that are not in ``named``: those that were merged, and those of retried bundles.
 
     An account may lack the permission to delete, and a bucket may retain objects: files that remain cause a warning.
     """
     try:
         orphans = [path for path in files_in(directory, f"{prefix}-*") if FileSystems.split(path)[1] not in named]
     except Exception as error:  # file systems raise what they like
-        logging.warning("%s cannot be listed (%s): files of retried bundles may remain.", directory, error)
+        logging.warning("%s cannot be listed (%s): files that its manifest does not name may remain.", directory, error)
         return
     left = delete_files(orphans)
     if left:
         path, reason = next(iter(left.items()))
         logging.warning(
-            "Cannot delete files of retried bundles: %s (%s), and %d more. These files repeat records "
-            "of the run; its manifest does not name them.", path, reason, len(left) - 1,
+            "Cannot delete files that were merged, or whose bundles were retried: %s (%s), and %d more. They repeat "
+            "records of the run; its manifest does not name them.", path, reason, len(left) - 1,
         )  # fmt: skip

@@ -85,7 +85,7 @@ def _write_manifest(folder: str, shards: int, records: int) -> int:
         named = pipeline | "Shards" >> beam.Create([shards]) | beam.FlatMap(_shards, records)
         none = nothing | beam.Filter(bool)
         read = pipeline | "Read" >> beam.Create([shards * records])
-        write_manifest(pipeline, run, read, none, none, named, none, none)
+        write_manifest(pipeline, run, read, none, none, named, none)
     return 0
 
 
