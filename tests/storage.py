@@ -39,6 +39,7 @@ class Storage:
         self.faults = {}
         self.page_size = None  # objects in a page of a bucket's listing
         self.requests = Counter()
+        self.changes = 0  # requests that write or delete
         self.looked_at = Counter()  # requests for the generation of an object alone
         self.metadata_faults = {}  # HTTP statuses of these, by object name
         self.connections = set()  # addresses from which objects and listings were asked for
@@ -108,6 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = None
+        self.storage.changes += self.command != "GET"
         if self.command == "GET" and ("alt=media" in self.path or urlsplit(self.path).path.endswith("/o")):
             bucket, _, name = map(unquote, urlsplit(self.path).path.rpartition("/b/")[2].partition("/o"))
             name = name.removeprefix("/") or f"{bucket}/"

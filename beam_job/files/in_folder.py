@@ -46,19 +46,33 @@ def _regex(names: str) -> str:
 
 
 def delete_files(paths: list[str]) -> dict[str, object]:
-    """Deletes files, whose names end in a unique part; returns those that are left, and why."""
+    """Deletes files; returns those that are left, and why."""
     left: dict[str, object] = {}
-    for path in [path for path in paths if "://" not in path]:
+    local, objects, others = [], [], []
+    for path in paths:
+        (objects if path.startswith("gs://") else others if "://" in path else local).append(path)
+    for path in local:
         try:
             os.remove(path)
         except OSError as error:
             left[path] = error
-    # Beam takes what it shall delete on gs:// for patterns; the unique part of a name makes them exact.
-    remote = [_WILDCARD.sub("?", path) if path.startswith("gs://") else path for path in paths if "://" in path]
-    try:
-        FileSystems.delete(remote)
-    except BeamIOError as error:
-        left.update(error.exception_details or dict.fromkeys(remote, error))
-    except Exception as error:  # file systems raise what they like
-        left.update(dict.fromkeys(remote, error))
+    for delete, remote in ((_delete_objects, objects), (_delete_others, others)):
+        try:
+            left.update(delete(remote) if remote else {})
+        except Exception as error:  # file systems raise what they like
+            left.update(dict.fromkeys(remote, error))
     return left
+
+
+def _delete_objects(paths: list[str]) -> dict[str, object]:
+    """Deletes objects of Cloud Storage, a hundred with a request: Beam's own ``delete`` takes two requests for each."""
+    statuses = FileSystems.get_filesystem(paths[0])._gcsIO().delete_batch(paths)  # noqa: SLF001
+    return {path: f"HTTP status {status}" for path, status in statuses if status}
+
+
+def _delete_others(paths: list[str]) -> dict[str, object]:
+    try:
+        FileSystems.delete(paths)
+    except BeamIOError as error:
+        return dict(error.exception_details or dict.fromkeys(paths, error))
+    return {}

@@ -3,6 +3,8 @@
 import argparse
 import inspect
 
+from apache_beam.io.gcp.gcsfilesystem import GCSFileSystem
+from apache_beam.io.gcp.gcsio import GcsIO
 from apache_beam.metrics import Metrics
 from apache_beam.metrics.execution import MetricsEnvironment
 from apache_beam.metrics.metricbase import MetricName
@@ -35,3 +37,9 @@ def test_a_worker_prints_what_it_hands_over():
     assert "print(traceback_string, file=sys.stderr)" in code
     assert "_LOGGER.error(" in code
     assert sdk_worker._LOGGER.name == sdk_worker.__name__
+
+
+def test_objects_are_deleted_in_batches():
+    """`in_folder` deletes many objects with a request, with the credentials of Beam's own file system."""
+    assert list(inspect.signature(GcsIO.delete_batch).parameters) == ["self", "paths"]
+    assert "return gcsio.GcsIO(" in inspect.getsource(GCSFileSystem._gcsIO)

@@ -9,6 +9,7 @@ from weakref import WeakSet
 
 import pytest
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.io.gcp.gcsio import GcsIO
 
 from beam_job import __version__
 from beam_job.files.in_folder import files_in
@@ -181,9 +182,9 @@ def test_a_bucket_that_cannot_be_reached_keeps_its_orphans(tmp_path, caplog, mon
     paths = ["gs://b/run=1/captions-1.jsonl", "gs://b/run=1/captions-2.jsonl"]
     monkeypatch.setattr(shards, "files_in", lambda *_: paths)
 
-    def broken(paths):
+    def broken(storage, paths):
         raise RuntimeError("the network is down")
 
-    monkeypatch.setattr(FileSystems, "delete", broken)
+    monkeypatch.setattr(GcsIO, "delete_batch", broken)
     delete_orphans("gs://b/run=1", "captions", set())
     assert "gs://b/run=1/captions-1.jsonl (the network is down), and 1 more." in caplog.text
