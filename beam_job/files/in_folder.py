@@ -48,7 +48,7 @@ def _regex(names: str) -> str:
 def delete_files(paths: list[str]) -> dict[str, object]:
     """Deletes files; returns those that are left, and why."""
     left: dict[str, object] = {}
-    local, objects, others = [], [], []
+    local, objects, others = list[str](), list[str](), list[str]()
     for path in paths:
         (objects if path.startswith("gs://") else others if "://" in path else local).append(path)
     for path in local:
