@@ -98,13 +98,16 @@ def made(wanted):
 
 
 def keep_near_tests(seconds):
-    """Leaves each function the tests of its room, its module's own first, as many as take so long together."""
+    """Leaves each function the tests of its room, its module's own first, as many as take so long together.
+
+    A function that none of them runs keeps those of other rooms.
+    """
     path = WORK / STATISTICS
     statistics = json.loads(path.read_text())
     durations = statistics["duration_by_test"]
     for function, tests in statistics["tests_by_mangled_function_name"].items():
         *room, module = module_of(function).split(".")[1:]
-        near = [test for test in tests if test.startswith("/".join(["tests", "beam_job", *room[:1], ""]))]
+        near = [test for test in tests if test.startswith("/".join(["tests", "beam_job", *room[:1], ""]))] or tests
         kept, total = [], 0.0
         for test in sorted(near, key=lambda test: (f"test_{module}.py::" not in test, durations[test])):
             total += durations[test]

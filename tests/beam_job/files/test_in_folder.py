@@ -1,8 +1,15 @@
-"""Files of a folder, deleted on disks and on Cloud Storage."""
+"""The files of a folder: found by their names, and deleted, on disks, on Cloud Storage and elsewhere."""
+
+import logging
+import os
 
 import pytest
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.gcp.gcsio import GcsIO
 
 from beam_job.files.in_folder import delete_files, files_in
+from tests.cloud import storage_emulator
+from tests.hadoop_like import HadoopLike
 from tests.storage import Storage
 
 
@@ -35,3 +42,84 @@ def test_what_cannot_be_deleted_is_named_with_the_reason(storage, tmp_path):
     assert isinstance(left[missing], FileNotFoundError)
     assert "odd" in str(left["odd://b/one"])
     assert files_in("gs://b", "*") == []
+
+
+def test_files_are_found_by_names_and_folders_that_may_not_be_read_are_named(tmp_path, caplog, monkeypatch):
+    for name in ("b/x.json", "a/x.json", "a/x.txt", "c.json", "a/deep/x.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "a" / "folder.json").mkdir()
+    assert files_in(str(tmp_path), "*", "*.json") == [f"{tmp_path}/a/x.json", f"{tmp_path}/b/x.json"]
+    assert files_in(str(tmp_path), "*.json") == [f"{tmp_path}/c.json"]
+    assert files_in(f"{tmp_path}/none", "*") == files_in(f"{tmp_path}/c.json", "*") == []
+    listdir = os.listdir
+
+    def closed(path):
+        if str(path).endswith("/b"):
+            raise PermissionError(13, "Permission denied", path)
+        return listdir(path)
+
+    monkeypatch.setattr("os.listdir", closed)
+    with caplog.at_level(logging.WARNING):
+        assert files_in(str(tmp_path), "*", "*.json") == [f"{tmp_path}/a/x.json"]
+    assert "/b cannot be read (Permission denied)" in caplog.text
+    with pytest.raises(PermissionError):
+        files_in(f"{tmp_path}/b", "*.json")
+
+
+def test_the_files_of_a_bucket_are_found_by_their_names_as_they_are_written():
+    with storage_emulator() as client:
+        bucket = client.bucket("bucket")
+        for name in (
+            "[a]*/run=1/x.json",
+            "[a]*/run=2/x.json",
+            "[a]*/run=2/x_json",
+            "[a]*/run=2/y/x.json",
+            "a/run=1/x.json",
+        ):
+            bucket.blob(name).upload_from_string("")
+        found = ["gs://bucket/[a]*/run=1/x.json", "gs://bucket/[a]*/run=2/x.json"]
+        assert files_in("gs://bucket/[a]*", "run=*", "*.json") == found
+        assert files_in("gs://bucket/[a]*/run=1", "*") == found[:1]
+        assert files_in("gs://bucket/[a]*", "run=1", "x*") == found[:1]
+
+
+@pytest.mark.parametrize(
+    ("fails", "left"),
+    [
+        (lambda paths: raised(BeamIOError("no", {paths[1]: PermissionError("kept")})), {"b": "kept"}),
+        (lambda paths: raised(BeamIOError("no")), {"a": "no with exceptions None", "b": "no with exceptions None"}),
+        (lambda paths: raised(RuntimeError("no network")), {"a": "no network", "b": "no network"}),
+    ],
+)
+def test_files_that_another_file_system_does_not_delete_are_left(fails, left, tmp_path, monkeypatch):
+    for name in ("a", "b", "local"):
+        (tmp_path / name).write_text("")
+    place = f"{HadoopLike.scheme()}://{tmp_path}/"
+    with monkeypatch.context() as patched:
+        patched.setattr(HadoopLike, "delete", lambda self, paths: fails(paths))
+        found = delete_files([f"{place}a", f"{tmp_path}/local", f"{place}b"])
+    assert {path.removeprefix(place): str(reason) for path, reason in found.items()} == left
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+    assert delete_files([f"{place}a", f"{place}b"]) == {}
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "left"),
+    [
+        (lambda paths: [(paths[0], None), (paths[1], 403)], {"gs://b/2": "HTTP status 403"}),
+        (lambda paths: raised(RuntimeError("no network")), {"gs://b/1": "no network", "gs://b/2": "no network"}),
+    ],
+)
+def test_objects_that_storage_does_not_delete_are_left(answer, left, tmp_path, monkeypatch):
+    (tmp_path / "local").write_text("")
+    monkeypatch.setattr(GcsIO, "delete_batch", lambda self, paths: answer(paths))
+    with storage_emulator():
+        found = delete_files(["gs://b/1", f"{tmp_path}/local", "gs://b/2"])
+    assert {path: str(reason) for path, reason in found.items()} == left
+    assert list(tmp_path.iterdir()) == []
+
+
+def raised(error):
+    raise error

@@ -60,6 +60,7 @@ def test_bad_rows_say_what_is_wrong(rows, bad, message):
     ("text", "uris"),
     [
         ('caption,uri\n"so called,a.jpg\na 12",b.jpg\n', [None, "b.jpg"]),
+        ('caption,uri\n"so, called,a.jpg\na 12",b.jpg\n', [None, "b.jpg"]),
         ('caption,uri\n"red\nwall",a.jpg\n', ["a.jpg"]),
         ('uri,caption\ns://h/1,"red\ns://h/2,wall"\n', [None, "s://h/2"]),
         ('uri,caption\ns://h/1,"red\nsee s://i/2, wall"\n', ["s://h/1"]),

@@ -1,13 +1,10 @@
 """Files of records, read line by line: where each line stands, and how long it may be."""
 
 import json
-import logging
-import os
 
 import pytest
 
 from beam_job.files.document import UnreadableError
-from beam_job.files.in_folder import files_in
 from beam_job.runs import folder
 from beam_job.runs.folder import RecordFile, is_caption, is_failure, open_run_folder
 from tests.earlier_runs import earlier_run
@@ -113,26 +110,3 @@ def test_a_failure_says_which_image_and_how():
     assert is_failure(whole)
     for name in whole:
         assert not is_failure({**whole, name: None})
-
-
-def test_files_are_found_by_names_and_folders_that_may_not_be_read_are_named(tmp_path, caplog, monkeypatch):
-    for name in ("b/x.json", "a/x.json", "a/x.txt", "c.json", "a/deep/x.json"):
-        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
-        (tmp_path / name).write_text("")
-    (tmp_path / "a" / "folder.json").mkdir()
-    assert files_in(str(tmp_path), "*", "*.json") == [f"{tmp_path}/a/x.json", f"{tmp_path}/b/x.json"]
-    assert files_in(str(tmp_path), "*.json") == [f"{tmp_path}/c.json"]
-    assert files_in(f"{tmp_path}/none", "*") == files_in(f"{tmp_path}/c.json", "*") == []
-    listdir = os.listdir
-
-    def closed(path):
-        if str(path).endswith("/b"):
-            raise PermissionError(13, "Permission denied", path)
-        return listdir(path)
-
-    monkeypatch.setattr("os.listdir", closed)
-    with caplog.at_level(logging.WARNING):
-        assert files_in(str(tmp_path), "*", "*.json") == [f"{tmp_path}/a/x.json"]
-    assert "/b cannot be read (Permission denied)" in caplog.text
-    with pytest.raises(PermissionError):
-        files_in(f"{tmp_path}/b", "*.json")

@@ -173,6 +173,12 @@ def test_a_truncated_webp_has_nothing_to_show(kind: str) -> None:
     assert code_of(cut) == code_of(cut, accept_truncated=True) == "truncated"
 
 
+@pytest.mark.parametrize("kind", ["webp-lossless", "webp-alpha", "webp-animated"])
+def test_a_webp_of_its_full_length_whose_picture_is_damaged_is_corrupt(kind: str) -> None:
+    data = KINDS[kind].data
+    assert code_of(data[:40] + bytes(len(data) - 40)) == "corrupt"
+
+
 def test_nothing_is_made_up_for_a_picture_that_is_missing_altogether() -> None:
     data = KINDS["png-rgb"].data
     cut = data[: data.index(b"IDAT") + 6]

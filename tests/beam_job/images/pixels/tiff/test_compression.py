@@ -58,3 +58,13 @@ def test_fax_inside(compression: str, white_is_zero: bool) -> None:
     shown = [images.BLACK, images.WHITE, images.WHITE, images.BLACK]
     assert photometric == (0 if white_is_zero else 1)
     np.testing.assert_allclose(images.quadrants(decode(data, 36, 40).array), shown, atol=2)
+
+
+@pytest.mark.parametrize("compression", [2, 3, 4])
+@pytest.mark.parametrize(("bits", "samples"), [(8, 1), (1, 3), (8, 3)])
+def test_fax_is_read_where_a_pixel_is_one_bit_alone(compression: int, bits: int, samples: int) -> None:
+    picture = np.zeros((36, 40, samples), np.uint8)
+    data = tiff(picture, 2 if samples == 3 else 1, bits=bits, more={259: (3, [compression])})
+    with pytest.raises(ImageError, match="fax compression of such samples") as refused:
+        decode(data, 36, 40)
+    assert refused.value.code == "unsupported_format"
