@@ -49,9 +49,10 @@ def main():
     parser.add_argument("--each", type=int, default=12, help="mutants of each module (default: %(default)s)")
     parser.add_argument("--all", action="store_true", help="all mutants, in place of a sample: three hours")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of tests for a mutant (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of tests for a mutant (default: %(default)s)")
     arguments = parser.parse_args()
 
+    (WORK / STATISTICS).unlink(missing_ok=True)  # the tests may be others now, and their number is cut below
     WORK.mkdir(exist_ok=True)  # Python would look for nothing in a folder of PYTHONPATH that is not there yet
     mutmut("run", "beam_job.runs.digest.*__mutmut_1")  # makes all mutants, and looks which tests run which function
     keep_near_tests(arguments.seconds)
@@ -110,10 +111,9 @@ def keep_near_tests(seconds):
         near = [test for test in tests if test.startswith("/".join(["tests", "beam_job", *room[:1], ""]))] or tests
         kept, total = [], 0.0
         for test in sorted(near, key=lambda test: (f"test_{module}.py::" not in test, durations[test])):
-            total += durations[test]
-            if kept and (total > seconds or len(kept) == TESTS):
-                break
-            kept.append(test)
+            if len(kept) < TESTS and (not kept or total + durations[test] <= seconds):
+                kept.append(test)
+                total += durations[test]
         statistics["tests_by_mangled_function_name"][function] = kept
     path.write_text(json.dumps(statistics))
 

@@ -3,7 +3,7 @@
 import pytest
 
 from beam_job.files.whole import WriteError, has_folders, open_whole, write_whole
-from tests.hadoop_like import HadoopLike
+from tests.hadoop_like import HadoopLike, Rigid
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,13 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(WriteError, match=r"none/x: No such file or directory$"):
         write_whole(str(tmp_path / "none" / "x"), b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_what_a_file_system_says_stands_in_the_message(tmp_path):
+    with pytest.raises(WriteError, match=rf"^cannot write rigid://{tmp_path}/x: Rename operation failed"):
+        write_whole(f"{Rigid.scheme()}://{tmp_path}/x", b"x")
+    with pytest.raises(WriteError, match=r"^cannot write nowhere://x: Unable to get filesystem"):
+        write_whole("nowhere://x", b"x")
 
 
 @pytest.mark.parametrize("scheme", ["", f"{HadoopLike.scheme()}://"])

@@ -5,6 +5,7 @@ import random
 import sys
 import threading
 import time
+from pathlib import Path
 
 import apache_beam as beam
 import pytest
@@ -189,16 +190,20 @@ def test_what_is_counted(tmp_path):
     made = [str(path) for path in photos(tmp_path, 5)]
     (tmp_path / "empty.jpg").write_bytes(b"")
     uris = [*made, f"{tmp_path}/empty.jpg", f"{tmp_path}/none.jpg"]
+    started = time.perf_counter()
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         loaded = pipeline | beam.Create(uris) | beam.ParDo(FetchAndDecode(16, 16)).with_outputs(FAILURES, main="images")
         codes = loaded[FAILURES] | "Codes" >> beam.Map(lambda failure: failure.error)
         assert_that(codes, equal_to(["empty", "not_found"]))
+    elapsed = 1000 * (time.perf_counter() - started)
     metrics = pipeline.result.metrics().query(MetricsFilter().with_namespace(METRICS))
     counters = {counter.key.metric.name: counter.committed for counter in metrics["counters"]}
     assert counters["fetched"] == 6
     assert counters["failed_fetch_not_found"] == counters["failed_decode_empty"] == 1
-    counts = {found.key.metric.name: found.committed.count for found in metrics["distributions"]}
-    assert (counts["image_bytes"], counts["fetch_ms"], counts["decode_ms"]) == (6, 7, 6)
+    found = {each.key.metric.name: each.committed for each in metrics["distributions"]}
+    assert [found[name].count for name in ("image_bytes", "fetch_ms", "decode_ms")] == [6, 7, 6]
+    assert found["image_bytes"].sum == sum(len(Path(path).read_bytes()) for path in uris[:-1])
+    assert all(0 <= found[name].max <= elapsed + 1 for name in ("fetch_ms", "decode_ms"))  # rounded to milliseconds
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -13,6 +13,7 @@ from beam_job.cli import main
 from beam_job.listing.list_file import ListError
 from beam_job.listing.lists import check_list, copy_pipes, list_pieces
 from beam_job.listing.rows import Fields, Piece, rows
+from tests.hadoop_like import HadoopLike
 from tests.photos import photos
 from tests.tiny_model import write_tiny_model
 
@@ -142,6 +143,16 @@ def test_what_is_no_file_is_refused(tmp_path, name, message):
 def test_a_list_may_be_named_by_a_uri(tmp_path):
     (tmp_path / "a list.txt").write_text("x.jpg\n")
     assert uris([f"file://{tmp_path}/a%20list.txt", str(tmp_path / "a list.txt")]) == ["x.jpg", "x.jpg"]
+
+
+def test_lists_of_other_file_systems_are_read_in_the_order_of_their_names(tmp_path, monkeypatch):
+    for name in "bca":
+        (tmp_path / f"{name}.txt").write_text(f"{name}.jpg\n")
+    found = list(HadoopLike(None)._list(f"{HadoopLike.scheme()}://{tmp_path}"))
+    monkeypatch.setattr(
+        HadoopLike, "_list", lambda self, folder: sorted(found, key=lambda file: file.path, reverse=True)
+    )
+    assert uris([f"{HadoopLike.scheme()}://{tmp_path}/*.txt"]) == ["a.jpg", "b.jpg", "c.jpg"]
 
 
 def test_a_terminal_is_refused(monkeypatch):

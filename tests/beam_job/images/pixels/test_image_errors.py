@@ -89,6 +89,7 @@ def test_a_size_of_nothing_is_the_callers_mistake(height: int, width: int) -> No
     with pytest.raises(ValueError, match="at least 1") as caught:
         decode(KINDS["png-rgb"].data, height, width)
     assert not isinstance(caught.value, ImageError)
+    assert decode(KINDS["png-rgb"].data, 1, 1).array.shape == (1, 1, 3)
 
 
 # Files that are no images, or damaged

@@ -71,6 +71,13 @@ def test_a_jpeg_that_is_cut_anywhere_is_truncated(whole: bytes) -> None:
             assert decode(whole[:end], 32, 32, accept_truncated=True).width == 400
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_jpeg_whose_last_block_is_missing_behind_a_restart_marker_is_truncated(mode: str) -> None:
+    whole = images.encode(images.photo(400, 300).convert(mode), "JPEG", quality=85, restart_marker_blocks=1)
+    last = max(whole.rfind(bytes((0xFF, marker))) for marker in range(0xD0, 0xD8))
+    assert refused(whole[:last]) == refused(whole[:last] + TRAILERS["text"]) == "truncated"
+
+
 @pytest.mark.parametrize("trailer", ["text", "samsung", "zeros"])
 def test_a_cut_jpeg_is_truncated_whatever_follows(whole: bytes, trailer: str) -> None:
     start = whole.index(b"\xff\xda")
