@@ -1,5 +1,6 @@
 """A run's documents: ``run.json`` at its start, and ``manifest.json``, written last and only if its counts add up."""
 
+import io
 import json
 import platform
 from collections import Counter
@@ -102,5 +103,8 @@ def own_manifest(directory: str) -> dict[str, Any] | None:
 
 def write_document(directory: str, name: str, content: Mapping[str, Any]) -> None:
     """Writes a JSON document into a run's folder, whole or not at all."""
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    write_whole(FileSystems.join(directory, name), text.encode())
+    data = io.BytesIO()  # its value is no second copy, and a text of many files would be in memory three times
+    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(content):
+        data.write(piece.encode())
+    data.write(b"\n")
+    write_whole(FileSystems.join(directory, name), data.getvalue())

@@ -17,6 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 from beam_job.files.document import UnreadableError, read_bytes
 from beam_job.files.whole import write_whole
 from beam_job.records import KNOWN, TOUCHED
+from beam_job.runs.earlier.packed import GroupPacked, pairs
 from beam_job.runs.shards import Shard, ShardLimits
 
 _THREADS = 16  # that read small files: on Cloud Storage each takes some round trips
@@ -44,11 +45,11 @@ class MergeShards(beam.PTransform):
         self._records = limits.records
 
     def expand(self, shards: beam.PCollection[Shard]) -> beam.PCollection[Shard]:
+        by_kind = shards | "Kind" >> beam.Map(lambda shard: (_kind(shard), shard)).with_output_types(tuple[str, Shard])
         return (
-            shards
-            | "Kind" >> beam.Map(lambda shard: (_kind(shard), shard)).with_output_types(tuple[str, Shard])
-            | "ByKind" >> beam.GroupByKey()
-            | "Choose" >> beam.FlatMap(lambda kind: groups(kind[1], self._records))
+            (by_kind,)
+            | "ByKind" >> GroupPacked()
+            | "Choose" >> beam.FlatMap(lambda group: groups(pairs(group), self._records))
             | "Spread" >> beam.Reshuffle()
             | "Merge" >> beam.Map(merge, self._directory)
         )
@@ -59,24 +60,23 @@ def _kind(shard: Shard) -> str:
     return f"{shard.prefix} {copied} {known}"
 
 
-def groups(shards: Iterable[Shard], records: int) -> Iterator[list[Shard]]:
-    """Groups of files of one kind to merge; one that is large enough is alone.
+def groups(shards: Iterable[tuple[str, Shard]], records: int) -> Iterator[list[Shard]]:
+    """Groups of files to merge, from pairs of a kind and a file; a file that is large enough is alone.
 
-    Memory: one group; there may be millions of shards.
+    Memory: one group of each kind; there may be millions of files.
     """
-    group: list[Shard] = []
-    held = 0
-    for shard in shards:
+    begun: dict[str, list[Shard]] = {}
+    held: Counter[str] = Counter()
+    for kind, shard in shards:
         if 2 * shard.records >= records:
             yield [shard]
             continue
-        if held + shard.records > records:
-            yield group
-            group, held = [], 0
-        group.append(shard)
-        held += shard.records
-    if group:
-        yield group
+        if held[kind] + shard.records > records:
+            yield begun.pop(kind)
+            held[kind] = 0
+        begun.setdefault(kind, []).append(shard)
+        held[kind] += shard.records
+    yield from begun.values()
 
 
 def merge(shards: Sequence[Shard], directory: str) -> Shard:

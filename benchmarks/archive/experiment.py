@@ -105,7 +105,7 @@ class Experiment:
         return self._row(name, size, used, before)
 
     def write_manifest(self, name: str, shards: int, records: int) -> Row:
-        """Has the last step of a run write the manifest of so many files, none of which is there."""
+        """Has the last steps of a run merge so many files, if they are small, and write the manifest."""
         used = self._observe([job.MANIFEST, f"{self._folder}/manifest", str(shards), str(records)])
         return self._row(name, shards, used, {})
 

@@ -7,6 +7,7 @@
 Prints what the process itself used, as JSON, in its last line.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -27,10 +28,11 @@ from beam_job.cli import main as run_job
 from beam_job.listing.uris import ReadUris
 from beam_job.pipeline import write_manifest
 from beam_job.runs.run import Run
-from beam_job.runs.shards import Shard
+from beam_job.runs.shards import Shard, ShardLimits
 from benchmarks.archive.idle_model import IdleHandler
 from benchmarks.archive.small_bundles import SmallBundles
 
+_FULL = ShardLimits().records
 CAPTION, LIST, MANIFEST = "caption", "list", "manifest"
 
 
@@ -82,16 +84,22 @@ def _write_manifest(folder: str, shards: int, records: int) -> int:
     run.start()
     with beam.Pipeline(options=PipelineOptions(["--runner=DirectRunner"])) as pipeline:
         nothing = pipeline | "Nothing" >> beam.Create([0])
-        named = pipeline | "Shards" >> beam.Create([shards]) | beam.FlatMap(_shards, records)
+        named = pipeline | "Shards" >> beam.Create([shards]) | beam.FlatMap(_shards, records, run.directory)
         none = nothing | beam.Filter(bool)
         read = pipeline | "Read" >> beam.Create([shards * records])
         write_manifest(pipeline, run, read, none, none, named, none)
     return 0
 
 
-def _shards(number: int, records: int) -> Iterator[Shard]:
+def _shards(number: int, records: int, directory: str) -> Iterator[Shard]:
+    """Those of large files, which are not there, because none is read; small ones are written."""
+    data = b"".join(b'{"uri": "/photos/%08d.jpg", "caption": "A dog."}\n' % line for line in range(records % _FULL))
+    digest = hashlib.sha256(data).hexdigest()
     for _ in range(number):
-        yield Shard(f"captions-{uuid.uuid4().hex}.jsonl", records, f"{uuid.uuid4().hex}{'0' * 32}", {"CPU": records})
+        name = f"captions-{uuid.uuid4().hex}.jsonl"
+        if data:
+            Path(directory, name).write_bytes(data)
+        yield Shard(name, records, digest, {"CPU": records})
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
+from beam_job.runs.shards import ShardLimits
 from benchmarks.archive.experiment import Row, Scale, experiment
 
-_RECORDS = 10_000  # of each file that a manifest names: files that are large stay as they are
+_FEW = 10  # records in a small file
 
 
 def run(scale: Scale) -> Iterator[Row]:
@@ -59,10 +60,11 @@ def listing(scale: Scale) -> Iterator[Row]:
 
 
 def manifest(scale: Scale) -> Iterator[Row]:
-    """The last step of a run, for each number of files in ``scale.images``."""
+    """The last steps of a run, for each number of files in ``scale.images``: full ones, and small ones to merge."""
     for files in scale.images:
-        with experiment("manifest", scale) as made:
-            yield made.write_manifest(f"{files:,} files", files, _RECORDS)
+        for what, records in (("full files", ShardLimits().records), ("small files", scale.bundle or _FEW)):
+            with experiment("manifest", scale) as made:
+                yield made.write_manifest(f"{files:,} {what}", files, records)
 
 
 PARTS: dict[str, Callable[[Scale], Iterator[Row]]] = {

@@ -18,9 +18,11 @@ from beam_job.model.decoding import decoding_digest
 from beam_job.runs import run as runs
 from beam_job.runs import shards
 from beam_job.runs.counters import count, counted
+from beam_job.runs.manifest import write_document
 from beam_job.runs.run import MaxFailures, Moment, Run, TooManyFailuresError
 from beam_job.runs.shards import OpenShard, Shard, ShardLimits, delete_orphans, write_open_shards
 from tests.cloud import storage_emulator
+from tests.memory import traced
 
 BEGAN = Moment("a", 100.0, datetime(2026, 1, 2, 12, tzinfo=UTC))
 
@@ -72,6 +74,16 @@ def test_every_entry_of_a_manifest(tmp_path, monkeypatch):
     }
     assert list(manifest["failures_by_code"]) == ["decode/empty", "fetch/not_found"]
     assert json.loads((tmp_path / "run=1" / "manifest.json").read_text()) == manifest
+
+
+def test_a_document_of_many_files_is_in_memory_once(tmp_path):
+    names = [
+        {"name": f"captions-{number:032}.jsonl", "records": 1, "sha256": f"{number:064}"} for number in range(10_000)
+    ]
+    with traced() as most:
+        write_document(str(tmp_path), "manifest.json", {"captions": names})
+        assert most() < 1.5 * (tmp_path / "manifest.json").stat().st_size
+    assert json.loads((tmp_path / "manifest.json").read_text()) == {"captions": names}
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):

@@ -28,6 +28,7 @@ from beam_job.runs.run import Run
 from beam_job.runs.shards import OpenShard, Shard, ShardLimits
 from benchmarks.archive.small_bundles import SmallBundles
 from tests.kills import AFTER, BEFORE, MOMENTS, Kill, KilledError
+from tests.memory import traced
 from tests.photo_places import Bucket, Disk, captioned, manifests, picture, stand_in
 from tests.storage import Storage
 from tests.tiny_model import write_tiny_model
@@ -37,13 +38,17 @@ def shards(*records, prefix="captions", **counts):
     return [Shard(f"{prefix}-{number:032x}.jsonl", each, "", dict(counts)) for number, each in enumerate(records)]
 
 
+def chosen(made, most):
+    return list(groups((("captions", shard) for shard in made), most))
+
+
 @given(st.lists(st.integers(1, 40), max_size=60), st.integers(1, 40))
 @example([5_000, 4_999, 1, 5_000], 10_000)
 @example([1] * 60, 40)
 @example([20, 19, 1], 40)
 def test_at_most_two_files_for_each_full_one(records, most):
     made = shards(*records)
-    found = list(groups(made, most))
+    found = chosen(made, most)
     assert sorted(shard.name for group in found for shard in group) == [shard.name for shard in made]
     sums = [sum(shard.records for shard in group) for group in found]
     assert all(total <= most for total, group in zip(sums, found, strict=True) if len(group) > 1)
@@ -53,7 +58,20 @@ def test_at_most_two_files_for_each_full_one(records, most):
 
 def test_large_files_stay_as_they_are():
     made = shards(10, 5, 4, 10)
-    assert list(groups(made, 10)) == [[made[0]], [made[1]], [made[3]], [made[2]]]
+    assert chosen(made, 10) == [[made[0]], [made[1]], [made[3]], [made[2]]]
+
+
+def test_files_of_two_kinds_that_come_in_turns():
+    made = shards(3, 3, 3, 3, 3)
+    kinds = zip("abaab", made, strict=True)
+    assert list(groups(kinds, 8)) == [[made[0], made[2]], [made[1], made[4]], [made[3]]]
+
+
+def test_millions_of_files_take_the_memory_of_one_group():
+    many = ((str(number % 4), Shard(f"captions-{number}.jsonl", 1, "0" * 64, {"CPU": 1})) for number in range(50_000))
+    with traced() as most:
+        assert sum(len(group) for group in groups(many, 100)) == 50_000
+        assert most() < 1_000_000
 
 
 def write(directory, uris, prefix="captions"):
@@ -142,7 +160,7 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path_factory, sizes, most, step,
     once = dict.fromkeys(map(str, range(sum(sizes))), 1)
 
     def end():
-        merged = [merge(group, run.directory) for group in groups(made, most)]
+        merged = [merge(group, run.directory) for group in chosen(made, most)]
         run.finish([sum(sizes)], [], merged, [])
 
     killed = True
