@@ -1,8 +1,8 @@
 """Distributes URIs over the workers in groups of one batch.
 
-Runners split their work into bundles between elements, and a batch ends with its bundle. If bundles are small (Flink
-ends one each second), groups still keep batches full, and only URIs are shuffled, not pixels. At most as many workers
-as groups are busy.
+Runners split their work into bundles between elements, and a batch ends with its bundle. If bundles are small (those of
+a streaming job on Flink last a second), groups still keep batches full, and only URIs are shuffled, not pixels. At most
+as many workers as groups are busy.
 """
 
 from collections.abc import Iterator

@@ -68,7 +68,7 @@ def test_five_nights_over_a_bucket_that_grows(seeds):
 
 def test_a_part_writes_its_figures(tmp_path, capsys):
     argv = ["bundles", "--images", "200", "--bundle", "7", "--output", str(tmp_path)]
-    main([*argv, "--", "--runner=DirectRunner", "--shard_records=100"])
+    main([*argv, "--", "--shard_records=100"])
     assert "bundles: 200 images, bundles of 7:" in capsys.readouterr().out
     told = json.loads((tmp_path / "bundles.json").read_text())
     assert told["facts"]["processor"]

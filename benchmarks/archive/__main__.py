@@ -4,7 +4,7 @@ python -m benchmarks.archive run --images 1000 10000 --output /tmp/scale        
 python -m benchmarks.archive nights --images 10000 --where bucket --output /tmp/scale
 python -m benchmarks.archive bundles --images 10000 --bundle 20 --output /tmp/scale
 python -m benchmarks.archive manifest --images 1000 10000 --output /tmp/scale   # numbers of files
-python -m benchmarks.archive run --output /tmp/scale -- --runner=PortableRunner --job_endpoint=localhost:8099
+python -m benchmarks.archive run --engine flink --workers 2 --output /tmp/scale -- --shard_records=1000
 
 Options of the job follow two dashes. CPU time is that of all processes together; memory is that of each.
 """
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from beam_job.messages.share import parse_share
+from benchmarks.archive.engine import DIRECT, ENGINES, engine
 from benchmarks.archive.experiment import Row, Scale
 from benchmarks.archive.parts import PARTS
 from benchmarks.archive.photos import Faults
@@ -30,26 +31,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else list(argv)
     mine, job = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
     options = _parser().parse_args(mine)
-    scale = Scale(
-        options.images,
-        options.where,
-        Faults(*map(parse_share, (options.broken, options.missing, options.unavailable))),
-        options.seconds_per_image,
-        options.bundle,
-        options.kills,
-        options.nights,
-        watch=options.watch,
-        options=job or Scale.options,
-    )
     options.output.mkdir(parents=True, exist_ok=True)
     machine = {**facts(), "command": f"python -m benchmarks.archive {' '.join(argv)}"}
     rows: list[Row] = []
-    for row in PARTS[options.part](scale):
-        print(row, flush=True)
-        rows.append(row)
-        found = {"facts": machine, "rows": [vars(each) for each in rows]}
-        (options.output / f"{options.part}.json").write_text(json.dumps(found, indent=1) + "\n")
-        (options.output / f"{options.part}.html").write_text(page(measurements(rows), machine))
+    with engine(options.engine, options.workers) as running:
+        scale = Scale(
+            options.images,
+            options.where,
+            Faults(*map(parse_share, (options.broken, options.missing, options.unavailable))),
+            options.seconds_per_image,
+            options.bundle,
+            options.kills,
+            options.nights,
+            watch=running.processes,
+            options=[*running.options, *job],
+        )
+        for row in PARTS[options.part](scale):
+            print(row, flush=True)
+            rows.append(row)
+            found = {"facts": machine, "rows": [vars(each) for each in rows]}
+            (options.output / f"{options.part}.json").write_text(json.dumps(found, indent=1) + "\n")
+            (options.output / f"{options.part}.html").write_text(page(measurements(rows), machine))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,9 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bundle", type=int, default=0, help="Records in a bundle; 0: as the runner makes them.")
     parser.add_argument("--kills", type=int, default=0, help="Kills of a run; it is started again after each.")
     parser.add_argument("--nights", type=int, default=30)
-    parser.add_argument(
-        "--watch", type=int, nargs="+", default=[], help="Ids of processes of a runner to look at, too."
-    )
+    parser.add_argument("--engine", choices=ENGINES, default=DIRECT, help="Prism and Flink are fetched first.")
+    parser.add_argument("--workers", type=int, default=1, help="Processes that share the work.")
     return parser
 
 
