@@ -75,7 +75,7 @@ def prepare(*, full_precision: bool = False) -> str:
 
     found = gpus()
     if not found:
-        return "CPU"
+        return "CPU, bfloat16" if has_bfloat16() and not full_precision else "CPU"
     own = found[_worker_number() % len(found)]
     try:
         tf.config.set_visible_devices(own, "GPU")

@@ -149,7 +149,7 @@ class CaptionOptions(PipelineOptions):
             "--no_require_gpu", dest="require_gpu", action="store_false", default=None, help="Fall back to the CPU."
         )
         gpus.add_argument(
-            "--full_precision", action="store_true", help="Compute in float32 even on GPUs with fast float16."
+            "--full_precision", action="store_true", help="Compute in float32 even where half precision is fast."
         )
 
         limits = parser.add_argument_group("limits")

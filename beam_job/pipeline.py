@@ -54,7 +54,7 @@ class CaptionImages(beam.PTransform):
       batch_size: number of images in a batch.
       loading: how images are fetched and decoded.
       require_gpu: fail on a worker where TensorFlow sees no GPU.
-      full_precision: compute in float32 even on GPUs with fast float16.
+      full_precision: compute in float32 even where half precision is fast.
 
     Raises:
       ModelError: the model cannot be used.

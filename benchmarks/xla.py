@@ -9,7 +9,7 @@ import tensorflow as tf
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel
-from beam_job.model.manifest import SAVED_MODEL
+from beam_job.model.graph import bind, read_functions
 from benchmarks.measurement import Measurement, seconds
 
 
@@ -18,8 +18,7 @@ def measure(model: OpenModel, batch_size: int, rounds: int) -> list[Measurement]
     captioner = Captioner(model, Decoding("greedy"), batch_size)
     image = model.manifest.image
     pixels = np.random.default_rng(0).integers(0, 255, [batch_size, image.height, image.width, 3], np.uint8)
-    loaded = tf.saved_model.load(str(model.directory / SAVED_MODEL))  # has to be kept: it owns the variables
-    encode = loaded.signatures["encode"]
+    encode = bind(read_functions(model.directory, model.manifest.format_version)["encode"])
     compiled = tf.function(lambda images: encode(images=images), autograph=False, jit_compile=True)
     images = tf.constant(pixels)
     ways: dict[str, Callable[[], tf.Tensor]] = {

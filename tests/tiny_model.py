@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from beam_job.model.directory import OpenModel, copy_model, open_model, write_model
-from beam_job.model.manifest import ImageSpec, Manifest
+from beam_job.model.graph import from_signature, write_functions
+from beam_job.model.manifest import FORMAT_VERSION, SAVED_MODEL, ImageSpec, Manifest
 from beam_job.model.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary
 
 WORDS = ("a", "cat", "dog", "on", "the", "grass", "runs", "red", "ball", "'s")
@@ -82,21 +83,37 @@ def write_tiny_model(
     dtype: tf.DType = tf.float16,
     training: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
+    format_version: int = FORMAT_VERSION,
 ) -> Manifest:
     """Exports a tiny model; the same seed gives the same weights. TensorFlow exports equal ones once in a process."""
-    key = repr((size, tuple(words), units, max_caption_length, seed, sharpness, dtype, training, metrics))
+    key = repr(
+        (size, tuple(words), units, max_caption_length, seed, sharpness, dtype, training, metrics, format_version)
+    )
     if key not in _EXPORTED:
         folder = Path(tempfile.mkdtemp(prefix="tiny-model-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         vocabulary = tiny_vocabulary(words)
         module = TinyModel(size, len(vocabulary), units, seed, sharpness, dtype)
-        signatures = {"encode": module.encode, "decode_step": module.decode_step}
+        functions = {"encode": module.encode, "decode_step": module.decode_step}
         manifest = Manifest(
-            ImageSpec(size, size), "tiny", max_caption_length, {}, training or {}, metrics or {}, licence="none"
+            ImageSpec(size, size),
+            "tiny",
+            max_caption_length,
+            {},
+            training or {},
+            metrics or {},
+            licence="none",
+            format_version=format_version,
         )
 
-        def save(target: str) -> None:
-            tf.saved_model.save(module, target, signatures=signatures)
+        def save(target: Path) -> None:
+            if format_version == 1:
+                tf.saved_model.save(module, str(target / SAVED_MODEL), signatures=functions)
+                (target / SAVED_MODEL / "fingerprint.pb").unlink()  # a random number
+                return
+            weights = {weight.name.partition(":")[0]: weight for weight in module.variables}
+            made = {name: function.get_concrete_function() for name, function in functions.items()}
+            write_functions(target, {name: from_signature(function, weights) for name, function in made.items()})
 
         write_model(folder / "model", save, vocabulary, manifest)
         _EXPORTED[key] = open_model(folder / "model")

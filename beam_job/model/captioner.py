@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,9 +16,9 @@ import tensorflow as tf
 from beam_job import devices
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel
-from beam_job.model.freezing import freeze
+from beam_job.model.graph import Function, bind, fold, halve, read_functions, share
 from beam_job.model.logits import likeliest, mask_tokens, sampled
-from beam_job.model.manifest import SAVED_MODEL, ModelError
+from beam_job.model.manifest import FUNCTIONS, ModelError
 from beam_job.model.search import ROWS, Hypotheses, Propose, search
 from beam_job.records import Caption, NoCaption
 
@@ -27,6 +26,8 @@ from beam_job.records import Caption, NoCaption
 # path and rounds differently; so do the exponentials of the last few elements of an array, those that do not fill a
 # vector register of 16 floats. Hence at least two rows for the encoder, and a multiple of 16 (ROWS) for the decoder.
 _ENCODER_ROWS = 2
+# More images at once are no faster on a CPU, and their feature maps take more memory.
+_MAX_ENCODER_ROWS = 16
 # N distinct samples are drawn N at a time, at most this often.
 _MAX_DRAWS = 10
 
@@ -38,10 +39,10 @@ class Captioner:
       model: the checked model directory.
       decoding: the decoding options.
       batch_size: maximum number of images in a call; smaller batches are padded, so that the graph is traced once.
-      full_precision: compute in float32 even on GPUs with fast float16.
+      full_precision: compute in float32 even where half precision is fast.
 
     Attributes:
-      device: the device that it computes on, such as ``CPU`` or ``Tesla T4, float16``.
+      device: the device that it computes on, such as ``CPU``, ``CPU, bfloat16`` or ``Tesla T4, float16``.
     """
 
     def __init__(self, model: OpenModel, decoding: Decoding, batch_size: int, *, full_precision: bool = False):
@@ -50,15 +51,20 @@ class Captioner:
         self.model = model
         self.decoding = decoding
         self._rows = -(-batch_size // ROWS) * ROWS
-        self._encoder_rows = max(batch_size, _ENCODER_ROWS)
+        self._encoder_rows = max(min(batch_size, _MAX_ENCODER_ROWS if self._on_cpu else batch_size), _ENCODER_ROWS)
         self._max_length = decoding.longest(model.manifest.max_caption_length)
 
-        loaded = tf.saved_model.load(str(model.directory / SAVED_MODEL))
-        signatures = _signatures(model, loaded)
-        encoded = signatures[0].structured_outputs
-        self._encoded_shapes = [[self._rows, *encoded[name].shape[1:]] for name in ("features", "state")]
-        encode, decode_step = freeze(signatures[0]), freeze(signatures[1], shared="features")
+        functions = _functions(model)
         model.check_unchanged()
+        for function in functions:
+            fold(function)
+        by_image = share(functions[1], "features")
+        if self.device.endswith("bfloat16"):
+            halve(functions[0])
+            halve(functions[1], keep="logits")
+        shape = functions[1].shapes()
+        self._encoded_shapes = [[self._rows, *shape(f"{name}:0")[1:]] for name in ("features", "state")]
+        encode, decode_step = bind(functions[0]), bind(functions[1], "features", by_image)
         mask = mask_tokens(
             len(vocabulary),
             [vocabulary.pad_id, vocabulary.unknown_id, vocabulary.start_id],
@@ -74,8 +80,7 @@ class Captioner:
         @tf.function(autograph=False)
         def encode_batch(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             made = encode(images=images)
-            more = [0, self._rows - self._encoder_rows]
-            return tf.pad(made["features"], [more, [0, 0], [0, 0]]), tf.pad(made["state"], [more, [0, 0]])
+            return made["features"], made["state"]
 
         def loop(propose: Propose, encoded: Sequence[tf.Tensor], width: int, length_penalty: float) -> Hypotheses:
             return search(
@@ -112,6 +117,10 @@ class Captioner:
         self._draw = draw
 
     @property
+    def _on_cpu(self) -> bool:
+        return self.device.startswith("CPU")
+
+    @property
     def traces(self) -> int:
         """How often TensorFlow has traced the graphs: ideally once for each."""
         return sum(graph.experimental_get_tracing_count() for graph in (self._encode, self._beam, self._draw))
@@ -131,7 +140,7 @@ class Captioner:
         if self.decoding.strategy != "sample" or self.decoding.num_captions > 1:
             graphs.append(partial(self._beam, *blank, in_use))
         # On a GPU one after the other, as captioning runs them: together they might not fit into its memory.
-        with ThreadPoolExecutor(None if self.device == "CPU" else 1) as side_by_side:
+        with ThreadPoolExecutor(None if self._on_cpu else 1) as side_by_side:
             for ran in [side_by_side.submit(graph) for graph in graphs]:
                 ran.result()  # raises what went wrong
 
@@ -154,10 +163,16 @@ class Captioner:
         There are as many rows as the decoder uses; those after the images are padding.
         """
         image = self.model.manifest.image
-        batch = np.zeros([self._encoder_rows, image.height, image.width, 3], np.uint8)
-        for row, array in enumerate(pixels):
-            batch[row] = array
-        return self._encode(batch)
+        at_once = self._encoder_rows
+        made = []
+        for start in range(0, max(len(pixels), 1), at_once):
+            batch = np.zeros([at_once, image.height, image.width, 3], np.uint8)
+            for row, array in enumerate(pixels[start : start + at_once]):
+                batch[row] = array
+            made.append(self._encode(batch))
+        features, state = (tf.concat(parts, axis=0) for parts in zip(*made, strict=True))
+        more = [0, self._rows - at_once * len(made)]
+        return tf.pad(features, [more, [0, 0], [0, 0]]), tf.pad(state, [more, [0, 0]])
 
     def decode(self, features: tf.Tensor, state: tf.Tensor, uris: Sequence[str]) -> list[list[Caption] | NoCaption]:
         """The decoder's part of ``caption``: captions of the encoded images, named ``uris``."""
@@ -219,20 +234,24 @@ class Captioner:
         return found
 
 
-def _signatures(model: OpenModel, loaded: Any) -> list[Any]:
+def _functions(model: OpenModel) -> list[Function]:
     """*encode* and *decode_step*; ``ModelError`` where they are missing, or *encode* takes other images."""
     try:
-        encode, decode_step = loaded.signatures["encode"], loaded.signatures["decode_step"]
-        takes = encode.structured_input_signature[1]["images"].shape[1:].as_list()
+        functions = read_functions(model.directory, model.manifest.format_version)
+        found = [functions[name] for name in FUNCTIONS]
+        takes = found[0].shapes()("images:0")[1:].as_list()
     except (KeyError, ValueError) as error:
-        raise ModelError(f"Model {model.directory}: its SavedModel lacks encode or decode_step ({error}).") from error
+        raise ModelError(
+            f"Model {model.directory}: its functions encode and decode_step cannot be read ({error}); export the model "
+            "again."
+        ) from error
     image = model.manifest.image
     if takes != [image.height, image.width, 3]:
         raise ModelError(
             f"Model {model.directory}: encode expects images of {takes}, but the manifest says {image.height} x "
             f"{image.width}; export the model again."
         )
-    return [encode, decode_step]
+    return found
 
 
 def _outcome(ranked: list[tuple[float, Caption]]) -> list[Caption] | NoCaption:

@@ -1,8 +1,9 @@
 """The exported model directory, the contract between ``train`` and ``beam_job``.
 
-A model directory contains ``saved_model/`` (a TensorFlow SavedModel with the functions *encode* and *decode_step*),
-``vocabulary.txt`` and ``manifest.json``. It may be on any file system that Beam reads. Every caption record has the
-model's fingerprint; ``open_model`` refuses a directory whose files do not match it.
+A model directory contains the functions *encode* and *decode_step* (``encode.pb``, ``decode_step.pb`` and
+``weights.npz``; in format version 1 a TensorFlow SavedModel), ``vocabulary.txt`` and ``manifest.json``. It may be on
+any file system that Beam reads. Every caption record has the model's fingerprint; ``open_model`` refuses a directory
+whose files do not match it.
 """
 
 import atexit
@@ -112,7 +113,7 @@ def open_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, fingerprint: st
 
 def write_model(
     model: str | os.PathLike[str],
-    write_saved_model: Callable[[str], None],
+    write_functions: Callable[[Path], None],
     vocabulary: Vocabulary,
     manifest: Manifest,
 ) -> Manifest:
@@ -120,7 +121,7 @@ def write_model(
 
     Args:
       model: the directory to write; it must not exist yet, or be empty.
-      write_saved_model: called with a local path, writes the SavedModel there.
+      write_functions: called with a local folder, writes *encode* and *decode_step* there.
       vocabulary: the words of its captions.
       manifest: what it says of the model; ``files`` is filled in here.
 
@@ -133,9 +134,7 @@ def write_model(
 
     def write(beside: Path) -> None:
         nonlocal manifest
-        write_saved_model(str(beside / SAVED_MODEL))
-        # TensorFlow leaves empty folders and a random identifier, which would give equal models unequal fingerprints.
-        (beside / SAVED_MODEL / "fingerprint.pb").unlink(missing_ok=True)
+        write_functions(beside)
         (beside / VOCABULARY).write_text("".join(vocabulary.to_lines()), encoding="utf-8")
         paths = sorted(path for path in beside.rglob("*") if path.is_file())
         manifest = replace(manifest, files={path.relative_to(beside).as_posix(): sha256(path) for path in paths})

@@ -40,7 +40,7 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, AdaptiveCaptioner]):
       decoding: the decoding options.
       batch_size: images in a batch; a smaller one, the last of a bundle, is padded.
       require_gpu: fail if TensorFlow finds no GPU.
-      full_precision: compute in float32 even on GPUs with fast float16.
+      full_precision: compute in float32 even where half precision is fast.
     """
 
     def __init__(

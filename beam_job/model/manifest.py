@@ -18,9 +18,15 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_job.images.pixels import RESIZE
 
-FORMAT_VERSION = 1
-SAVED_MODEL = "saved_model"
+FORMAT_VERSION = 2
+FUNCTIONS = ("encode", "decode_step")
+WEIGHTS = "weights.npz"
 VOCABULARY = "vocabulary.txt"
+SAVED_MODEL = "saved_model"  # in place of graphs and weights, in version 1
+_FILES = {
+    1: (f"{SAVED_MODEL}/saved_model.pb", VOCABULARY),
+    FORMAT_VERSION: (*(f"{function}.pb" for function in FUNCTIONS), WEIGHTS, VOCABULARY),
+}
 MODEL_MANIFEST = "manifest.json"
 
 _MOST_BYTES = 16 << 20  # of a manifest; those of large models have some kilobytes
@@ -96,10 +102,10 @@ def read_manifest(model: str | os.PathLike[str]) -> Manifest:
     if not isinstance(fields, dict):
         raise wrong("is not a JSON object; export the model again.")
     version = fields.get("format_version")
-    if version != FORMAT_VERSION:
+    if type(version) is not int or version not in _FILES:
         raise ModelError(
-            f"Model {model}: format version {_shown(version)} is unknown, this release reads version {FORMAT_VERSION}. "
-            "Use a release that knows it, or export the model again."
+            f"Model {model}: format version {_shown(version)} is unknown, this release reads versions 1 and "
+            f"{FORMAT_VERSION}. Use a release that knows it, or export the model again."
         )
     claimed = fields.pop("fingerprint", None)
     try:
@@ -119,7 +125,7 @@ def read_manifest(model: str | os.PathLike[str]) -> Manifest:
         raise ModelError(
             f"Model {model}: images are resized by {_shown(manifest.image.resize)}, this release supports {RESIZE!r}."
         )
-    for name in (f"{SAVED_MODEL}/saved_model.pb", VOCABULARY):
+    for name in _FILES[version]:
         if name not in manifest.files:
             raise wrong(f"does not list {name}; export the model again.")
     for name in manifest.files:

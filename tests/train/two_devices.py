@@ -206,9 +206,8 @@ def a_run_by_the_command_line_exports_a_model():
         ]
         assert cli.main(["fit", *data, "--output", str(folder / "model"), *settings]) == 0, told.getvalue()
         training = open_model(folder / "model").manifest.training
-        stored = tf.train.load_checkpoint(str(folder / "model" / "saved_model" / "variables" / "variables"))
-        weights = [name for name in stored.get_variable_to_shape_map() if name.startswith("weights/")]
-        assert len(weights) == len([name for name in weights if name.endswith("VARIABLE_VALUE")]) > 10
+        with np.load(folder / "model" / "weights.npz") as weights:
+            assert len(weights.files) > 10
     assert "training on 2 CPUs, which share each batch" in told.getvalue()
     assert training["loss_by_epoch"][-1] < training["loss_by_epoch"][0]
     assert len(training["reward_by_epoch"]) == 1

@@ -7,17 +7,15 @@ probable.
 """
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
-from google.protobuf import text_format
-from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from beam_job.model.directory import write_model
+from beam_job.model.graph import from_signature, write_functions
 from beam_job.model.manifest import ImageSpec, Manifest
 from beam_job.model.vocabulary import Vocabulary
 from train.errors import StoppedError
@@ -27,7 +25,7 @@ from train.recipe import Recipe
 
 
 class ExportedModel(tf.Module):
-    """The two functions of the SavedModel, over weights stored in half precision and used in single precision.
+    """The two functions of a model, over weights stored in half precision and used in single precision.
 
     Attributes:
       weights: every weight by a stable name, ``encoder/017/kernel`` for the 18th variable of the encoder: what training
@@ -96,14 +94,19 @@ def export(
       StoppedError: the disk is full, say.
     """
 
-    def write_saved_model(path: str) -> None:
+    def write(folder: Path) -> None:
         module = ExportedModel(encoder, decoder, recipe)
-        signatures = {"encode": module.encode, "decode_step": module.decode_step}
+        functions = {"encode": module.encode, "decode_step": module.decode_step}
         try:
-            tf.saved_model.save(module, path, signatures=signatures)
-        except tf.errors.OpError as error:  # a full disk, say, which is no OSError here
-            raise StoppedError(f"The model can't be written next to {directory}: {error.message}") from error
-        _name_functions_afresh(Path(path) / "saved_model.pb")
+            write_functions(
+                folder,
+                {
+                    name: from_signature(function.get_concrete_function(), module.weights)
+                    for name, function in functions.items()
+                },
+            )
+        except OSError as error:  # a full disk, say
+            raise StoppedError(f"The model can't be written next to {directory}: {error}") from error
 
     manifest = Manifest(
         image=ImageSpec(encoder.size, encoder.size),
@@ -113,20 +116,4 @@ def export(
         training=training,
         licence=licence,
     )
-    return write_model(directory, write_saved_model, vocabulary, manifest)
-
-
-def _name_functions_afresh(file: Path) -> None:
-    """Makes equal models equal files: TensorFlow numbers functions by all that the process has done before."""
-    saved = SavedModel()
-    saved.ParseFromString(file.read_bytes())
-    text = text_format.MessageToString(saved)
-    numbered = re.compile(r"\b__[a-z_]+_(\d+)\b")
-    ranks = {number: rank for rank, number in enumerate(sorted(set(numbered.findall(text)), key=int))}
-    text = numbered.sub(lambda name: name[0].removesuffix(name[1]) + str(ranks[name[1]]), text)
-    text = re.sub(r'(key: "_user_specified_name"\s+value {\s+s: ")\d+"', r'\1"', text)
-    saved = text_format.Parse(text, SavedModel())
-    for graph in saved.meta_graphs:
-        functions = graph.graph_def.library.function
-        functions.sort(key=lambda function: function.signature.name)
-    file.write_bytes(saved.SerializeToString(deterministic=True))
+    return write_model(directory, write, vocabulary, manifest)

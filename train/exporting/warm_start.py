@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from beam_job.model.directory import OpenModel
-from beam_job.model.manifest import SAVED_MODEL
+from beam_job.model.manifest import SAVED_MODEL, WEIGHTS
 from beam_job.model.vocabulary import Vocabulary
 from train.errors import TrainError
 from train.models.decoder import Decoder
@@ -93,9 +93,21 @@ def load_decoder(model: OpenModel, decoder: Decoder) -> None:
 
 def _stored(model: OpenModel, part: str, network: keras.Model) -> Iterator[tuple[keras.Variable, np.ndarray]]:
     """Each weight of a network with what ``ExportedModel`` stored for it, float32."""
-    reader = tf.train.load_checkpoint(str(model.directory / SAVED_MODEL / "variables" / "variables"))
+    weights = _read_weights(model)
     for index, weight in enumerate(network.weights):
-        name = f"weights/{part}.S{index:03d}.S{weight.name}/.ATTRIBUTES/VARIABLE_VALUE"  # TensorFlow writes .S for /
-        if not reader.has_tensor(name):
-            raise StartError(f"{model.directory}: it lacks {part}/{index:03d}/{weight.name}: export it with train.")
-        yield weight, reader.get_tensor(name).astype(np.float32)
+        name = f"{part}/{index:03d}/{weight.name}"
+        if name not in weights:
+            raise StartError(f"{model.directory}: it lacks {name}: export it with train.")
+        yield weight, weights[name].astype(np.float32)
+
+
+def _read_weights(model: OpenModel) -> dict[str, np.ndarray]:
+    """Every weight by its name, as stored."""
+    if model.manifest.format_version > 1:
+        with np.load(model.directory / WEIGHTS, allow_pickle=False) as weights:
+            return dict(weights)
+    reader = tf.train.load_checkpoint(str(model.directory / SAVED_MODEL / "variables" / "variables"))
+    start, end = "weights/", "/.ATTRIBUTES/VARIABLE_VALUE"
+    keys = [key for key in reader.get_variable_to_shape_map() if key.startswith(start) and key.endswith(end)]
+    names = [key.removeprefix(start).removesuffix(end).replace(".S", "/") for key in keys]  # .S is written for /
+    return {name: reader.get_tensor(key) for name, key in zip(names, keys, strict=True)}

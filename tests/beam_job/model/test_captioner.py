@@ -9,7 +9,7 @@ import tensorflow as tf
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import open_model
-from beam_job.model.manifest import SAVED_MODEL
+from beam_job.model.graph import bind, read_functions
 from tests.tiny_model import write_tiny_model
 
 # Nothing but what the model says: without the default's mask on repeating a pair of words.
@@ -66,10 +66,11 @@ def test_ragged_batches_cause_no_new_traces(model, pixels):
 
 
 def test_greedy_equals_the_exported_functions_called_word_by_word(model, pixels):
-    functions = tf.saved_model.load(str(model.directory / SAVED_MODEL)).signatures
+    functions = {name: tf.function(bind(each)) for name, each in read_functions(model.directory, 2).items()}
     vocabulary = model.vocabulary
     encoded = functions["encode"](images=tf.constant(np.stack(pixels[:4])))
-    captions = Captioner(model, replace(GREEDY, attention=True), 4).caption(pixels[:4], ["", "", "", ""])
+    captioner = Captioner(model, replace(GREEDY, attention=True), 4, full_precision=True)
+    captions = captioner.caption(pixels[:4], ["", "", "", ""])
     for row, (caption,) in enumerate(captions):
         state, features = encoded["state"][row : row + 1], encoded["features"][row : row + 1]
         token, words, log_probs, attention = vocabulary.start_id, [], [], []
@@ -96,7 +97,7 @@ def test_greedy_equals_the_exported_functions_called_word_by_word(model, pixels)
 def test_weights_stored_in_half_precision_caption_like_the_same_weights_stored_in_full(tmp_path, pixels):
     half = open_model_of(tmp_path / "half", tf.float16)
     full = open_model_of(tmp_path / "full", tf.float32)
-    found = [caption_all(Captioner(model, GREEDY, 8), pixels[:8], 8) for model in (half, full)]
+    found = [caption_all(Captioner(model, GREEDY, 8, full_precision=True), pixels[:8], 8) for model in (half, full)]
     assert [[c.text for c in captions] for captions in found[0]] == [
         [c.text for c in captions] for captions in found[1]
     ]

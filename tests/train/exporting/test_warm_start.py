@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from beam_job.model.directory import DEFAULT_MODEL, open_model
+from beam_job.model.graph import bind, read_functions
 from beam_job.model.vocabulary import Vocabulary
 from tests.tiny_model import write_tiny_model
 from train.exporting.warm_start import StartError, extended, load_decoder, load_encoder, shaped_like
@@ -21,9 +22,10 @@ def test_the_shipped_model_is_read_back() -> None:
     images = np.random.default_rng(0).integers(256, size=(1, encoder.size, encoder.size, 3), dtype=np.uint8)
     features, state = decoder.bridge(encoder.model(tf.cast(images, tf.float32)))
     logits, _, _ = decoder.network([tf.constant([[model.vocabulary.start_id]]), state, features])
-    loaded = tf.saved_model.load(str(DEFAULT_MODEL / "saved_model"))
-    encoded = loaded.encode(images)
-    stepped = loaded.decode_step(tf.constant([model.vocabulary.start_id]), encoded["state"], encoded["features"])
+    functions = read_functions(DEFAULT_MODEL, model.manifest.format_version)
+    encode, decode_step = (tf.function(bind(functions[name])) for name in ("encode", "decode_step"))
+    encoded = encode(images=images)
+    stepped = decode_step(tokens=tf.constant([model.vocabulary.start_id]), **encoded)
     np.testing.assert_allclose(encoded["features"], features, atol=1e-4)
     np.testing.assert_allclose(stepped["logits"], logits[:, 0], atol=1e-3)
 

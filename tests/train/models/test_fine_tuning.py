@@ -100,8 +100,8 @@ def arguments(captions: Path, output: Path, *more: str) -> list[str]:
 
 
 def encoder_weights(model: OpenModel) -> list[np.ndarray]:
-    loaded = tf.saved_model.load(str(model.directory / "saved_model")).weights
-    return [weight.numpy() for name, weight in sorted(loaded.items()) if name.startswith("encoder/")]
+    with np.load(model.directory / "weights.npz") as weights:
+        return [weights[name] for name in sorted(weights) if name.startswith("encoder/")]
 
 
 def untuned() -> list[np.ndarray]:

@@ -1,53 +1,59 @@
-"""Freezing a function: the same values with less work."""
+"""Folding a function: the same values with less work."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_job.model.freezing import freeze
+from beam_job.model.graph import bind, fold, from_signature, share
 
 SHAPE = [None, 12, 10, 4]
 
 
 class Blocks(tf.Module):
-    """Depthwise convolutions as an encoder has them, one before its normalisation is a constant and one not."""
+    """Convolutions as an encoder has them, before a normalisation that is a constant and before one that is not."""
 
     def __init__(self):
         super().__init__()
         random = np.random.default_rng(0)
         self.kernel = tf.Variable(random.normal(size=(3, 3, 4, 2)), dtype=tf.float16)
+        self.dense = tf.Variable(random.normal(size=(1, 1, 8, 8)), dtype=tf.float16)
         self.variance, self.mean, self.gain, self.offset = (
             tf.Variable(random.uniform(0.5, 2, size=8), dtype=tf.float16) for _ in range(4)
         )
 
     @tf.function(input_signature=[tf.TensorSpec(SHAPE, tf.float32, "images")])
     def encode(self, images):
-        kernel, variance, mean, gain, offset = (
-            tf.cast(each, tf.float32) for each in (self.kernel, self.variance, self.mean, self.gain, self.offset)
+        kernel, dense, variance, mean, gain, offset = (
+            tf.cast(each, tf.float32)
+            for each in (self.kernel, self.dense, self.variance, self.mean, self.gain, self.offset)
         )
         made = tf.nn.depthwise_conv2d(images, kernel, [1, 2, 2, 1], "SAME")
         made = tf.nn.relu6(tf.nn.batch_normalization(made, mean, variance, offset, gain, 1e-3))
+        made = tf.nn.batch_normalization(tf.nn.conv2d(made, dense, 1, "SAME"), mean, variance, offset, gain, 1e-3)
         gated = tf.nn.depthwise_conv2d(images, kernel, [1, 1, 1, 1], "SAME")
         gated = gated * tf.reduce_mean(gated, axis=[1, 2], keepdims=True) + offset
         return {"folded": made, "gated": gated}
 
 
-def test_frozen_blocks_give_the_same_values_with_the_scale_inside_the_kernel(tmp_path):
+def test_folded_blocks_give_the_same_values_with_the_scale_inside_the_kernel():
     module = Blocks()
-    tf.saved_model.save(module, str(tmp_path), signatures={"encode": module.encode})
-    loaded = tf.saved_model.load(str(tmp_path))
-    frozen = tf.function(freeze(loaded.signatures["encode"])).get_concrete_function(images=tf.TensorSpec(SHAPE))
+    function = from_signature(module.encode.get_concrete_function())
+    fold(function)
+    folded = tf.function(bind(function)).get_concrete_function(images=tf.TensorSpec(SHAPE))
     images = tf.constant(np.random.default_rng(1).normal(size=(3, 12, 10, 4)), tf.float32)
-    made, expected = frozen(images=images), loaded.encode(images)
+    made, expected = folded(images=images), module.encode(images)
     for name in ("folded", "gated"):
         np.testing.assert_allclose(made[name], expected[name], rtol=1e-5, atol=1e-5)
-    behind = {
-        consumer.type
-        for op in frozen.graph.get_operations()
-        if op.type == "DepthwiseConv2dNative"
-        for consumer in op.outputs[0].consumers()
-    }
-    assert behind == {"BiasAdd", "Mul", "Mean"}
+    assert behind(folded.graph, "DepthwiseConv2dNative") == {"BiasAdd", "Mul", "Mean"}
+    assert behind(folded.graph, "Conv2D") == {"BiasAdd"}
+    assert "Rsqrt" not in {op.type for op in folded.graph.get_operations()}
+    assert {values.dtype for values in function.weights.values()} == {np.dtype(np.float32)}
+
+
+def behind(graph, kind):
+    """The operations that use what operations of that kind give."""
+    made = [op.outputs[0] for op in graph.get_operations() if op.type == kind]
+    return {consumer.type for tensor in made for consumer in tensor.consumers()}
 
 
 class Step(tf.Module):
@@ -78,19 +84,19 @@ class Step(tf.Module):
 
 
 @pytest.mark.parametrize("averaged", [False, True])
-def test_hypotheses_share_the_features_of_their_image_and_words_are_multiplied_once(tmp_path, averaged):
+def test_hypotheses_share_the_features_of_their_image_and_words_are_multiplied_once(averaged):
     module = Step(averaged)
-    tf.saved_model.save(module, str(tmp_path), signatures={"decode_step": module.decode_step})
-    model = tf.saved_model.load(str(tmp_path))  # holds the variables
-    loaded = model.signatures["decode_step"]
+    function = from_signature(module.decode_step.get_concrete_function())
+    fold(function)
+    by_image = share(function, "features")
     random = np.random.default_rng(1)
     features = tf.constant(random.normal(size=(4, 3, 6)), tf.float32)
     state = tf.constant(random.normal(size=(12, 6)), tf.float32)
     tokens = tf.constant(random.integers(0, 11, 12), tf.int32)
-    step = tf.function(freeze(loaded, shared="features")).get_concrete_function(
+    step = tf.function(bind(function, "features", by_image)).get_concrete_function(
         tokens=tf.TensorSpec([None], tf.int32), state=tf.TensorSpec([None, 6]), features=tf.TensorSpec([None, 3, 6])
     )
-    expected = loaded(tokens=tokens, state=state, features=tf.repeat(features, 3, axis=0))
+    expected = module.decode_step(tokens=tokens, state=state, features=tf.repeat(features, 3, axis=0))
     made = step(tokens=tokens, state=state, features=features)
     for name, values in expected.items():
         np.testing.assert_allclose(made[name], values, rtol=1e-5, atol=1e-5)
