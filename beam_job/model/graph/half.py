@@ -20,7 +20,7 @@ _CONVOLUTIONS = {"Conv2D", "DepthwiseConv2dNative"}
 # What stands between convolutions, and behind the last one, may be in bfloat16 as well: a feature map is then read and
 # written in half the bytes.
 _BETWEEN = {
-    *("AddV2", "Add", "AvgPool", "BiasAdd", "ConcatV2", "ExpandDims", "Identity", "MaxPool", "Maximum", "Mean"),
+    *("AvgPool", "BiasAdd", "ConcatV2", "ExpandDims", "Identity", "MaxPool", "Maximum", "Mean"),
     *("Minimum", "Mul", "Pad", "PadV2", "RealDiv", "Relu", "Relu6", "Reshape", "Sigmoid", "Squeeze", "Sub", "Tanh"),
 }
 _BEHIND = {"BiasAdd", "Identity", "Relu", "Relu6", "Reshape"}
@@ -54,7 +54,7 @@ def _halve_convolutions(function: Function) -> None:
         node = nodes[name]
         if name in inside or name in first or name in weights or not _is_float(node):
             continue
-        if node.op in ("Cast", "Const", "Placeholder"):
+        if node.op in ("AddV2", "Cast", "Const", "Placeholder"):
             continue
         if node.op not in _CONVOLUTIONS | _BETWEEN:
             return
