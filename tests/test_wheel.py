@@ -46,7 +46,7 @@ def wheel(tmp_path_factory):
 
 def test_it_holds_what_is_read_at_run_time(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert names >= {"beam_job/py.typed", "train/py.typed", "beam_job/default_model/saved_model/saved_model.pb"}
+    assert names >= {"beam_job/py.typed", "train/py.typed", "beam_job/default_model/weights.npz"}
     for folder in DATA_FOLDERS:
         files = {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*") if path.is_file()}
         assert {name for name in names if name.startswith(f"{folder}/")} == files

@@ -129,6 +129,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--captions", required=True, metavar="DATA", help="Data in the form of fit's --captions.")
     _add_data_dir(evaluate)
     evaluate.add_argument("--batch_size", type=int, default=32, help="Images in a batch.")
+    evaluate.add_argument(
+        "--full_precision", action="store_true", help="Compute in float32 even where half precision is fast."
+    )
     evaluate.add_argument("--output", metavar="FILE", help="Write scores and captions to this JSON file.")
     evaluate.add_argument("--page", metavar="FILE", help="Write scores, curves and examples to this HTML file.")
     evaluate.add_argument("--record", metavar="NAME", help="Store the scores in the model's manifest under this name.")
@@ -297,7 +300,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         check_writable(file)
     data = DataSet.parse(options.captions, options.data_dir)
     progress = Progress("captions", "image", len(data.examples))
-    found = measure(Captioner(model, decoding, options.batch_size), data, options.batch_size, progress)
+    captioner = Captioner(model, decoding, options.batch_size, full_precision=options.full_precision)
+    found = measure(captioner, data, options.batch_size, progress)
     show(json.dumps(found.metrics, indent=2))
     if options.output:
         write_whole(options.output, found.to_json().encode())

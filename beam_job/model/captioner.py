@@ -66,7 +66,6 @@ class Captioner:
         self._encoded_shapes = [[self._rows, *shape(f"{name}:0")[1:]] for name in ("features", "state")]
         encode, decode_step = bind(functions[0]), bind(functions[1], "features", by_image)
         mask = mask_tokens(
-            len(vocabulary),
             [vocabulary.pad_id, vocabulary.unknown_id, vocabulary.start_id],
             vocabulary.end_id,
             min_length=decoding.min_length,

@@ -276,7 +276,7 @@ def test_a_full_disk_leaves_no_model(captions: Path, tmp_path: Path, monkeypatch
     def full(*arguments: object, **options: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr("train.exporting.export.write_functions", full)
     command = ["fit", "--captions", str(captions), "--encoder", "tiny", "--cache", str(captions.parent / "cache")]
     assert main([*command, "--output", str(tmp_path / "model"), "--set", *QUICK, "epochs=1"]) == 1
     assert "can't be written next to" in capsys.readouterr().err

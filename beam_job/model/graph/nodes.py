@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from graphlib import TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,7 @@ def by_name(graph_def: Any) -> dict[str, Any]:
 
 def in_order(graph_def: Any) -> list[str]:
     """The names of all nodes, each behind those that it depends on."""
-    sources = {node.name: [source_name(source) for source in node.input] for node in graph_def.node}
-    return list(TopologicalSorter(sources).static_order())
+    return [node.name for node in behind(graph_def, [node.name for node in graph_def.node])]
 
 
 def uses(graph_def: Any) -> Counter[str]:
@@ -32,18 +30,25 @@ def source_name(source: str) -> str:
     return source.split(":")[0]
 
 
+def behind(graph_def: Any, names: Iterable[str]) -> list[Any]:
+    """The nodes ``names`` and all that they depend on, each after its own inputs; the order depends on ``names`` and
+    the graph's edges alone."""
+    nodes = by_name(graph_def)
+    found: dict[str, Any] = {}
+    waiting = [(name, False) for name in reversed(list(names))]
+    while waiting:
+        name, ready = waiting.pop()
+        if ready:
+            found[name] = nodes[name]
+        elif name not in found:
+            waiting.append((name, True))
+            waiting += [(source_name(source), False) for source in reversed(nodes[name].input)]
+    return list(found.values())
+
+
 def part_for(graph_def: Any, names: Iterable[str]) -> Any:
     """The part of the graph that the nodes ``names`` depend on, with these nodes."""
-    nodes = by_name(graph_def)
-    wanted, found = list(names), set()
-    while wanted:
-        name = wanted.pop()
-        if name not in found:
-            found.add(name)
-            wanted += map(source_name, nodes[name].input)
-    part = GraphDef(versions=graph_def.versions)
-    part.node.extend(node for node in graph_def.node if node.name in found)
-    return part
+    return GraphDef(versions=graph_def.versions, node=behind(graph_def, names))
 
 
 def take_weights(graph_def: Any, names: Collection[str] = ()) -> dict[str, np.ndarray]:

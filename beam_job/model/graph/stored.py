@@ -16,6 +16,7 @@ from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 from tensorflow.python.framework.meta_graph import strip_graph_default_valued_attrs
 
 from beam_job.model.graph.function import Function
+from beam_job.model.graph.nodes import behind, source_name
 from beam_job.model.manifest import WEIGHTS
 
 _OUTPUT = "out/"
@@ -52,9 +53,11 @@ def read_stored(directory: Path, names: tuple[str, ...]) -> dict[str, Function]:
 
 
 def _with_plain_names(function: Function) -> Any:
-    """The graph with names that do not depend on what the process has done before."""
-    names = {node.name: f"{node.op}_{number}" for number, node in enumerate(function.graph_def.node)}
-    names |= {node.name: node.name for node in function.graph_def.node if node.op == "Placeholder"}
+    """The graph with names and an order that do not depend on what the process has done before."""
+    placeholders = sorted(node.name for node in function.graph_def.node if node.op == "Placeholder")
+    outputs = [function.outputs[output] for output in sorted(function.outputs)]
+    nodes = behind(function.graph_def, [*placeholders, *map(source_name, outputs)])
+    names = {n.name: n.name if n.op == "Placeholder" else f"{n.op}_{number}" for number, n in enumerate(nodes)}
 
     def renamed(source: str) -> str:
         name, colon, output = source.partition(":")
@@ -62,12 +65,12 @@ def _with_plain_names(function: Function) -> Any:
 
     meta = MetaGraphDef()
     meta.graph_def.versions.CopyFrom(function.graph_def.versions)
-    for original in function.graph_def.node:
+    for original in nodes:
         node = meta.graph_def.node.add(name=names[original.name], op=original.op, input=map(renamed, original.input))
         for key, value in original.attr.items():
             if key[0] != "_":
                 node.attr[key].CopyFrom(value)
-    for output, tensor in function.outputs.items():
+    for output, tensor in sorted(function.outputs.items()):
         node = meta.graph_def.node.add(name=f"{_OUTPUT}{output}", op="Identity", input=[renamed(tensor)])
         node.attr["T"].type = tf.float32.as_datatype_enum
     strip_graph_default_valued_attrs(meta)  # an older release may not know them

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_job.model.logits import likeliest, mask_tokens, sampled
+from beam_job.model.logits import likeliest, mask_tokens, sampled, top_k
 from beam_job.model.search import Hypotheses, search
 
 END, PAD, UNKNOWN, START = 2, 0, 4, 1
@@ -97,7 +97,7 @@ def traced_search(
     return search(
         step_with(embedding, recurrent, out),
         propose,
-        mask_tokens(VOCABULARY, [PAD, UNKNOWN, START], END, **bans),
+        mask_tokens([PAD, UNKNOWN, START], END, **bans),
         features,
         state,
         in_use,
@@ -273,3 +273,16 @@ def test_sampling_from_the_top_1_is_greedy(seed, uniform):
     model = RandomModel(seed)
     uniforms = np.full([1, MAX_LENGTH], uniform, np.float32)
     assert captions(model.search(1, uniforms, (0.5, 1, 1.0))) == captions(model.search(1))
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 700), st.integers(1, 12), st.integers(0, 10**6), st.sampled_from([0.0, 0.5, 0.98, 1.0]))
+def test_the_largest_are_those_of_the_whole_row_in_the_same_order(places, count, seed, masked):
+    """With many equal values, and with rows that have fewer than asked for that are not masked."""
+    random = np.random.default_rng(seed)
+    values = random.integers(-4, 5, size=(3, places)).astype(np.float32)
+    values[random.random(values.shape) < masked] = -np.inf
+    count = min(count, places)
+    expected, found = tf.math.top_k(values, count), top_k(tf.constant(values), count)
+    np.testing.assert_array_equal(found[0], expected.values)
+    np.testing.assert_array_equal(found[1], expected.indices)

@@ -63,7 +63,7 @@ def test_equal_models_are_equal_files(tmp_path: Path) -> None:
     recipe = replace(DEFAULT, hidden_size=16)
     decoder = build_decoder(recipe, encoder.model.output_shape[-1], len(vocabulary))
     fingerprints = set()
-    for name in ("one", "two"):
+    for name in ("one", "two", "three"):
         made = export(tmp_path / name, encoder, decoder, vocabulary, recipe, training={}, licence="")
         fingerprints.add(made.fingerprint)
     assert len(fingerprints) == 1

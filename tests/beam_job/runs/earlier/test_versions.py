@@ -31,7 +31,8 @@ def test_what_a_touched_photo_costs(tmp_path, model, capsys):
     capsys.readouterr()
     second = run(place, model)
     assert "1 captioned (1 changed), 0 failed, 1 skipped (1 touched)" in capsys.readouterr().err
-    assert (second["changed"], second["touched"], second["devices"]) == (1, 1, ["CPU"])
+    assert (second["changed"], second["touched"]) == (1, 1)
+    assert second["devices"] in (["CPU"], ["CPU, bfloat16"])
     again = {
         found["uri"]: found
         for shard in second["captions"]
