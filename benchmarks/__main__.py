@@ -22,6 +22,7 @@ from benchmarks.facts import facts
 from benchmarks.measurement import Measurement
 from benchmarks.models import RECIPE, export_recipe, of_one_length, recipe_notebook
 from benchmarks.page import page
+from benchmarks.peers import measure as peers
 from benchmarks.photographs import SAMPLES, photographs
 from benchmarks.storage import storage
 from benchmarks.throughput import ENCODER, FIVE, GREEDY, STORAGE, Throughput
@@ -37,14 +38,15 @@ class Scale:
     batch_size: int
     recipe_batches: int
     default_batches: int
+    peer_batches: int
     overhead: Sequence[int]
     photos: int
     sources: Sequence[Path] = SAMPLES
     clock: Callable[[], float] = time.perf_counter
 
 
-FULL = Scale(5, 32, 8, 12, (1_000, 10_000, 100_000), 24)
-QUICK = Scale(2, 4, 4, 6, (300, 900), 2)
+FULL = Scale(5, 32, 8, 12, 32, (1_000, 10_000, 100_000), 24)
+QUICK = Scale(2, 4, 4, 6, 6, (300, 900), 2)
 
 
 def main() -> None:
@@ -130,6 +132,11 @@ def _throughput(
         yield from throughput.measure(folder)
 
 
+def _peers(folder: Path, scale: Scale) -> Iterable[Measurement]:
+    photos = photographs(folder / "photographs", scale.peer_batches * scale.batch_size)
+    return peers.measure(folder, open_model(DEFAULT_MODEL), photos, scale.batch_size, scale.rounds)
+
+
 PARTS = {
     "startup": _startup,
     "decoding": _decoding,
@@ -138,6 +145,7 @@ PARTS = {
     "recipe": _recipe,
     "default": _default,
     "overhead": _overhead,
+    "peers": _peers,
 }
 
 if __name__ == "__main__":

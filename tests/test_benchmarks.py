@@ -1,14 +1,22 @@
 """What the benchmarks make of their samples; the benchmarks themselves run with `make bench`."""
 
+import importlib.util
+import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
 
+from beam_job.model.directory import open_model
+from benchmarks.__main__ import PARTS
 from benchmarks.measurement import Measurement
 from benchmarks.page import page
+from benchmarks.peers import measure as peers
+from benchmarks.peers.batch_ends import BatchEnd, steady_rate
 from benchmarks.photographs import photographs
 from benchmarks.subjects import shows
+from tests.tiny_model import write_tiny_model
 
 JOB = Measurement("rates", "job", "images/s", [9.0, 10.0, 5.0])
 ENCODER = Measurement("rates", "encoder", "images/s", [10.0, 10.0, 10.0])
@@ -47,3 +55,80 @@ def test_half_of_the_references_decide_what_a_photograph_shows():
     told = ("a cat sleeps", "a kitten on a bed", "an animal", "a dog")
     assert shows(told, {"cat", "kitten"})
     assert not shows(told, {"bed", "sofa"})
+
+
+def test_the_page_on_benchmarks_lists_every_part():
+    told = (Path(__file__).parents[1] / "docs" / "benchmarks.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", told, re.MULTILINE)) == set(PARTS)
+
+
+def test_a_steady_state_lasts_from_the_first_batch_to_the_last_but_two():
+    ends = [BatchEnd(10.0, 32), BatchEnd(12.0, 32), BatchEnd(14.0, 8), BatchEnd(100.0, 32), BatchEnd(200.0, 32)]
+    assert steady_rate(ends) == (32 + 8) / 4
+
+
+@pytest.fixture
+def compared(tmp_path):
+    """Compares programs over eight small photos with a tiny model, in one round."""
+    # So small that the job does not decode them at a reduced scale, which would give it other pixels than the others.
+    photos = photographs(tmp_path / "photos", 8, (30, 24))
+    write_tiny_model(tmp_path / "model")
+
+    def compare(breaking=()):
+        for number in breaking:
+            photos[number].write_bytes(b"no photo")
+        (tmp_path / "out").mkdir()
+        return list(peers.measure(tmp_path / "out", open_model(tmp_path / "model"), photos, batch_size=2, rounds=1))
+
+    return compare
+
+
+@pytest.fixture
+def no_ray(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else find(name))
+
+
+def names(measurements, group):
+    return [measurement.name for measurement in measurements if measurement.group == group]
+
+
+def test_without_ray_the_job_is_compared_with_a_loop_alone(compared, no_ray, capsys):
+    found = compared()
+    said = capsys.readouterr().err
+    assert "Ray Data is left out, as it is not installed: " in said
+    assert "pip install 'ray[data]'" in said
+    assert names(found, peers.WHOLE) == names(found, peers.STEADY) == ["a loop by hand", "the job"]
+    assert all(measurement.median > 0 for measurement in found)
+    assert [(measurement.group, measurement.median) for measurement in found][-1] == (peers.CAPTIONS, 1)
+
+
+@pytest.mark.slow
+def test_ray_is_compared_where_it_is_installed(compared, capsys):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray[data]'")
+    found = compared()
+    assert "not installed" not in capsys.readouterr().err
+    everyone = ["Ray Data", "Ray Data, blocks of one batch", "a loop by hand", "the job"]
+    assert names(found, peers.WHOLE) == names(found, peers.STEADY) == everyone
+    assert [measurement.median for measurement in found if measurement.group == peers.CAPTIONS] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("program", "error"),
+    [(peers.BY_HAND, "a loop by hand failed: (.|\n)*cannot identify image"), (peers.JOB, "captioned 7 of 8 photos")],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_program_that_does_not_caption_every_photo_is_not_compared(program, error, compared, monkeypatch):
+    monkeypatch.setattr(peers, "programs", lambda: [program])
+    with pytest.raises(RuntimeError, match=error):
+        compared(breaking=[3])
+
+
+def test_ratios_above_one_are_in_the_jobs_favour():
+    whole = {peers.RAY: [30.0], peers.BY_HAND: [18.0], peers.JOB: [15.0]}
+    steady = {peers.RAY: [60.0], peers.BY_HAND: [110.0], peers.JOB: [99.0]}
+    told = "\n".join(str(measurement) for measurement in peers.compare(whole, steady))
+    assert "Ray Data / the job: 2  >= 2: holds" in told
+    assert "a loop by hand / the job: 1.2" in told
+    assert "the job / Ray Data: 1.65" in told
+    assert "the job / a loop by hand: 0.9  >= 0.95: MISSED" in told
