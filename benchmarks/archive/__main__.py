@@ -78,9 +78,9 @@ def measurements(rows: Sequence[Row]) -> list[Measurement]:
     """What a page shows of rows: CPU time, clock time and memory, each in a plot of its own."""
     found = []
     for group, unit, figure in (("CPU time", "s", "cpu_seconds"), ("Time", "s", "wall_seconds")):
-        found += [Measurement(group, row.name, unit, [row.figures[figure]]) for row in rows]
+        found += [Measurement(group, row.name, unit, [row.figures[figure]]) for row in rows if figure in row.figures]
     for row in rows:
-        for role, used in row.figures["processes"].items():
+        for role, used in row.figures.get("processes", {}).items():
             found.append(Measurement("Memory", f"{row.name}: {role}", "MiB", [used["peak_mebibytes"]]))
     return found
 

@@ -65,7 +65,7 @@ class Row:
 
     def __str__(self) -> str:
         told = {key: value for key, value in self.figures.items() if key not in ("memory", "processes")}
-        peaks = {role: each["peak_mebibytes"] for role, each in self.figures["processes"].items()}
+        peaks = {role: each["peak_mebibytes"] for role, each in self.figures.get("processes", {}).items()}
         return f"{self.part}: {self.name}: {told}, most MiB of one process: {peaks}"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from beam_job.runs.shards import ShardLimits
 from benchmarks.archive.experiment import Row, Scale, experiment
+from benchmarks.archive.shuffled import bytes_for_each
 
 _FEW = 10  # records in a small file
 
@@ -67,10 +68,17 @@ def manifest(scale: Scale) -> Iterator[Row]:
                 yield made.write_manifest(f"{files:,} {what}", files, records)
 
 
+def shuffled(scale: Scale) -> Iterator[Row]:
+    """Bytes that each URI takes in the shuffles of a run; nothing is captioned."""
+    for count in scale.images:
+        yield Row("shuffled", f"{count:,} URIs", count, {"bytes_for_each": bytes_for_each(count)})
+
+
 PARTS: dict[str, Callable[[Scale], Iterator[Row]]] = {
     "run": run,
     "nights": nights,
     "listing": listing,
     "manifest": manifest,
     "bundles": bundles,
+    "shuffled": shuffled,
 }
