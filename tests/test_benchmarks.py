@@ -10,6 +10,7 @@ from PIL import Image
 
 from beam_job.model.directory import open_model
 from benchmarks.__main__ import PARTS
+from benchmarks.archive.plots import cost, memory, plot
 from benchmarks.measurement import Measurement
 from benchmarks.page import page
 from benchmarks.peers import measure as peers
@@ -41,8 +42,8 @@ def test_the_page_shows_every_sample_and_goal():
     assert "x &lt; y" in html
     assert html.count('class="dot"') == 9
     assert html.count('class="goal"') == html.count("bar missed") == 1
-    for plot in html.split("<svg ")[1:]:
-        ElementTree.fromstring("<svg " + plot.partition("</svg>")[0] + "</svg>")
+    for drawn in html.split("<svg ")[1:]:
+        ElementTree.fromstring("<svg " + drawn.partition("</svg>")[0] + "</svg>")
 
 
 def test_photographs_are_of_one_size_and_all_different(tmp_path):
@@ -132,3 +133,23 @@ def test_ratios_above_one_are_in_the_jobs_favour():
     assert "a loop by hand / the job: 1.2" in told
     assert "the job / Ray Data: 1.65" in told
     assert "the job / a loop by hand: 0.9  >= 0.95: MISSED" in told
+
+
+def row(size, job, decoder):
+    processes = {"job": {"cpu_seconds": job}, "decoder": {"cpu_seconds": decoder}}
+    seen = [{"role": "job", "mebibytes": [[0, 10.0], [9, size]]}, {"role": "job", "mebibytes": [[0, 1.0]]}]
+    return {"size": size, "figures": {"processes": processes, "memory": seen}}
+
+
+def test_plots_of_a_simulated_archive():
+    rows = [row(1, 2.0, 0.2), row(101, 2.1, 0.3), row(1001, 3.0, 1.2)]
+    lines = cost(rows)
+    assert {name: [(x, pytest.approx(y)) for x, y in line] for name, line in lines.items()} == {
+        "together": [(101, 2.0), (1001, 2.0)],
+        "job": [(101, 1.0), (1001, 1.0)],
+        "decoder": [(101, 1.0), (1001, 1.0)],
+    }
+    assert memory(rows) == {"job": [(0, 10.0), (9, 1001)]}
+    for drawn in (plot("a < b", "images", "ms", lines, log=True), plot("c", "s", "MiB", memory(rows))):
+        ElementTree.fromstring(drawn)
+    assert "1,001" in plot("a", "images", "ms", lines, log=True)
