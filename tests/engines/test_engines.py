@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from unittest import mock
 
 import pytest
 
 from beam_job.cli import main
+from benchmarks.archive.small_bundles import SmallBundles
 from tests.engines.processes import UnavailableError, flink_job_server, free_port, prism, running, sdk_workers
 from tests.photos import SAMPLES
 from tests.tiny_model import write_tiny_model
@@ -26,10 +28,14 @@ def job(tmp_path_factory):
 
 
 def run(job, output, *runner):
-    """Runs the job; returns its records and its counts, in an order of their own."""
-    assert main([*job, "--output", str(output), *runner]) == 0
+    """Runs the job with bundles of one record; returns its records and its counts, in an order of their own."""
+    with mock.patch("beam_job.pipeline.WriteShards", lambda *arguments: SmallBundles(1, *arguments)):
+        assert main([*job, "--output", str(output), *runner]) == 0
     (directory,) = output.glob("run=*")
     manifest = json.loads((directory / "manifest.json").read_text())
+    names = {path.name for path in directory.iterdir()} - {"run.json", "manifest.json"}
+    assert names == {shard["name"] for kind in ("captions", "failures") for shard in manifest[kind]}
+    assert len(names) == 2  # small files were merged
     records = {}
     for kind in ("captions", "failures"):
         lines = [(directory / shard["name"]).read_text().splitlines() for shard in manifest[kind]]
