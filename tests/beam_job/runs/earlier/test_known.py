@@ -17,6 +17,7 @@ from beam_job.runs.earlier.known import ReadEarlier, parse_caption
 from beam_job.runs.earlier.take import TakeNew
 from beam_job.runs.run import Run
 from tests.earlier_runs import DECODING, earlier_run
+from tests.photo_places import stand_in
 from tests.photos import photos
 from tests.tiny_model import write_tiny_model
 
@@ -40,7 +41,8 @@ def run(tmp_path, model, *argv):
     return counts["captioned"], counts["failed"], counts["skipped"], counts["duplicates"]
 
 
-def test_only_what_is_new(tmp_path, models):
+def test_only_what_is_new(tmp_path, models, monkeypatch):
+    stand_in(monkeypatch, tmp_path / "log")
     made = photos(tmp_path / "photos", 30)
     later = [path.rename(tmp_path / path.name) for path in made[20:]]
     broken = tmp_path / "photos" / "broken.jpg"
