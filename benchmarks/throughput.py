@@ -33,9 +33,11 @@ GREEDY = "encoder and greedy loop"
 ENCODER = "encoder"
 LOCAL = "job, local files"
 DEFAULT = "job, local files, the default decoding"
+DEFAULT_LOOP = "encoder and the default loop"
 STORAGE = "job, storage with 50 ms latency"
 FIVE = "job, five captions an image"
 PEER = "the notebook's way, five captions an image"
+_BEAM = "default"
 _FIVE_BATCHES = 4
 
 
@@ -71,6 +73,7 @@ class Throughput:
       prepare: what the model needs done to its decoding options.
       peer: gives five captions of one photograph in another way.
       clock: tells seconds; ``time.process_time`` is for a machine that is busy with other things.
+      full_precision: whether to compute in float32 even where half precision is fast.
     """
 
     model: OpenModel
@@ -83,12 +86,13 @@ class Throughput:
     prepare: Callable[[Decoding], Decoding] = lambda decoding: decoding
     peer: Callable[[Path], object] | None = None
     clock: Callable[[], float] = time.perf_counter
+    full_precision: bool = False
 
     def measure(self, folder: Path) -> list[Measurement]:
         """Runs all rounds; ``folder`` is for the job's output."""
-        captioners = [Captioner(self.model, self.prepare(each), self.batch_size) for each in STRATEGIES]
+        captioners = [self._captioner(each) for each in STRATEGIES]
         greedy, _, five = captioners
-        default = Captioner(self.model, self.prepare(Decoding()), self.batch_size)
+        default = self._captioner(Decoding())
         image = self.model.manifest.image
         photos = self.photos[: self.batch_size]
         names = [str(path) for path in photos]
@@ -107,16 +111,18 @@ class Throughput:
             half = len(self.photos) // self.batch_size // 2
             take(ENCODER, lambda: greedy.encode(pixels), half)
             take(GREEDY, lambda: greedy.caption(pixels, names), half)
+            take(DEFAULT_LOOP, lambda: default.caption(pixels, names), half)
 
         for turn in range(self.rounds):
             in_memory()
             took.setdefault(LOCAL, []).append(self._job(greedy, self.photos, folder / f"local {turn}"))
             in_memory()
-            for name in (ENCODER, GREEDY):
+            for name in (ENCODER, GREEDY, DEFAULT_LOOP):
                 after, before = took[name].pop(), took[name].pop()
                 took[name].append((before + after) / 2)
             took.setdefault(STORAGE, []).append(self._job(greedy, self.uris, folder / f"storage {turn}"))
             took.setdefault(DEFAULT, []).append(self._job(default, self.photos, folder / f"default {turn}"))
+            take(_BEAM, functools.partial(default.decode, *encoded, names))
             for captioner in captioners:
                 take(captioner.decoding.strategy, functools.partial(captioner.decode, *encoded, names))
             if self.peer is not None:
@@ -125,6 +131,10 @@ class Throughput:
                 some = self.photos[: _FIVE_BATCHES * self.batch_size]
                 took.setdefault(FIVE, []).append(self._job(five, some, folder / f"five {turn}"))
         return self._results(took)
+
+    def _captioner(self, decoding: Decoding) -> Captioner:
+        prepared = self.prepare(decoding)
+        return Captioner(self.model, prepared, self.batch_size, full_precision=self.full_precision)
 
     def _job(self, captioner: Captioner, uris: Sequence[object], folder: Path) -> float:
         """Seconds a batch in the steady state of one run of the job."""
@@ -146,18 +156,24 @@ class Throughput:
 
     def _results(self, took: dict[str, list[float]]) -> list[Measurement]:
         ratios = f"{self.group}, ratios"
-        names = [name for name in (ENCODER, GREEDY, LOCAL, STORAGE, DEFAULT, FIVE, PEER) if name in took]
+        names = [name for name in (ENCODER, GREEDY, DEFAULT_LOOP, LOCAL, STORAGE, DEFAULT, FIVE, PEER) if name in took]
         unit = "images/s" if self.clock is time.perf_counter else "images/s of CPU"
         rates = {
             name: Measurement(self.group, name, unit, [self.batch_size / each for each in took[name]]) for name in names
         }
-        compared = [(LOCAL, ENCODER, ENCODER), (LOCAL, GREEDY, GREEDY), (STORAGE, LOCAL, STORAGE), (FIVE, PEER, FIVE)]
+        compared = [
+            (LOCAL, ENCODER, ENCODER),
+            (LOCAL, GREEDY, GREEDY),
+            (DEFAULT, DEFAULT_LOOP, DEFAULT),
+            (STORAGE, LOCAL, STORAGE),
+            (FIVE, PEER, FIVE),
+        ]
         found = [*rates.values()]
         for one, other, goal in compared:
             if one in rates:
                 found.append(rates[one].over(rates[other], ratios, self.goals.get(goal, "")))
-        for each in STRATEGIES:
-            shares = [loop / encoder for loop, encoder in zip(took[each.strategy], took[ENCODER], strict=True)]
-            name = f"{each.strategy} loop's share of the encoder's time"
-            found.append(Measurement(ratios, name, "", shares, self.goals.get(each.strategy, "")))
+        for loop in (*(each.strategy for each in STRATEGIES), _BEAM):
+            shares = [one / encoder for one, encoder in zip(took[loop], took[ENCODER], strict=True)]
+            name = f"{loop} loop's share of the encoder's time"
+            found.append(Measurement(ratios, name, "", shares, self.goals.get(loop, "")))
         return found
