@@ -32,7 +32,8 @@ LATENCY = 0.05  # seconds that the storage emulator waits before each answer
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: rounds, batches of each run of the job, images of runs without a model, photos; what of."""
+    """How much is measured: rounds, batches of each run of the job, images of runs without a model, photos to
+    decode, photos of runs for their memory; what of."""
 
     rounds: int
     batch_size: int
@@ -41,13 +42,14 @@ class Scale:
     peer_batches: int
     overhead: Sequence[int]
     photos: int
+    memory: Sequence[int]
     sources: Sequence[Path] = SAMPLES
     clock: Callable[[], float] = time.perf_counter
     full_precision: bool = False
 
 
-FULL = Scale(5, 32, 8, 12, 32, (1_000, 10_000, 100_000), 24)
-QUICK = Scale(2, 4, 4, 6, 6, (300, 900), 2)
+FULL = Scale(5, 32, 8, 12, 32, (1_000, 10_000, 100_000), 24, (1_000, 10_000))
+QUICK = Scale(2, 4, 4, 6, 6, (300, 900), 2, (20, 40))
 
 
 def main() -> None:
@@ -82,7 +84,7 @@ def main() -> None:
 
 
 def _startup(folder: Path, scale: Scale) -> Iterable[Measurement]:
-    return startup.measure(folder, scale.rounds)
+    return startup.measure(folder, scale.rounds, scale.memory)
 
 
 def _overhead(folder: Path, scale: Scale) -> Iterable[Measurement]:
