@@ -1,5 +1,6 @@
 """Fetching from a Cloud Storage with faults, and what is no URI: which codes, how many requests, which waits."""
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 from urllib.parse import unquote_to_bytes
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from beam_job.images.download import FetchError, FetchStats, anonymous_session, settled
@@ -195,6 +196,9 @@ def test_schemes_that_are_not_on_the_list(uri):
     st.text(max_size=20),
 )
 def test_any_text_gives_a_documented_code(start, text):
+    assume(
+        not os.path.isfile((start + text).removeprefix("file://"))
+    )  # hypothesis tries texts of the code, such as /proc/self/status
     fetcher = Fetcher(FetchLimits(seconds=0.001, allow_https=True))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:9")  # nobody listens there

@@ -101,7 +101,7 @@ def test_a_run_is_good_whose_bucket_keeps_its_objects(caplog, monkeypatch):
         run.start()
         warnings = finish_beside_orphans(run, caplog)
     assert len(warnings) == 2
-    assert "captions-stray.jsonl (403), and 0 more." in warnings[0]
+    assert "captions-stray.jsonl (HTTP status 403), and 0 more." in warnings[0]
 
 
 def test_a_run_is_good_whose_account_may_not_list(caplog):
