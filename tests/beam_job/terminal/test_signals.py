@@ -40,6 +40,13 @@ PHASES = {  # captions on the disk after the job was stopped there
 }
 
 
+def without_progress(err: str) -> str:
+    """What was said beside the progress, a line every ten seconds, that a slow machine sees."""
+    return re.sub(
+        r"^beam_job: (.* so far|[\d,]+ of [\d,]+ captioned.*|[\d,]+ captioned.*)\n", "", err, flags=re.MULTILINE
+    )
+
+
 def test_every_phase_can_be_stopped(job, tmp_path):
     processes = {}
     for number, phase in enumerate(PHASES):
@@ -51,7 +58,7 @@ def test_every_phase_can_be_stopped(job, tmp_path):
         process.send_signal(number)
     for phase, (process, number) in processes.items():
         out, err = process.communicate(timeout=600)
-        err = re.sub(r"^beam_job: \d+ of 12 captioned.*\n", "", err, flags=re.MULTILINE)  # where it takes long
+        err = without_progress(err)
         summary = "12 images: 12 captioned" if phase == "report" else ""
         assert (process.returncode, out) == (128 + number, ""), (phase, err)
         assert err.endswith(STOPPED), (phase, err)
@@ -171,7 +178,7 @@ def test_worker_processes_write_what_they_hold(job, tmp_path):
     wait_for(tmp_path / "marker", process)
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)
-    assert (process.wait(), process.stderr.read()) == (130, STOPPED)
+    assert (process.wait(), without_progress(process.stderr.read())) == (130, STOPPED)
     assert len(records(tmp_path)) in (4, 8)
     assert len(children) >= 3  # the filter, two workers, decoders
     end(children)
