@@ -24,15 +24,21 @@ BUCKET = "photographs"
 @contextmanager
 def storage(folder: Path, latency: float) -> Iterator[list[str]]:
     """Serves the files of ``folder``; ``latency`` is in seconds."""
-    command = [sys.executable, "-m", "benchmarks.storage", str(folder), str(latency)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with serving("benchmarks.storage", str(folder), str(latency)):
+        yield [f"gs://{BUCKET}/{path.name}" for path in sorted(folder.iterdir())]
+
+
+@contextmanager
+def serving(module: str, *arguments: str) -> Iterator[str]:
+    """Runs a module that prints its address and serves there as Cloud Storage does; gives the address."""
+    server = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         address = server.stdout.readline().strip()
         if not address:
             raise RuntimeError("The storage emulator did not start; it comes with: pip install -e '.[test]'.")
         os.environ["STORAGE_EMULATOR_HOST"] = address
-        yield [f"gs://{BUCKET}/{path.name}" for path in sorted(folder.iterdir())]
+        yield address
     finally:
         os.environ.pop("STORAGE_EMULATOR_HOST", None)
         server.terminate()

@@ -9,9 +9,6 @@ Objects of the archive are made when they are asked for, and listed in pages lik
 import argparse
 import base64
 import json
-import os
-import subprocess
-import sys
 import threading
 from bisect import bisect_left
 from collections import Counter
@@ -29,6 +26,7 @@ import google_crc32c
 from apache_beam.internal.gcp import auth
 
 from benchmarks.archive.photos import MISSING, UNAVAILABLE, Faults, Seeds, name_of
+from benchmarks.storage import serving
 
 HOST = "127.0.0.1"
 NAME = "archive"
@@ -59,20 +57,9 @@ class Served:
 @contextmanager
 def bucket(seeds: Path, faults: Faults, count: int) -> Iterator[Served]:
     """Serves an archive of ``count`` photos, made of the files in ``seeds``."""
-    command = [sys.executable, "-m", "benchmarks.archive.bucket", str(seeds), json.dumps(asdict(faults)), str(count)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        address = server.stdout.readline().strip()
-        if not address:
-            raise RuntimeError("The bucket did not start; its emulator comes with: pip install -e '.[test]'.")
-        os.environ["STORAGE_EMULATOR_HOST"] = address
+    with serving("benchmarks.archive.bucket", str(seeds), json.dumps(asdict(faults)), str(count)) as address:
         auth._Credentials._credentials_init = True  # noqa: SLF001 # Beam would look for credentials for 20 s
         yield Served(address)
-    finally:
-        os.environ.pop("STORAGE_EMULATOR_HOST", None)
-        server.terminate()
-        server.wait()
 
 
 class _Names(Sequence[str]):

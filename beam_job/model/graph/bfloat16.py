@@ -12,6 +12,7 @@ from typing import Any
 import ml_dtypes
 import tensorflow as tf
 
+from beam_job.model.graph.folding import remove_unused
 from beam_job.model.graph.function import Function
 from beam_job.model.graph.nodes import by_name, in_order, make_constant, make_placeholder, source_name
 
@@ -40,6 +41,7 @@ def halve(function: Function, keep: str = "") -> None:
     """
     _halve_convolutions(function)
     _halve_products(function, keep)
+    remove_unused(function)
 
 
 def _halve_convolutions(function: Function) -> None:
@@ -68,8 +70,7 @@ def _halve_convolutions(function: Function) -> None:
             if part.name in inside:
                 continue
             if part.name in weights:
-                weights[part.name] = weights[part.name].astype(ml_dtypes.bfloat16)
-                make_placeholder(part, weights[part.name])
+                node.input[place] = _halved_weight(function, part.name)
             elif part.op == "Const" and part.attr["dtype"].type == _FLOAT:
                 values = tf.make_ndarray(part.attr["value"].tensor).astype(ml_dtypes.bfloat16)
                 node.input[place] = make_constant(graph_def.node.add(), f"{name}/half/{place}", values)
@@ -77,6 +78,15 @@ def _halve_convolutions(function: Function) -> None:
                 node.input[place] = _cast(graph_def, source, _HALF, f"{name}/half/{place}")
         node.attr["T"].type = _HALF
     _widen_behind(function, inside)
+
+
+def _halved_weight(function: Function, name: str) -> str:
+    """The name of the same weight in bfloat16; the weight itself stays for whoever else uses it."""
+    halved = f"{name}/half"
+    if halved not in function.weights:
+        function.weights[halved] = function.weights[name].astype(ml_dtypes.bfloat16)
+        make_placeholder(function.graph_def.node.add(name=halved), function.weights[halved])
+    return halved
 
 
 def _with_what_is_behind(graph_def: Any, names: set[str]) -> set[str]:
@@ -97,19 +107,11 @@ def _halve_products(function: Function, keep: str) -> None:
     for node in list(graph_def.node):
         if node.op != "MatMul" or node.name == kept or node.input[1] not in weights:
             continue
-        weight = f"{node.name}/half"
-        values = weights[node.input[1]].astype(ml_dtypes.bfloat16)
-        make_placeholder(graph_def.node.add(name=weight), values)
-        weights[weight] = values
         node.input[0] = _cast(graph_def, node.input[0], _HALF, f"{node.name}/half/0")
-        node.input[1] = weight
+        node.input[1] = _halved_weight(function, node.input[1])
         node.attr["T"].type = _HALF
         changed.add(node.name)
     _widen_behind(function, changed)
-    used = {source_name(source) for node in graph_def.node for source in node.input}
-    for name in [name for name in weights if name not in used]:
-        del weights[name]
-        graph_def.node.remove(by_name(graph_def)[name])
 
 
 def _widen_behind(function: Function, halved: set[str]) -> None:

@@ -35,7 +35,7 @@ def widen(function: Function) -> None:
             if source.name in weights:
                 weights[node.name] = weights[source.name].astype(np.float32)
                 make_placeholder(node, weights[node.name])
-    _remove_unused(function)
+    remove_unused(function)
 
 
 def fold_weights(function: Function) -> None:
@@ -66,7 +66,7 @@ def fold_weights(function: Function) -> None:
         if values.dtype.kind == "f":
             function.weights[name] = values
             make_placeholder(nodes[name], values)
-    _remove_unused(function)
+    remove_unused(function)
 
 
 def fold_convolutions(function: Function) -> None:
@@ -96,7 +96,7 @@ def fold_convolutions(function: Function) -> None:
         scaled.input[1] = _add_weight(function, f"{scaled.name}/bias", shift.reshape(-1))
         add.op = "Identity"
         del add.input[1]
-    _remove_unused(function)
+    remove_unused(function)
 
 
 def fold_embedding(function: Function) -> None:
@@ -124,7 +124,7 @@ def fold_embedding(function: Function) -> None:
         product.name, product.op = name, "Identity"
         product.input.append(taken)
         product.attr["T"].type = kind
-    _remove_unused(function)
+    remove_unused(function)
 
 
 def share(function: Function, name: str) -> dict[str, int] | None:
@@ -210,7 +210,7 @@ def _reshape(graph_def: Any, source: str, shape: str, name: str) -> str:
     return name
 
 
-def _remove_unused(function: Function) -> None:
+def remove_unused(function: Function) -> None:
     """Removes what no output depends on; inputs stay."""
     graph_def = function.graph_def
     outputs = [source_name(tensor) for tensor in function.outputs.values()]

@@ -25,9 +25,10 @@ class Network(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None, 12, 12, 3], tf.uint8, "images")])
     def encode(self, images):
         made = tf.cast(images, tf.float32) / 127.5 - 1
-        made = tf.nn.relu6(tf.nn.bias_add(tf.nn.conv2d(made, self.first, 1, "SAME"), self.out[0]))
+        bias = self.out[0]  # one for all, in single precision and in half
+        made = tf.nn.relu6(tf.nn.bias_add(tf.nn.conv2d(made, self.first, 1, "SAME"), bias))
         for kernel in self.kernels:
-            new = tf.nn.relu6(tf.nn.bias_add(tf.nn.conv2d(made, kernel, 1, "SAME"), self.out[1]))
+            new = tf.nn.relu6(tf.nn.bias_add(tf.nn.conv2d(made, kernel, 1, "SAME"), bias))
             made = tf.math.erf(new) if self.odd else made + new
         pooled = tf.reduce_mean(made, axis=[1, 2])
         hidden = tf.tanh(tf.matmul(pooled, self.hidden))
