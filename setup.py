@@ -44,7 +44,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["beam_job", "beam_job.*", "train", "train.*"]),
-    package_data={"beam_job": ["py.typed", "default_model/**", "*/assets/*"], "train": ["py.typed"]},
+    package_data={"beam_job": ["py.typed", "default_model/**", "*/assets/*"], "train": ["py.typed", "models/*.tsv"]},
     python_requires=">=3.11,<3.14",  # TensorFlow has no build for later ones
     install_requires=[
         "apache-beam[gcp]>=2.77",

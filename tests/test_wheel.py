@@ -46,7 +46,8 @@ def wheel(tmp_path_factory):
 
 def test_it_holds_what_is_read_at_run_time(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert names >= {"beam_job/py.typed", "train/py.typed", "beam_job/default_model/weights.npz"}
+    assert names >= {"beam_job/py.typed", "beam_job/default_model/weights.npz"}
+    assert names >= {"train/py.typed", "train/models/imagenet_labels.tsv"}
     for folder in DATA_FOLDERS:
         files = {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*") if path.is_file()}
         assert {name for name in names if name.startswith(f"{folder}/")} == files
