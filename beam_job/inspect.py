@@ -72,6 +72,8 @@ def describe(model: str, manifest: Manifest, opened: OpenModel | None) -> str:
     if opened:
         words = [token for token in opened.vocabulary.tokens if token not in SPECIAL]
         facts["vocabulary"] = f"{len(words):,} words: {', '.join(words[:12])}, …"
+        if opened.labels:
+            facts["labels"] = f"{len(opened.labels):,} classes: {', '.join(opened.labels.names[:6])}, …"
     facts.update(_flat("training", manifest.training))
     facts.update(_flat("metrics", manifest.metrics))
     facts["licence"] = manifest.licence

@@ -1,7 +1,7 @@
 """The records of a run: the elements of the pipeline, and the JSON lines that it writes."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -9,7 +9,7 @@ import numpy as np
 
 FIELDS = {
     *("uri", "caption", "score", "captions", "width", "height", "model", "version", "sha256", "bytes", "dhash"),
-    *("decoding", "run", "stage", "error", "message", "known"),
+    *("decoding", "run", "labels", "stage", "error", "message", "known"),
 }
 """The names of the records' own fields; none of them can be carried from a list."""
 
@@ -121,6 +121,28 @@ class Caption:
         return found
 
 
+class Label(NamedTuple):
+    """A class of the model's image classifier, and its probability for an image."""
+
+    name: str
+    probability: float
+
+    def fields(self) -> dict[str, Any]:
+        return {"label": self.name, "probability": _rounded(self.probability)}
+
+
+class Captions(list[Caption]):
+    """The captions of one image, best first.
+
+    Attributes:
+      labels: what the model's image classifier sees, likeliest first; ``None`` for a model without one.
+    """
+
+    def __init__(self, captions: Iterable[Caption], labels: Sequence[Label] | None = None) -> None:
+        super().__init__(captions)
+        self.labels = labels
+
+
 @dataclass(frozen=True, slots=True)
 class NoCaption:
     """Replaces an image's captions if the model finds none; ``reason`` is a sentence."""
@@ -133,7 +155,7 @@ class CaptionRecord:
     """The captions of one image, best first, at least one.
 
     ``model`` is the fingerprint of the model that gave them, ``decoding`` the digest of how it decoded. ``device`` is
-    where it ran, for the run's manifest.
+    where it ran, for the run's manifest. ``labels`` are as in ``Captions``.
     """
 
     uri: str
@@ -146,6 +168,7 @@ class CaptionRecord:
     content: Content | None = None
     changed: bool = False
     decoding: str | None = None
+    labels: Sequence[Label] | None = None
 
     @property
     def summary_keys(self) -> tuple[str, ...]:
@@ -155,6 +178,7 @@ class CaptionRecord:
     def to_json(self, run: str | None = None) -> str:
         """The record as a line of the run with that id."""
         captions = [caption.fields() for caption in self.captions]
+        labels = {} if self.labels is None else {"labels": [label.fields() for label in self.labels]}
         content = self.content
         # Later runs read the beginning alone, up to the digest; what may be long stands last.
         return json.dumps(
@@ -172,6 +196,7 @@ class CaptionRecord:
                 "decoding": self.decoding,
                 "run": run,
                 **(self.carried or {}),
+                **labels,
                 "captions": captions,
             },
             ensure_ascii=False,

@@ -25,7 +25,7 @@ from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel
 from beam_job.model.handler import CaptionHandler
-from beam_job.records import Caption, NoCaption
+from beam_job.records import Captions, NoCaption
 from benchmarks.measurement import Measurement, seconds
 
 STRATEGIES = (Decoding("greedy"), Decoding("beam", beam_width=3), Decoding("sample", num_captions=5, top_k=10))
@@ -49,7 +49,7 @@ class _Watched:
     clock: Callable[[], float]
     ends: list[float] = field(default_factory=list)
 
-    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption] | NoCaption]:
+    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[Captions | NoCaption]:
         found = self.captioner.caption(pixels, uris)
         self.ends.append(self.clock())
         return found
@@ -99,7 +99,7 @@ class Throughput:
         pixels = [decode(path.read_bytes(), image.height, image.width).array for path in photos]
         encoded = greedy.encode(pixels)
         for captioner in (*captioners, default):
-            captioner.decode(*encoded, names)
+            captioner.decode(encoded, names)
         took: dict[str, list[float]] = {}  # seconds a batch
 
         def take(name: str, work: Callable[[], object], batches: int = 1) -> None:
@@ -122,9 +122,9 @@ class Throughput:
                 took[name].append((before + after) / 2)
             took.setdefault(STORAGE, []).append(self._job(greedy, self.uris, folder / f"storage {turn}"))
             took.setdefault(DEFAULT, []).append(self._job(default, self.photos, folder / f"default {turn}"))
-            take(_BEAM, functools.partial(default.decode, *encoded, names))
+            take(_BEAM, functools.partial(default.decode, encoded, names))
             for captioner in captioners:
-                take(captioner.decoding.strategy, functools.partial(captioner.decode, *encoded, names))
+                take(captioner.decoding.strategy, functools.partial(captioner.decode, encoded, names))
             if self.peer is not None:
                 take(PEER, functools.partial(self.peer, photos[turn]))
                 took[PEER][-1] *= self.batch_size

@@ -10,7 +10,7 @@ from apache_beam.io.filesystems import FileSystems
 from PIL import Image
 
 from beam_job.cli import main
-from beam_job.records import Caption
+from beam_job.records import Caption, Captions
 from beam_job.runs.current import caption_files
 
 
@@ -30,7 +30,7 @@ class ColourCaptioner:
         colours = ["-".join(map(str, image[0, 0])) for image in pixels]
         with open(self.log, "a") as file:
             file.writelines(f"{uri}\t{colour}\n" for uri, colour in zip(uris, colours, strict=True))
-        return [[Caption(colour, [colour], -1.0, -1.0, True, attention=[[1.0]])] for colour in colours]
+        return [Captions([Caption(colour, [colour], -1.0, -1.0, True, attention=[[1.0]])]) for colour in colours]
 
 
 def captioned(log):

@@ -25,7 +25,7 @@ class Captioner:
         pass
 
     def caption(self, pixels, uris):
-        from beam_job.records import Caption
+        from beam_job.records import Caption, Captions
 
         self.captioned += len(uris)
         while self.captioned > self.most and not os.path.exists(self.go):
@@ -33,7 +33,7 @@ class Captioner:
         time.sleep(self.seconds * len(uris))
         with open(self.log, "ab", buffering=0) as file:
             file.write("".join(f"{uri}\n" for uri in uris).encode(errors="surrogateescape"))
-        return [[Caption("A cat.", ["a", "cat"], -1.0, -1.0, True)] for _ in uris]
+        return [Captions([Caption("A cat.", ["a", "cat"], -1.0, -1.0, True)]) for _ in uris]
 
 
 def stand_in(captioner):

@@ -13,7 +13,7 @@ import pytest
 from beam_job.cli import main
 from beam_job.export.xmp.write import ERRORS
 from beam_job.messages import unforeseen
-from beam_job.records import FIELDS, Caption, CaptionRecord, Content, Failure
+from beam_job.records import FIELDS, Caption, CaptionRecord, Content, Failure, Label
 from beam_job.report.write import MEANINGS
 from beam_job.runs.archive import open_archive
 from beam_job.runs.reviews import Review
@@ -128,8 +128,9 @@ def fields_of(text, heading):
 def test_every_field_of_a_record_is_documented_and_in_the_schema():
     text = (ROOT / "docs" / "records.md").read_text()
     caption = Caption("A dog.", ["a", "dog"], -1.0, -2.0, True, [-1.0], [[1.0]])
-    record = json.loads(CaptionRecord("a.jpg", 1, 1, "f", "CPU", [caption], content=Content(1, "0", "0")).to_json("1"))
-    named = set(record) | {f"captions[].{name}" for name in record["captions"][0]}
+    content, labels = Content(1, "0", "0"), [Label("dog", 0.5)]
+    record = json.loads(CaptionRecord("a.jpg", 1, 1, "f", "CPU", [caption], None, content, labels=labels).to_json("1"))
+    named = set(record) | {f"{field}[].{name}" for field in ("captions", "labels") for name in record[field][0]}
     assert fields_of(text, "Captions") == named
     failure = json.loads(Failure("a.jpg", "decode", "empty", "No bytes.", sha256="0").to_json("1"))
     assert fields_of(text, "Failures") == set(failure)
@@ -139,6 +140,7 @@ def test_every_field_of_a_record_is_documented_and_in_the_schema():
     assert set(columns) == set(record)
     nested = {column["name"] for column in columns["captions"]["fields"]}
     assert nested == set(record["captions"][0]) - {"log_probs", "attention"}
+    assert {column["name"] for column in columns["labels"]["fields"]} == set(record["labels"][0])
 
 
 def test_every_field_of_a_review_is_documented():

@@ -12,10 +12,16 @@ import tensorflow as tf
 
 from beam_job.model.directory import OpenModel, copy_model, open_model, write_model
 from beam_job.model.graph import from_signature, write_functions
+from beam_job.model.labels import Labels
 from beam_job.model.manifest import FORMAT_VERSION, SAVED_MODEL, ImageSpec, Manifest
 from beam_job.model.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary
 
 WORDS = ("a", "cat", "dog", "on", "the", "grass", "runs", "red", "ball", "'s")
+# Two classes share a word, one has a word that the vocabulary lacks, and one has none.
+LABELS = Labels(
+    ("tabby", "Egyptian cat", "Border collie", "croquet ball", "espresso", "lakeside"),
+    (("cat",), ("cat", "kitten"), ("dog", "grass"), ("ball", "red"), ("coffee",), ()),
+)
 _EXPORTED: dict[str, OpenModel] = {}
 
 
@@ -23,7 +29,14 @@ class TinyModel(tf.Module):
     """A convolution for an encoder; a recurrent step with dot attention for a decoder."""
 
     def __init__(
-        self, size: int, vocabulary: int, units: int, seed: int, sharpness: float = 2.0, dtype: tf.DType = tf.float16
+        self,
+        size: int,
+        vocabulary: int,
+        units: int,
+        seed: int,
+        sharpness: float = 2.0,
+        dtype: tf.DType = tf.float16,
+        classes: int = 0,
     ):
         super().__init__()
         random = np.random.default_rng(seed)
@@ -37,6 +50,7 @@ class TinyModel(tf.Module):
         self.recurrent = weight("recurrent", 2 * units, units)
         self.out = weight("out", 2 * units, vocabulary)
         self.bias = weight("bias", vocabulary)
+        self.classifier = weight("classifier", units, classes) if classes else None
 
         self.encode = tf.function(
             self._encode, input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8, "images")]
@@ -54,7 +68,10 @@ class TinyModel(tf.Module):
     def _encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         grid = tf.nn.conv2d(tf.cast(images, tf.float32) / 127.5 - 1, tf.cast(self.kernel, tf.float32), 8, "VALID")
         features = tf.reshape(grid, [-1, grid.shape[1] * grid.shape[2], grid.shape[3]])
-        return {"features": features, "state": tf.tanh(tf.reduce_mean(features, axis=1))}
+        encoded = {"features": features, "state": tf.tanh(tf.reduce_mean(features, axis=1))}
+        if self.classifier is not None:
+            encoded["labels"] = 9 * tf.matmul(encoded["state"], tf.cast(self.classifier, tf.float32))
+        return encoded
 
     def _decode_step(self, tokens: tf.Tensor, state: tf.Tensor, features: tf.Tensor) -> dict[str, tf.Tensor]:
         words = tf.gather(tf.cast(self.embedding, tf.float32), tokens)
@@ -84,16 +101,21 @@ def write_tiny_model(
     training: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
     format_version: int = FORMAT_VERSION,
+    labels: Labels | None = None,
+    classes: int | None = None,
 ) -> Manifest:
-    """Exports a tiny model; the same seed gives the same weights. TensorFlow exports equal ones once in a process."""
-    key = repr(
-        (size, tuple(words), units, max_caption_length, seed, sharpness, dtype, training, metrics, format_version)
-    )
+    """Exports a tiny model; the same seed gives the same weights. TensorFlow exports equal ones once in a process.
+
+    ``classes`` is for models whose graph has other classes than their labels.
+    """
+    classes = (len(labels) if labels else 0) if classes is None else classes
+    size_and_weights = size, tuple(words), units, max_caption_length, seed, sharpness, dtype, classes, labels
+    key = repr((*size_and_weights, training, metrics, format_version))
     if key not in _EXPORTED:
         folder = Path(tempfile.mkdtemp(prefix="tiny-model-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         vocabulary = tiny_vocabulary(words)
-        module = TinyModel(size, len(vocabulary), units, seed, sharpness, dtype)
+        module = TinyModel(size, len(vocabulary), units, seed, sharpness, dtype, classes)
         functions = {"encode": module.encode, "decode_step": module.decode_step}
         manifest = Manifest(
             ImageSpec(size, size),
@@ -115,7 +137,7 @@ def write_tiny_model(
             made = {name: function.get_concrete_function() for name, function in functions.items()}
             write_functions(target, {name: from_signature(function, weights) for name, function in made.items()})
 
-        write_model(folder / "model", save, vocabulary, manifest)
+        write_model(folder / "model", save, vocabulary, manifest, labels)
         _EXPORTED[key] = open_model(folder / "model")
     copy_model(_EXPORTED[key], path)
     return _EXPORTED[key].manifest

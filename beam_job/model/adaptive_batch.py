@@ -11,7 +11,7 @@ import numpy as np
 from apache_beam.metrics import Metrics
 
 from beam_job.metrics import METRICS
-from beam_job.records import Caption, NoCaption
+from beam_job.records import Captions, NoCaption
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and only the workers need it.
     from beam_job.model.captioner import Captioner
@@ -54,19 +54,19 @@ class AdaptiveCaptioner:
         with self._turn:
             self._ready().warm_up()
 
-    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption] | NoCaption]:
+    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[Captions | NoCaption]:
         """Captions any number of images, like ``Captioner.caption``.
 
         Raises:
           Exception: errors of the captioner; for memory, only if a single image does not fit.
         """
-        found: list[list[Caption] | NoCaption] = []
+        found: list[Captions | NoCaption] = []
         while len(found) < len(pixels):
             with self._turn:
                 found += self._next_batch(pixels[len(found) :], uris[len(found) :])
         return found
 
-    def _next_batch(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption] | NoCaption]:
+    def _next_batch(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[Captions | NoCaption]:
         """Captions as many images as fit; none where memory ran out, and the next batch is smaller."""
         if self.batch_size < self._most and self._batches >= self._patience:
             self._resize(min(2 * self.batch_size, self._most))

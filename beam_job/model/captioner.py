@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,11 +17,11 @@ import tensorflow as tf
 from beam_job import devices
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel
-from beam_job.model.graph import Function, bind, fold, halve, read_functions, share
-from beam_job.model.logits import likeliest, mask_tokens, sampled
-from beam_job.model.manifest import FUNCTIONS, ModelError
+from beam_job.model.evidence import WordEvidence
+from beam_job.model.graph import bind, fold, halve, open_functions, share
+from beam_job.model.logits import favour_words, likeliest, mask_tokens, sampled
 from beam_job.model.search import ROWS, Hypotheses, Propose, search
-from beam_job.records import Caption, NoCaption
+from beam_job.records import Caption, Captions, Label, NoCaption
 
 # Why a caption does not depend on its batch, to the last bit. On CPUs a matrix product with a single row takes another
 # path and rounds differently; so do the exponentials of the last few elements of an array, those that do not fill a
@@ -30,6 +31,21 @@ _ENCODER_ROWS = 2
 _MAX_ENCODER_ROWS = 16
 # N distinct samples are drawn N at a time, at most this often.
 _MAX_DRAWS = 10
+
+
+class Encoded(NamedTuple):
+    """A batch of images for the decoder, with rows of padding behind them.
+
+    Attributes:
+      features: float32 [rows, positions, width].
+      state: float32 [rows, units].
+      classes: the probability of each class of the model's image classifier, float32 [rows, classes]; ``None`` for a
+        model without one.
+    """
+
+    features: tf.Tensor
+    state: tf.Tensor
+    classes: np.ndarray | None
 
 
 class Captioner:
@@ -54,16 +70,17 @@ class Captioner:
         self._encoder_rows = max(min(batch_size, _MAX_ENCODER_ROWS if self._on_cpu else batch_size), _ENCODER_ROWS)
         self._max_length = decoding.longest(model.manifest.max_caption_length)
 
-        functions = _functions(model)
+        functions = open_functions(model)
         model.check_unchanged()
         for function in functions:
             fold(function)
         by_image = share(functions[1], "features")
         if self.device.endswith("bfloat16"):
-            halve(functions[0])
+            halve(functions[0], keep="labels")
             halve(functions[1], keep="logits")
         shape = functions[1].shapes()
         self._encoded_shapes = [[self._rows, *shape(f"{name}:0")[1:]] for name in ("features", "state")]
+        self._evidence = _evidence(model, decoding)
         encode, decode_step = bind(functions[0]), bind(functions[1], "features", by_image)
         mask = mask_tokens(
             [vocabulary.pad_id, vocabulary.unknown_id, vocabulary.start_id],
@@ -77,16 +94,26 @@ class Captioner:
             return made["logits"], made["state"], made["attention"]
 
         @tf.function(autograph=False)
-        def encode_batch(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def encode_batch(images: tf.Tensor) -> tuple[tf.Tensor, ...]:
             made = encode(images=images)
-            return made["features"], made["state"]
+            return tuple(made[name] for name in ("features", "state", "labels") if name in made)
 
-        def loop(propose: Propose, encoded: Sequence[tf.Tensor], width: int, length_penalty: float) -> Hypotheses:
+        def loop(
+            propose: Propose,
+            features: tf.Tensor,
+            state: tf.Tensor,
+            in_use: tf.Tensor,
+            *words: tf.Tensor,
+            width: int,
+            length_penalty: float,
+        ) -> Hypotheses:
             return search(
                 step,
                 propose,
                 mask,
-                *encoded,
+                features,
+                state,
+                in_use,
                 vocabulary_size=len(vocabulary),
                 width=width,
                 max_length=self._max_length,
@@ -94,22 +121,24 @@ class Captioner:
                 start_id=vocabulary.start_id,
                 end_id=vocabulary.end_id,
                 pad_id=vocabulary.pad_id,
+                favour=favour_words(*words) if words else None,
                 keep_attention=decoding.attention,
             )
 
+        # Of images: features, state, whether in use; where words get a bonus, these and their bonus.
         @tf.function(autograph=False)
-        def beam(features: tf.Tensor, state: tf.Tensor, in_use: tf.Tensor) -> Hypotheses:
+        def beam(*images: tf.Tensor) -> Hypotheses:
             # Samples are ranked by their mean log-probability, and so are those that fill a gap among them.
             length_penalty = 1.0 if decoding.strategy == "sample" else decoding.length_penalty
             # Half of a beam's candidates may end captions while it lives on with the others; greedily, one decides.
             propose = likeliest(2 * decoding.width if decoding.width > 1 else 1)
-            return loop(propose, (features, state, in_use), decoding.width, length_penalty)
+            return loop(propose, *images, width=decoding.width, length_penalty=length_penalty)
 
         @tf.function(autograph=False)
-        def draw(features: tf.Tensor, state: tf.Tensor, in_use: tf.Tensor, uniforms: tf.Tensor) -> Hypotheses:
+        def draw(uniforms: tf.Tensor, *images: tf.Tensor) -> Hypotheses:
             propose = sampled(uniforms, temperature=decoding.temperature, top_k=decoding.top_k, top_p=decoding.top_p)
-            rows = [tf.repeat(tensor, decoding.num_captions, axis=0) for tensor in (features, state, in_use)]
-            return loop(propose, rows, width=1, length_penalty=1.0)
+            rows = [tf.repeat(tensor, decoding.num_captions, axis=0) for tensor in images]
+            return loop(propose, *rows, width=1, length_penalty=1.0)
 
         self._encode = encode_batch
         self._beam = beam
@@ -131,19 +160,20 @@ class Captioner:
 
     def warm_up(self) -> None:
         """Traces and runs every graph that captioning may need, on a blank image."""
-        in_use = self._padded([True])
-        blank = [tf.zeros(shape) for shape in self._encoded_shapes]
+        blank = [*(tf.zeros(shape) for shape in self._encoded_shapes), self._padded([True])]
+        if self._evidence:
+            blank += [tf.zeros([self._rows, self._evidence.most], kind) for kind in (tf.int32, tf.float32)]
         graphs: list[Callable[[], object]] = [partial(self.encode, [])]
         if self.decoding.strategy == "sample":
-            graphs.append(partial(self._sampled(0, [""]), *blank, in_use))
+            graphs.append(partial(self._sampled(0, [""]), *blank))
         if self.decoding.strategy != "sample" or self.decoding.num_captions > 1:
-            graphs.append(partial(self._beam, *blank, in_use))
+            graphs.append(partial(self._beam, *blank))
         # On a GPU one after the other, as captioning runs them: together they might not fit into its memory.
         with ThreadPoolExecutor(None if self._on_cpu else 1) as side_by_side:
             for ran in [side_by_side.submit(graph) for graph in graphs]:
                 ran.result()  # raises what went wrong
 
-    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption] | NoCaption]:
+    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[Captions | NoCaption]:
         """Captions images.
 
         Args:
@@ -151,16 +181,13 @@ class Captioner:
           uris: the images' names; samples depend on them and on the seed, the other strategies do not.
 
         Returns:
-          For each image ``num_captions`` distinct captions, best first; fewer if the beam has no more, and
-          ``NoCaption`` if it has none.
+          For each image ``num_captions`` distinct captions, best first, and its labels if the model has some; fewer
+          captions if the beam has no more, and ``NoCaption`` if it has none.
         """
-        return self.decode(*self.encode(pixels), uris)
+        return self.decode(self.encode(pixels), uris)
 
-    def encode(self, pixels: Sequence[np.ndarray]) -> tuple[tf.Tensor, tf.Tensor]:
-        """The encoder's part of ``caption``: features float32 [rows, positions, width] and state float32 [rows, units].
-
-        There are as many rows as the decoder uses; those after the images are padding.
-        """
+    def encode(self, pixels: Sequence[np.ndarray]) -> Encoded:
+        """The encoder's part of ``caption``, with as many rows as the decoder uses."""
         image = self.model.manifest.image
         at_once = self._encoder_rows
         made = []
@@ -169,12 +196,17 @@ class Captioner:
             for row, array in enumerate(pixels[start : start + at_once]):
                 batch[row] = array
             made.append(self._encode(batch))
-        features, state = (tf.concat(parts, axis=0) for parts in zip(*made, strict=True))
         more = [0, self._rows - at_once * len(made)]
-        return tf.pad(features, [more, [0, 0], [0, 0]]), tf.pad(state, [more, [0, 0]])
+        whole = [tf.concat(parts, axis=0) for parts in zip(*made, strict=True)]
+        features, state, *logits = (tf.pad(part, [more, *[[0, 0]] * (part.shape.rank - 1)]) for part in whole)
+        return Encoded(features, state, tf.nn.softmax(logits[0]).numpy() if logits else None)
 
-    def decode(self, features: tf.Tensor, state: tf.Tensor, uris: Sequence[str]) -> list[list[Caption] | NoCaption]:
+    def decode(self, encoded: Encoded, uris: Sequence[str]) -> list[Captions | NoCaption]:
         """The decoder's part of ``caption``: captions of the encoded images, named ``uris``."""
+        words: tuple[np.ndarray, ...] = ()
+        if self._evidence and encoded.classes is not None:
+            ids, evidence = self._evidence.of(encoded.classes)
+            words = ids, np.float32(self.decoding.label_bonus) * evidence
         wanted = self.decoding.num_captions
         found: list[dict[tuple[str, ...], tuple[float, Caption]]] = [{} for _ in uris]
         # Where a model is so sure of itself that its samples repeat, the likeliest other captions fill the gap.
@@ -183,12 +215,20 @@ class Captioner:
             missing = [len(captions) < wanted for captions in found]
             if not any(missing):
                 break
-            hypotheses = _split(decode(features, state, self._padded(missing)), self._rows)
+            images = encoded.features, encoded.state, self._padded(missing), *words
+            hypotheses = _split(decode(*images), self._rows)
             for row in np.flatnonzero(missing):
                 for rank, caption in self._captions(hypotheses[row]):
                     if len(found[row]) < wanted:
                         found[row].setdefault(tuple(caption.tokens), (rank, caption))
-        return [_outcome(list(captions.values())) for captions in found]
+        ranked = (list(captions.values()) for captions in found)
+        return [_outcome(captions, labels) for captions, labels in zip(ranked, self._labels(encoded), strict=False)]
+
+    def _labels(self, encoded: Encoded) -> Sequence[Sequence[Label] | None]:
+        """Those of each row."""
+        if encoded.classes is None or self.model.labels is None:
+            return [None] * self._rows
+        return [self.model.labels.likely(each) for each in encoded.classes]
 
     def _padded(self, missing: Sequence[bool]) -> np.ndarray:
         in_use = np.zeros([self._rows], bool)
@@ -196,7 +236,7 @@ class Captioner:
         return in_use
 
     def _sampled(self, turn: int, uris: Sequence[str]) -> Callable[..., Hypotheses]:
-        return lambda features, state, in_use: self._draw(features, state, in_use, self._uniforms(turn, uris))
+        return lambda *images: self._draw(self._uniforms(turn, uris), *images)
 
     def _uniforms(self, turn: int, uris: Sequence[str]) -> np.ndarray:
         """Float32 [rows * draws, max_length]: what each draw of each image depends on, and nothing else."""
@@ -233,33 +273,21 @@ class Captioner:
         return found
 
 
-def _functions(model: OpenModel) -> list[Function]:
-    """*encode* and *decode_step*; ``ModelError`` where they are missing, or *encode* takes other images."""
-    try:
-        functions = read_functions(model.directory, model.manifest.format_version)
-        found = [functions[name] for name in FUNCTIONS]
-        takes = found[0].shapes()("images:0")[1:].as_list()
-    except (KeyError, ValueError) as error:
-        raise ModelError(
-            f"Model {model.directory}: its functions encode and decode_step cannot be read ({error}); export the model "
-            "again."
-        ) from error
-    image = model.manifest.image
-    if takes != [image.height, image.width, 3]:
-        raise ModelError(
-            f"Model {model.directory}: encode expects images of {takes}, but the manifest says {image.height} x "
-            f"{image.width}; export the model again."
-        )
-    return found
+def _evidence(model: OpenModel, decoding: Decoding) -> WordEvidence | None:
+    """Where words get a bonus, which they are."""
+    if not (model.labels and decoding.label_bonus):
+        return None
+    found = WordEvidence(model.labels, model.vocabulary)
+    return found if found.most else None
 
 
-def _outcome(ranked: list[tuple[float, Caption]]) -> list[Caption] | NoCaption:
-    """One image's captions, best first, or why there is none."""
+def _outcome(ranked: list[tuple[float, Caption]], labels: Sequence[Label] | None) -> Captions | NoCaption:
+    """One image's captions, best first, with its labels, or why there is none."""
     if not ranked or not all(math.isfinite(caption.score) for _, caption in ranked):
         return NoCaption(
             "No caption satisfies --min_length and --no_repeat_ngram, or the model's scores are not numbers."
         )
-    return [caption for _, caption in sorted(ranked, key=lambda found: -found[0])]
+    return Captions((caption for _, caption in sorted(ranked, key=lambda found: -found[0])), labels)
 
 
 def _split(hypotheses: Hypotheses, rows: int) -> list[Hypotheses]:

@@ -32,6 +32,8 @@ class Decoding:
       max_length: maximum tokens in a caption, including ``<end>``; 0 for the model's own limit.
       min_length: minimum words in a caption.
       no_repeat_ngram: no sequence of this many words occurs twice in a caption; 1 forbids repeated words, 0 allows all.
+      label_bonus: added to the logits of words that name what the model's image classifier sees, times the evidence for
+        them, until a caption has one of them; 0 for no bonus. Without effect on models without a classifier.
       attention: also return each word's log-probability and its attention over the image.
     """
 
@@ -46,6 +48,7 @@ class Decoding:
     max_length: int = 0
     min_length: int = 1
     no_repeat_ngram: int = 2
+    label_bonus: float = 0.0
     attention: bool = False
 
     def __post_init__(self) -> None:
@@ -69,6 +72,7 @@ class Decoding:
             f"--max_length {self.max_length} leaves no room for this many words and the end token",
         )
         refuse(self.no_repeat_ngram < 0, "no_repeat_ngram", "choose a number of words, or 0 to allow repetition")
+        refuse(not 0 <= self.label_bonus <= 100, "label_bonus", "choose a number from 0 to 100")
         most = {"greedy": 1, "beam": self.beam_width}.get(self.strategy)
         refuse(
             most is not None and self.num_captions > most,
@@ -104,6 +108,12 @@ class Decoding:
         add("max_length", int, "Maximum tokens per caption; 0: the model's own limit")
         add("min_length", int, "Minimum words per caption")
         add("no_repeat_ngram", int, "No sequence of this many words occurs twice in a caption; 0: no limit")
+        add(
+            "label_bonus",
+            float,
+            "Makes words likelier that name what the model's image classifier sees: their log-odds rise by this much "
+            "where it is certain. 0: no bonus. Without effect on models without labels",
+        )
         group.add_argument(
             "--attention", action="store_true", help="Record each word's log-probability and attention (large)."
         )

@@ -1,9 +1,9 @@
 """The exported model directory, the contract between ``train`` and ``beam_job``.
 
 A model directory contains the functions *encode* and *decode_step* (``encode.pb``, ``decode_step.pb`` and
-``weights.npz``; in format version 1 a TensorFlow SavedModel), ``vocabulary.txt`` and ``manifest.json``. It may be on
-any file system that Beam reads. Every caption record has the model's fingerprint; ``open_model`` refuses a directory
-whose files do not match it.
+``weights.npz``; in format version 1 a TensorFlow SavedModel), ``vocabulary.txt``, ``manifest.json`` and, if the model
+has an image classifier, ``labels.tsv``. It may be on any file system that Beam reads. Every caption record has the
+model's fingerprint; ``open_model`` refuses a directory whose files do not match it.
 """
 
 import atexit
@@ -19,7 +19,9 @@ from typing import NamedTuple
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.files.whole import write_whole
+from beam_job.model.labels import Labels
 from beam_job.model.manifest import (
+    LABELS,
     MODEL_MANIFEST,
     SAVED_MODEL,
     VOCABULARY,
@@ -32,19 +34,22 @@ from beam_job.model.vocabulary import Vocabulary
 DEFAULT_MODEL = Path(__file__).parents[1] / "default_model"
 
 _CHUNK = 1 << 20
+_MOST_LABEL_BYTES = 16 << 20  # of labels.tsv; that of a thousand classes has 40 kilobytes
 
 
 @dataclass(frozen=True)
 class OpenModel:
     """A checked model: ``directory`` is on the local disk, whatever file system the model came from.
 
-    ``states`` has each file's state on the disk before it was checked.
+    ``states`` has each file's state on the disk before it was checked. ``labels`` are the classes of its image
+    classifier, or ``None``.
     """
 
     directory: Path
     manifest: Manifest
     vocabulary: Vocabulary
     states: Mapping[str, "FileState | None"]
+    labels: Labels | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -108,7 +113,19 @@ def open_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, fingerprint: st
             vocabulary = Vocabulary.from_lines(lines)
     except ValueError as error:
         raise ModelError(f"Model {model}: {error}") from error
-    return OpenModel(directory, manifest, vocabulary, states)
+    return OpenModel(directory, manifest, vocabulary, states, _read_labels(model, directory, manifest))
+
+
+def _read_labels(model: str | os.PathLike[str], directory: Path, manifest: Manifest) -> Labels | None:
+    if LABELS not in manifest.files:
+        return None
+    if (directory / LABELS).stat().st_size > _MOST_LABEL_BYTES:
+        raise ModelError(f"Model {model}: {LABELS} has over {_MOST_LABEL_BYTES:,} bytes, the limit for labels.")
+    try:
+        with (directory / LABELS).open(encoding="utf-8", newline="\n") as lines:
+            return Labels.from_lines(lines)
+    except ValueError as error:
+        raise ModelError(f"Model {model}: {LABELS}: {error}") from error
 
 
 def write_model(
@@ -116,6 +133,7 @@ def write_model(
     write_functions: Callable[[Path], None],
     vocabulary: Vocabulary,
     manifest: Manifest,
+    labels: Labels | None = None,
 ) -> Manifest:
     """Writes a model directory completely or not at all: beside it first, then renamed (remote: manifest last).
 
@@ -124,6 +142,7 @@ def write_model(
       write_functions: called with a local folder, writes *encode* and *decode_step* there.
       vocabulary: the words of its captions.
       manifest: what it says of the model; ``files`` is filled in here.
+      labels: the classes of its image classifier, if it has one.
 
     Returns:
       The manifest as written.
@@ -136,6 +155,8 @@ def write_model(
         nonlocal manifest
         write_functions(beside)
         (beside / VOCABULARY).write_text("".join(vocabulary.to_lines()), encoding="utf-8")
+        if labels:
+            (beside / LABELS).write_text("".join(labels.to_lines()), encoding="utf-8")
         paths = sorted(path for path in beside.rglob("*") if path.is_file())
         manifest = replace(manifest, files={path.relative_to(beside).as_posix(): sha256(path) for path in paths})
         (beside / MODEL_MANIFEST).write_text(manifest.to_json(), encoding="utf-8")

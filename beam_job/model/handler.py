@@ -16,7 +16,7 @@ from beam_job.metrics import METRICS, count_failure
 from beam_job.model.adaptive_batch import AdaptiveCaptioner, is_of_model, is_out_of_memory
 from beam_job.model.decoding import Decoding, decoding_digest
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
-from beam_job.records import Caption, CaptionRecord, DecodedImage, Failure, NoCaption
+from beam_job.records import CaptionRecord, Captions, DecodedImage, Failure, NoCaption
 
 if TYPE_CHECKING:
     from beam_job.model.captioner import Captioner
@@ -119,7 +119,7 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, AdaptiveCaptioner]):
         _count(failure)
         return [failure]
 
-    def _record(self, image: DecodedImage, found: Sequence[Caption] | NoCaption, model: AdaptiveCaptioner) -> Inferred:
+    def _record(self, image: DecodedImage, found: Captions | NoCaption, model: AdaptiveCaptioner) -> Inferred:
         if isinstance(found, NoCaption):
             return _failure(image, "no_caption", found.reason)
         return CaptionRecord(
@@ -133,6 +133,7 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, AdaptiveCaptioner]):
             content=image.content,
             changed=image.changed,
             decoding=self._digest,
+            labels=found.labels,
         )
 
     def _failed_alone(self, image: DecodedImage, error: Exception, trace: str, model: AdaptiveCaptioner) -> Failure:

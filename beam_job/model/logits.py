@@ -1,13 +1,33 @@
-"""Logits processing: masks for tokens that must not come next, and candidates among the others."""
+"""Logits processing: a bonus for words, masks for tokens that must not come next, and candidates among the others."""
 
 import math
 from collections.abc import Sequence
 
 import tensorflow as tf
 
-from beam_job.model.search import Mask, Propose
+from beam_job.model.search import Favour, Mask, Propose
 
 _BLOCK = 32
+
+
+def favour_words(ids: tf.Tensor, bonus: tf.Tensor) -> Favour:
+    """Adds a bonus to the logits of a row's words, for each hypothesis until it has one of them.
+
+    Args:
+      ids: int32 [rows, words].
+      bonus: float32 [rows, words]; 0 for a place without a word.
+    """
+
+    def favour(logits: tf.Tensor, tokens: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        hypotheses = tf.shape(logits)[0]
+        each = hypotheses // tf.shape(rows)[0]
+        words, more = (tf.repeat(tf.gather(values, rows), each, axis=0) for values in (ids, bonus))
+        named = (tokens[:, :, None] == words[:, None]) & (more[:, None] > 0)
+        more = tf.where(tf.reduce_any(named, axis=[1, 2])[:, None], 0.0, more)
+        places = tf.stack([tf.repeat(tf.range(hypotheses)[:, None], words.shape[1], axis=1), words], axis=-1)
+        return tf.tensor_scatter_nd_add(logits, places, more)
+
+    return favour
 
 
 def mask_tokens(never: Sequence[int], end_id: int, *, min_length: int = 1, no_repeat_ngram: int = 0) -> Mask:

@@ -22,6 +22,7 @@ FORMAT_VERSION = 2
 FUNCTIONS = ("encode", "decode_step")
 WEIGHTS = "weights.npz"
 VOCABULARY = "vocabulary.txt"
+LABELS = "labels.tsv"  # only of models with an image classifier
 SAVED_MODEL = "saved_model"  # in place of graphs and weights, in version 1
 _FILES = {
     1: (f"{SAVED_MODEL}/saved_model.pb", VOCABULARY),

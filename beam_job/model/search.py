@@ -19,6 +19,9 @@ Step: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, t
 Propose: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 # (logits [n, vocabulary], tokens so far int32 [n, max_length], step) -> logits with masked tokens at -inf
 Mask: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+# (logits [n, vocabulary], tokens so far int32 [n, max_length], which of the rows given at the start are here)
+# -> logits that stand for the model's own from there on
+Favour: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 # Rows leave in such numbers that what is left is a multiple of this. On CPUs a row's exponentials would otherwise
@@ -84,6 +87,7 @@ def search(
     start_id: int,
     end_id: int,
     pad_id: int,
+    favour: Favour | None = None,
     keep_attention: bool = False,
 ) -> Hypotheses:
     """Runs the decoder until every row is done or has ``max_length`` tokens.
@@ -93,6 +97,7 @@ def search(
       state: float32 [rows, units], the decoder's initial state.
       rows_in_use: bool [rows]; the others are padding of the batch and are done from the start.
       max_length: maximum number of tokens, including ``<end>``.
+      favour: changes the model's logits, and so the log-probabilities of tokens.
 
     Returns:
       The ``width`` best captions of each row. One that reached ``max_length`` without ``<end>`` keeps every word.
@@ -117,7 +122,10 @@ def search(
     def advance(beam: _Beam) -> tuple[_Beam]:
         now, alive = beam.now, beam.alive
         logits, state, attention = step(tf.reshape(beam.last, [-1]), beam.state, beam.features)
-        values, ids = propose(mask(logits, tf.reshape(alive.tokens, [-1, max_length]), now), now, beam.row)
+        tokens = tf.reshape(alive.tokens, [-1, max_length])
+        if favour:
+            logits = favour(logits, tokens, beam.row)
+        values, ids = propose(mask(logits, tokens, now), now, beam.row)
         log_probs = values - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
         candidates = ids.shape[-1]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from beam_job.model.adaptive_batch import AdaptiveCaptioner
 from beam_job.model.handler import CaptionHandler
-from beam_job.records import Caption
+from beam_job.records import Caption, Captions
 
 _CAPTION = Caption("A dog runs on the grass.", ["a", "dog", "runs", "on", "the", "grass"], -0.9, -2.5, True)
 
@@ -21,9 +21,9 @@ class IdleCaptioner:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[list[Caption]]:
+    def caption(self, pixels: Sequence[np.ndarray], uris: Sequence[str]) -> list[Captions]:
         time.sleep(self._seconds * len(uris))
-        return [[_CAPTION] for _ in uris]
+        return [Captions([_CAPTION]) for _ in uris]
 
 
 class IdleHandler(CaptionHandler):

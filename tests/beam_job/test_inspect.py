@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from beam_job.inspect import main
-from tests.tiny_model import write_tiny_model
+from tests.tiny_model import LABELS, write_tiny_model
 
 
 @pytest.fixture
@@ -32,6 +32,14 @@ def test_a_model_is_described(model, capsys):
     ):
         assert found in text
     assert "NOT INTACT" not in text
+
+
+def test_labels_are_described(model, tmp_path, capsys):
+    assert main([str(model[0])]) == 0
+    assert "classes" not in capsys.readouterr().out
+    write_tiny_model(tmp_path / "labelled", labels=LABELS)
+    assert main([str(tmp_path / "labelled")]) == 0
+    assert "6 classes: tabby, Egyptian cat, Border collie," in capsys.readouterr().out
 
 
 def test_a_torn_model_is_described_and_refused(model, capsys):

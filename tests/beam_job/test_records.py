@@ -1,8 +1,9 @@
 """The lines that a run leaves: what stands in them, and in which order later runs find it."""
 
+import dataclasses
 import json
 
-from beam_job.records import Caption, CaptionRecord, Content, CopiedCaption, Failure
+from beam_job.records import Caption, CaptionRecord, Content, CopiedCaption, Failure, Label
 
 SURE = Caption("A dog.", ("a", "dog"), -0.12345678, -0.98765432, True)
 RECORD = CaptionRecord("é.jpg", 640, 480, "m", "GPU", [SURE], {"id": 7}, Content(5, "ab", "0f", "v1"), decoding="d")
@@ -30,6 +31,18 @@ def test_a_captions_line():
     bare = json.loads(CaptionRecord("a", 1, 2, "m", "CPU", [SURE]).to_json())
     assert {bare[name] for name in ("version", "sha256", "bytes", "dhash", "decoding", "run")} == {None}
     assert "id" not in bare
+
+
+def test_labels_stand_before_the_captions():
+    labels = [Label("Egyptian cat", 0.74321), Label("tabby", 0.3)]
+    for wanted, given in (
+        ([{"label": "Egyptian cat", "probability": 0.7432}, {"label": "tabby", "probability": 0.3}], labels),
+        ([], []),
+    ):
+        record = json.loads(dataclasses.replace(RECORD, labels=given).to_json("r"))
+        assert list(record.items())[-2:] == [("labels", wanted), ("captions", [SURE.fields()])]
+        del record["labels"]
+        assert record == json.loads(RECORD.to_json("r"))
 
 
 def test_a_captions_fields():

@@ -23,13 +23,16 @@ from train.models.decoder import Decoder
 from train.models.encoders import Encoder
 from train.recipe import Recipe
 
+CLASSIFIER = ("classifier/down", "classifier/up", "classifier/bias")
+"""The names under which a classifier's weights are stored."""
+
 
 class ExportedModel(tf.Module):
     """The two functions of a model, over weights stored in half precision and used in single precision.
 
     Attributes:
       weights: every weight by a stable name, ``encoder/017/kernel`` for the 18th variable of the encoder: what training
-        reads when it starts from an exported model.
+        reads when it starts from an exported model. Those of the encoder's classifier have the names ``CLASSIFIER``.
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder, recipe: Recipe):
@@ -40,6 +43,10 @@ class ExportedModel(tf.Module):
             for part, model in parts.items()
             for index, weight in enumerate(model.weights)
         }
+        classifier = encoder.classifier
+        if classifier:
+            for name, values in zip(CLASSIFIER, (classifier.down, classifier.up, classifier.bias), strict=True):
+                self.weights[name] = tf.Variable(tf.cast(values, tf.float16), trainable=False)
         image = (encoder.size, encoder.size, 3)
         positions = encoder.model.output_shape[1]
         (_, _, width), (_, units) = decoder.bridge.output_shape
@@ -48,7 +55,11 @@ class ExportedModel(tf.Module):
         def encode(images: tf.Tensor) -> dict[str, tf.Tensor]:
             feature_map = self._call("encoder", encoder.model, tf.cast(images, tf.float32))
             features, state = self._call("bridge", decoder.bridge, feature_map)
-            return {"features": features, "state": state}
+            encoded = {"features": features, "state": state}
+            if classifier:
+                down, up, bias = (tf.cast(self.weights[name], tf.float32) for name in CLASSIFIER)
+                encoded["labels"] = classifier._replace(down=down, up=up, bias=bias).logits(feature_map)
+            return encoded
 
         @tf.function(
             input_signature=[
@@ -116,4 +127,5 @@ def export(
         training=training,
         licence=licence,
     )
-    return write_model(directory, write, vocabulary, manifest)
+    labels = encoder.classifier.labels if encoder.classifier else None
+    return write_model(directory, write, vocabulary, manifest, labels)

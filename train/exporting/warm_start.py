@@ -18,6 +18,8 @@ from beam_job.model.directory import OpenModel
 from beam_job.model.manifest import SAVED_MODEL, WEIGHTS
 from beam_job.model.vocabulary import Vocabulary
 from train.errors import TrainError
+from train.exporting.export import CLASSIFIER
+from train.models.classifier import Classifier
 from train.models.decoder import Decoder
 from train.models.encoders import ENCODERS, Encoder, build_encoder
 from train.recipe import Recipe, current_names
@@ -28,9 +30,10 @@ class StartError(TrainError):
 
 
 def load_encoder(model: OpenModel, size: int | None = None) -> Encoder:
-    """The encoder of an exported model, frozen; its weights were stored in half precision.
+    """The encoder of an exported model, frozen, with its classifier if it has one.
 
-    ``size`` is the height and width of the images in pixels, the model's own if left out.
+    All weights were stored in half precision. ``size`` is the height and width of the images in pixels, the model's own
+    if left out.
 
     Raises:
       StartError: the model was not exported by ``train``.
@@ -43,8 +46,20 @@ def load_encoder(model: OpenModel, size: int | None = None) -> Encoder:
         if weight.shape != stored.shape:
             raise StartError(f"{model.directory}: its encoder's {weight.path} has another shape than this release's.")
         weight.assign(stored)
+    encoder = encoder._replace(classifier=_load_classifier(model))
     model.check_unchanged()
     return encoder
+
+
+def _load_classifier(model: OpenModel) -> Classifier | None:
+    if not model.labels:
+        return None
+    weights = _read_weights(model)
+    try:
+        down, up, bias = (weights[name].astype(np.float32) for name in CLASSIFIER)
+    except KeyError as error:
+        raise StartError(f"{model.directory}: it has labels, but lacks {error}: export it with train.") from error
+    return Classifier(down, up, bias, model.labels)
 
 
 def shaped_like(model: OpenModel, recipe: Recipe) -> Recipe:

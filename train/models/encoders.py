@@ -17,6 +17,7 @@ import keras
 from keras import applications, layers
 
 from train.errors import TrainError
+from train.models.classifier import Classifier
 from train.models.lite import SCALINGS, last_of_stage, lite
 from train.models.published import PublishedError, load_published
 
@@ -47,11 +48,15 @@ class Spec:
 
 
 class Encoder(NamedTuple):
-    """A network from pixels 0..255, float32 [batch, size, size, 3], to features [batch, positions, channels]."""
+    """A network from pixels 0..255, float32 [batch, size, size, 3], to features [batch, positions, channels].
+
+    ``classifier`` is that of ImageNet's weights where they come with one, or ``None``.
+    """
 
     name: str
     size: int
     model: keras.Model
+    classifier: Classifier | None = None
 
     @property
     def digest(self) -> str:

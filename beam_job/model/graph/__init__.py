@@ -4,7 +4,7 @@ be traced."""
 from beam_job.model.graph.bfloat16 import halve
 from beam_job.model.graph.folding import fold, share
 from beam_job.model.graph.function import Bound, Function, bind
-from beam_job.model.graph.load import read_functions
+from beam_job.model.graph.load import open_functions, read_functions
 from beam_job.model.graph.saved_model import from_signature
 from beam_job.model.graph.stored import write_functions
 
@@ -15,6 +15,7 @@ __all__ = [
     "fold",
     "from_signature",
     "halve",
+    "open_functions",
     "read_functions",
     "share",
     "write_functions",

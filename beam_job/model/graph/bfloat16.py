@@ -1,6 +1,6 @@
 """Half precision on CPUs: products in bfloat16, what needs the range or the digits in float32.
 
-    halve(encode)
+    halve(encode, keep="labels")
     halve(decode_step, keep="logits")
 
 TensorFlow could rewrite its graphs itself, but then logits would be in bfloat16 too, in steps of 0.06, and every other
@@ -37,7 +37,7 @@ def halve(function: Function, keep: str = "") -> None:
 
     Args:
       function: folded; changed.
-      keep: an output whose last product stays in float32.
+      keep: an output whose last product stays in float32, if the function has it.
     """
     _halve_convolutions(function)
     _halve_products(function, keep)
@@ -102,7 +102,7 @@ def _with_what_is_behind(graph_def: Any, names: set[str]) -> set[str]:
 def _halve_products(function: Function, keep: str) -> None:
     """Both factors of each product with a weight that is not in bfloat16 yet."""
     graph_def, weights = function.graph_def, function.weights
-    kept = _last_product(function, keep) if keep else ""
+    kept = _last_product(function, keep) if keep in function.outputs else ""
     changed = set()
     for node in list(graph_def.node):
         if node.op != "MatMul" or node.name == kept or node.input[1] not in weights:

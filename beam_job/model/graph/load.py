@@ -2,10 +2,52 @@
 
 from pathlib import Path
 
+from beam_job.model.directory import OpenModel
 from beam_job.model.graph.function import Function
 from beam_job.model.graph.saved_model import read_saved_model
 from beam_job.model.graph.stored import read_stored
-from beam_job.model.manifest import FUNCTIONS, SAVED_MODEL
+from beam_job.model.manifest import FUNCTIONS, LABELS, SAVED_MODEL, ModelError
+
+
+def open_functions(model: OpenModel) -> list[Function]:
+    """*encode* and *decode_step*.
+
+    Raises:
+      ModelError: they are missing, or *encode* takes other images or gives other labels than the model's files say.
+    """
+    try:
+        functions = read_functions(model.directory, model.manifest.format_version)
+        found = [functions[name] for name in FUNCTIONS]
+        takes = found[0].shapes()("images:0")[1:].as_list()
+    except (KeyError, ValueError) as error:
+        raise ModelError(
+            f"Model {model.directory}: its functions encode and decode_step cannot be read ({error}); export the model "
+            "again."
+        ) from error
+    image = model.manifest.image
+    if takes != [image.height, image.width, 3]:
+        raise ModelError(
+            f"Model {model.directory}: encode expects images of {takes}, but the manifest says {image.height} x "
+            f"{image.width}; export the model again."
+        )
+    _check_labels(model, found[0])
+    return found
+
+
+def _check_labels(model: OpenModel, encode: Function) -> None:
+    labels, output = model.labels, encode.outputs.get("labels")
+    if not labels and not output:
+        return
+    if not output:
+        wrong = f"it has {LABELS}, but encode gives no labels"
+    elif not labels:
+        wrong = f"encode gives labels, but its manifest does not list {LABELS}"
+    else:
+        shape = encode.shapes()(output)
+        if shape.is_compatible_with([None, len(labels)]):
+            return
+        wrong = f"{LABELS} has {len(labels):,} labels, but encode gives labels of the shape {shape}"
+    raise ModelError(f"Model {model.directory}: {wrong}; export the model again.")
 
 
 def read_functions(directory: Path, format_version: int) -> dict[str, Function]:

@@ -1,5 +1,6 @@
 """Running out of memory: the batch shrinks for a while, and only an image that fails alone fails."""
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,8 +14,8 @@ from beam_job.model.decoding import Decoding
 from beam_job.model.directory import open_model
 from beam_job.model.handler import CaptionHandler
 from beam_job.model.manifest import ModelError
-from beam_job.records import Caption, Content, DecodedImage, Failure
-from tests.tiny_model import write_tiny_model
+from beam_job.records import Caption, Captions, Content, DecodedImage, Failure
+from tests.tiny_model import LABELS, write_tiny_model
 
 PIXELS = np.zeros([16, 16, 3], np.uint8)
 
@@ -53,7 +54,7 @@ class StandIn:
             raise self.owner.error
         if set(uris) & set(self.owner.poison):
             raise self.owner.poison_error
-        return [[Caption(uri, [], -1.0, -1.0, True)] for uri in uris]
+        return [Captions([Caption(uri, [], -1.0, -1.0, True)]) for uri in uris]
 
 
 def images(*names):
@@ -175,6 +176,28 @@ def test_a_device_that_is_lost_is_no_fault_of_the_images():
         CaptionHandler(None, "f", Decoding(), 4).run_inference(images("a", "b"), AdaptiveCaptioner(device.make, 4))
 
 
+def test_records_have_the_labels_of_a_model_that_has_some(tmp_path):
+    write_tiny_model(tmp_path / "plain", sharpness=1.5)
+    write_tiny_model(tmp_path / "labelled", sharpness=1.5, labels=LABELS)
+    batch = [
+        DecodedImage(str(row), 1, 1, np.random.default_rng(row).integers(0, 256, [16, 16, 3], np.uint8))
+        for row in range(16)
+    ]
+    lines = {}
+    for name in ("plain", "labelled"):
+        handler = CaptionHandler(str(tmp_path / name), open_model(tmp_path / name).fingerprint, Decoding(), 16)
+        lines[name] = [record.to_json("r") for record in handler.run_inference(batch, handler.load_model())]
+    labels = []
+    for plain, labelled in zip(*lines.values(), strict=True):
+        record = json.loads(labelled)
+        found = record.pop("labels")
+        labels += found
+        assert all(label.keys() == {"label", "probability"} and label["probability"] >= 0.3 for label in found)
+        without = {**record, "model": json.loads(plain)["model"]}
+        assert json.dumps(without, ensure_ascii=False) == plain  # in the same order
+    assert len({label["label"] for label in labels}) > 1
+
+
 def test_images_without_captions_are_failures(tmp_path):
     write_tiny_model(tmp_path / "model", words=("a", "b", "c"))
     fingerprint = open_model(tmp_path / "model").fingerprint
@@ -202,8 +225,9 @@ def test_an_image_without_a_caption_costs_itself_alone(tmp_path, monkeypatch, de
 
     def poisoned(self, pixels):
         calls.append(len(pixels))
-        features, state = encode(self, pixels)
-        return tf.tensor_scatter_nd_update(features, [[5]], [tf.fill(features.shape[1:], np.nan)]), state
+        encoded = encode(self, pixels)
+        broken = tf.fill(encoded.features.shape[1:], np.nan)
+        return encoded._replace(features=tf.tensor_scatter_nd_update(encoded.features, [[5]], [broken]))
 
     monkeypatch.setattr(Captioner, "encode", poisoned)
     found = handler.run_inference(batch, loaded)

@@ -10,7 +10,7 @@ from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import open_model
 from beam_job.model.graph import bind, read_functions
-from tests.tiny_model import write_tiny_model
+from tests.tiny_model import LABELS, write_tiny_model
 
 # Nothing but what the model says: without the default's mask on repeating a pair of words.
 GREEDY = Decoding("greedy", no_repeat_ngram=0)
@@ -27,6 +27,14 @@ STRATEGIES = [
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "tiny"
     write_tiny_model(path, sharpness=1.5)
+    return open_model(path)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """The same model with a classifier."""
+    path = tmp_path_factory.mktemp("models") / "labelled"
+    write_tiny_model(path, sharpness=1.5, labels=LABELS)
     return open_model(path)
 
 
@@ -54,9 +62,65 @@ def test_an_image_gets_the_same_captions_to_the_last_bit_whatever_its_batch(mode
         assert caption_all(Captioner(model, decoding, size), pixels, size, shuffled) == expected
 
 
-def test_ragged_batches_cause_no_new_traces(model, pixels):
-    for decoding in STRATEGIES:
-        captioner = Captioner(model, decoding, 8)
+@pytest.mark.parametrize("decoding", STRATEGIES, ids=lambda decoding: f"{decoding.strategy}-{decoding.num_captions}")
+def test_nor_do_its_labels_and_their_bonus_depend_on_the_batch(labelled, pixels, decoding):
+    decoding = replace(decoding, label_bonus=3.0)
+    expected = caption_all(Captioner(labelled, decoding, 32), pixels, 32)
+    shuffled = np.random.default_rng(1).permutation(len(pixels)).tolist()
+    for size in (1, 7, 30):
+        found = caption_all(Captioner(labelled, decoding, size), pixels, size, shuffled)
+        assert found == expected
+        assert [each.labels for each in found] == [each.labels for each in expected]
+
+
+def test_labels_are_the_likely_classes_and_change_no_caption(model, labelled, pixels):
+    encode = tf.function(bind(read_functions(labelled.directory, 2)["encode"]))
+    classes = tf.nn.softmax(encode(images=tf.constant(np.stack(pixels)))["labels"]).numpy()
+    found = Captioner(labelled, GREEDY, 30, full_precision=True).caption(pixels, [""] * 30)
+    counts = set()
+    for each, probabilities in zip(found, classes, strict=True):
+        expected = sorted(zip(probabilities, LABELS.names, strict=True), reverse=True)[: len(each.labels)]
+        assert [label.name for label in each.labels] == [name for _, name in expected]
+        np.testing.assert_allclose([label.probability for label in each.labels], [p for p, _ in expected], atol=1e-5)
+        assert len(each.labels) == np.count_nonzero(probabilities >= 0.3)
+        counts.add(len(each.labels))
+    assert counts >= {1, 2}
+    bare = Captioner(model, GREEDY, 30, full_precision=True).caption(pixels, [""] * 30)
+    assert bare == found
+    assert {each.labels for each in bare} == {None}
+
+
+@pytest.mark.parametrize("decoding", STRATEGIES, ids=lambda decoding: f"{decoding.strategy}-{decoding.num_captions}")
+def test_a_great_bonus_puts_a_word_of_a_label_first(labelled, pixels, decoding):
+    """Only one of them, and nothing changes for images without such a word."""
+    uris = [str(row) for row in range(30)]
+    plain, favoured = (
+        Captioner(labelled, replace(decoding, label_bonus=bonus), 30).caption(pixels, uris) for bonus in (0.0, 50.0)
+    )
+    words = dict(zip(LABELS.names, map(set, LABELS.words), strict=True))
+    changed = unchanged = 0
+    for before, after in zip(plain, favoured, strict=True):
+        sure = [label.name for label in after.labels if label.probability > 0.5]
+        if sure and sure[0] in ("espresso", "lakeside"):
+            assert after == before
+            unchanged += 1
+        elif sure:
+            assert {caption.tokens[0] for caption in after} <= words[sure[0]]
+            changed += 1
+    assert changed > 5
+    assert unchanged > 0
+
+
+def test_a_bonus_without_labels_has_no_effect(model, pixels):
+    plain, favoured = (
+        Captioner(model, replace(GREEDY, label_bonus=bonus), 8).caption(pixels[:8], [""] * 8) for bonus in (0.0, 50.0)
+    )
+    assert plain == favoured
+
+
+def test_ragged_batches_cause_no_new_traces(labelled, pixels):
+    for decoding in [*STRATEGIES, *(replace(each, label_bonus=1.0) for each in STRATEGIES)]:
+        captioner = Captioner(labelled, decoding, 8)
         captioner.warm_up()
         traces = captioner.traces
         assert traces >= 2

@@ -31,6 +31,8 @@ from beam_job.model.decoding import Decoding
             "--min_length 9: --max_length 9 leaves no room for this many words and the end token.",
         ),
         ({"no_repeat_ngram": -1}, "--no_repeat_ngram -1: choose a number of words, or 0 to allow repetition."),
+        ({"label_bonus": -0.5}, "--label_bonus -0.5: choose a number from 0 to 100."),
+        ({"label_bonus": 100.5}, "--label_bonus 100.5: choose a number from 0 to 100."),
         (
             {"beam_width": 3, "num_captions": 4},
             "--num_captions 4: beam decoding gives at most 3; widen the beam or sample.",
@@ -68,6 +70,7 @@ def test_nonsense_is_refused_by_name(options, sentence):
         {"max_length": 0, "min_length": 99},
         {"no_repeat_ngram": 0},
         {"no_repeat_ngram": 1},
+        {"label_bonus": 100},
         {"strategy": "sample", "num_captions": 99},
         {"strategy": "sample", "top_k": 1},
         {"strategy": "sample", "top_k": 2, "num_captions": 2},
@@ -100,6 +103,7 @@ def test_each_option_has_its_field():
         "max_length": 9,
         "min_length": 3,
         "no_repeat_ngram": 5,
+        "label_bonus": 1.25,
         "attention": True,
     }
     assert given.keys() == asdict(Decoding()).keys()

@@ -1,5 +1,6 @@
 """The exported model directory: what is written can be read, and what was touched is refused."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import copy_model, open_model, write_model
 from beam_job.model.manifest import ImageSpec, Manifest, ModelError, read_manifest
-from tests.tiny_model import tiny_vocabulary, write_tiny_model
+from tests.tiny_model import LABELS, tiny_vocabulary, write_tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +246,52 @@ def test_a_copy_is_the_same_model(model, tmp_path):
     assert open_model(tmp_path / "copy").manifest == opened.manifest
     with pytest.raises(ModelError, match="exists already"):
         copy_model(opened, tmp_path / "copy")
+
+
+def test_labels_are_part_of_the_model(model, tmp_path):
+    assert open_model(model).labels is None
+    manifest = write_tiny_model(tmp_path / "labelled", labels=LABELS)
+    opened = open_model(tmp_path / "labelled")
+    assert opened.labels == LABELS
+    assert manifest.files.keys() - open_model(model).manifest.files.keys() == {"labels.tsv"}
+    copy_model(opened, tmp_path / "copy")
+    assert open_model(tmp_path / "copy").labels == LABELS
+    (tmp_path / "copy" / "labels.tsv").write_text("label\twords\n")
+    with pytest.raises(ModelError, match=r"labels\.tsv does not match its digest"):
+        open_model(tmp_path / "copy")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"label\twords\ntabby\tcat\ntabby\tcat\n", "labels.tsv: lines 2 and 3 both have the label 'tabby'."),
+        (b"label\twords\n\xff\n", "labels.tsv: 'utf-8' codec can't decode"),
+        (b"label\twords\n" + b"x" * (16 << 20), "labels.tsv has over 16,777,216 bytes, the limit for labels."),
+    ],
+)
+def test_wrong_labels(tmp_path, content, message):
+    write_tiny_model(tmp_path / "model", labels=LABELS)
+    (tmp_path / "model" / "labels.tsv").write_bytes(content)
+    files = json.loads((tmp_path / "model" / "manifest.json").read_text())["files"]
+    rewritten(tmp_path / "model", files={**files, "labels.tsv": hashlib.sha256(content).hexdigest()})
+    with pytest.raises(ModelError) as caught:
+        open_model(tmp_path / "model")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "message"),
+    [
+        (LABELS, 0, "it has labels.tsv, but encode gives no labels; export the model again."),
+        (None, 6, "encode gives labels, but its manifest does not list labels.tsv; export the model again."),
+        (LABELS, 7, "labels.tsv has 6 labels, but encode gives labels of the shape (None, 7); export the model again."),
+    ],
+)
+def test_labels_that_are_not_those_of_the_graph(tmp_path, labels, classes, message):
+    write_tiny_model(tmp_path / "model", labels=labels, classes=classes)
+    with pytest.raises(ModelError) as caught:
+        Captioner(open_model(tmp_path / "model"), Decoding(), 1)
+    assert str(caught.value).endswith(message)
 
 
 def test_a_manifest_that_says_another_size_than_the_model_takes(model):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_job.model.logits import likeliest, mask_tokens, sampled, top_k
+from beam_job.model.logits import favour_words, likeliest, mask_tokens, sampled, top_k
 from beam_job.model.search import Hypotheses, search
 
 END, PAD, UNKNOWN, START = 2, 0, 4, 1
@@ -32,15 +32,18 @@ class RandomModel:
         self.features = random.normal(size=(1, 2, UNITS))
         self.state = random.normal(size=(1, UNITS))
 
-    def log_probs(self, words):
-        """Log-probabilities of every next token after ``words``, in numpy."""
+    def log_probs(self, words, bonus=()):
+        """Log-probabilities of every next token after ``words``, in numpy; words of ``bonus`` are favoured."""
         state = self.state[0]
         for word in (START, *words):
             state = np.tanh(self.embedding[word] + state @ self.recurrent + self.features[0].mean(axis=0))
         logits = state @ self.out
+        if not set(words) & {word for word, _ in bonus}:
+            for word, more in bonus:
+                logits[word] += more
         return logits - np.log(np.exp(logits).sum())
 
-    def every_caption(self, min_length=1, no_repeat_ngram=0):
+    def every_caption(self, min_length=1, no_repeat_ngram=0, bonus=()):
         """All captions with their tokens' log-probabilities."""
         for length in range(1, MAX_LENGTH + 1):
             for words in itertools.product(WORDS, repeat=length):
@@ -48,7 +51,7 @@ class RandomModel:
                 grams = [words[i : i + no_repeat_ngram] for i in range(length - no_repeat_ngram + 1)]
                 if length < min_length or (no_repeat_ngram and len(set(grams)) < len(grams)):
                     continue
-                yield tokens, [self.log_probs(tokens[:i])[token] for i, token in enumerate(tokens)]
+                yield tokens, [self.log_probs(tokens[:i], bonus)[token] for i, token in enumerate(tokens)]
 
     def search(self, width=1, uniforms=None, sampling=(1.0, 0, 1.0), **options) -> Hypotheses:
         rows = 1 if uniforms is None else len(uniforms)
@@ -89,6 +92,7 @@ def traced_search(
     sampling,
     length_penalty=0.0,
     attention=False,
+    favour=None,
     **bans,
 ):
     propose = likeliest(2 * width)
@@ -108,6 +112,7 @@ def traced_search(
         start_id=START,
         end_id=END,
         pad_id=PAD,
+        favour=favour,
         keep_attention=attention,
     )
 
@@ -145,6 +150,33 @@ def test_a_beam_that_prunes_nothing_equals_brute_force(seed, options):
     log_probs = {tokens: each for _, tokens, each in expected}
     for tokens, each in zip(captions(found), found.log_probs[0].numpy(), strict=False):
         np.testing.assert_allclose(each[: len(tokens)], log_probs[tokens], atol=1e-4)
+
+
+@exact
+@given(seeds, st.sampled_from([((5, 2.0),), ((3, 1.0), (6, 3.0)), ((6, 0.5), (END, 2.0))]))
+def test_favoured_words_are_likelier_until_a_caption_has_one(seed, bonus):
+    model = RandomModel(seed)
+    expected = dict(model.every_caption(bonus=bonus))
+    ids, more = [word for word, _ in bonus], [each for _, each in bonus]
+    favour = favour_words(tf.constant([[*ids, 0]]), tf.constant([[*more, 0.0]]))  # behind them an unused place
+    found = model.search(EVERY_SEQUENCE, favour=favour)
+    assert set(captions(found)) == set(expected)
+    for tokens, each in zip(captions(found), found.log_probs[0].numpy(), strict=False):
+        np.testing.assert_allclose(each[: len(tokens)], expected[tokens], atol=1e-4)
+
+
+def test_each_row_has_words_of_its_own_also_when_others_have_left():
+    model = RandomModel(0, spread=3)
+    random = np.random.default_rng(7)
+    features, state = random.normal(size=(40, 2, UNITS)), random.normal(size=(40, UNITS)) * 2
+    ids = random.choice(WORDS, size=[40, 1]).astype(np.int32)
+    bonus = random.choice([0.0, 3.0], size=[40, 1]).astype(np.float32)
+    together = run_search(model, features, state, 2, favour=favour_words(ids, bonus))
+    for row in range(40):
+        place = slice(row, row + 1)
+        alone = run_search(model, features[place], state[place], 2, favour=favour_words(ids[place], bonus[place]))
+        assert captions(together, row) == captions(alone)
+        np.testing.assert_allclose(together.log_probs[row], alone.log_probs[0], atol=1e-5)
 
 
 @exact

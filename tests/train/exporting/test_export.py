@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_job.model.graph import bind, read_functions
+from beam_job.model.directory import open_model
+from beam_job.model.graph import bind, fold, open_functions, read_functions
 from beam_job.model.manifest import ModelError
+from tests.tiny_model import LABELS
 from tests.train.tiny_encoder import tiny_encoder
 from train.data.text import build_vocabulary
 from train.exporting.export import export
+from train.models.classifier import Classifier
 from train.models.decoder import build_decoder
 from train.recipe import DEFAULT, REFERENCE, Recipe
 
@@ -56,6 +59,33 @@ def exported_functions_are_the_keras_models(recipe: Recipe, tmp_path: Path) -> N
 
     with pytest.raises(ModelError, match="exists already"):
         export(tmp_path / "model", encoder, decoder, vocabulary, recipe, training={}, licence="")
+
+
+def test_the_classifier_is_exported_with_its_labels(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    down, up, bias = (random.normal(size=shape).astype(np.float32) for shape in ((5, 3), (3, 6), (6,)))
+    encoder = tiny_encoder()._replace(classifier=Classifier(down, up, bias, LABELS))
+    vocabulary, recipe = build_vocabulary(["a red wall is green"], 100), replace(DEFAULT, hidden_size=16)
+    decoder = build_decoder(recipe, 5, len(vocabulary))
+    export(tmp_path / "model", encoder, decoder, vocabulary, recipe, training={}, licence="")
+    model = open_model(tmp_path / "model")
+    assert model.labels == LABELS
+    images = np.random.default_rng(0).integers(256, size=(2, 16, 16, 3), dtype=np.uint8)
+    features = encoder.model(tf.cast(images, tf.float32)).numpy()
+    expected = features.mean(axis=1) @ down @ up + bias
+    encode = open_functions(model)[0]
+    np.testing.assert_allclose(tf.function(bind(encode))(images=images)["labels"], expected, atol=2e-2)
+    fold(encode)  # both halves of its kernel are one weight then
+    assert (5, 6) in {values.shape for values in encode.weights.values()}
+    assert not {(5, 3), (3, 6)} & {values.shape for values in encode.weights.values()}
+    np.testing.assert_allclose(tf.function(bind(encode))(images=images)["labels"], expected, atol=2e-2)
+    with np.load(model.directory / "weights.npz") as weights:
+        stored = {name: weights[name] for name in weights.files if name.startswith("classifier/")}
+    assert {name: (values.shape, values.dtype) for name, values in stored.items()} == {
+        "classifier/down": ((5, 3), np.float16),
+        "classifier/up": ((3, 6), np.float16),
+        "classifier/bias": ((6,), np.float16),
+    }
 
 
 def test_equal_models_are_equal_files(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""From the classes that an image classifier sees to the words that may name them in a caption.
+
+    evidence = WordEvidence(labels, vocabulary)
+    ids, shares = evidence.of(probabilities)  # the words of each image
+
+A word's evidence is the sum of the probabilities of its classes: with 0.4 for a tabby and 0.5 for an Egyptian cat there
+is 0.9 for "cat".
+"""
+
+import numpy as np
+
+from beam_job.model.labels import Labels
+from beam_job.model.vocabulary import Vocabulary
+
+_LEAST = 0.5  # evidence; with less, something else is likelier
+
+
+class WordEvidence:
+    """The everyday words of the classes that are in a vocabulary.
+
+    Attributes:
+      most: how many words of an image can have enough evidence.
+    """
+
+    def __init__(self, labels: Labels, vocabulary: Vocabulary) -> None:
+        known = [sorted({word for word in words if word in vocabulary}) for words in labels.words]
+        pairs = [(number, word) for number, words in enumerate(known) for word in words]
+        names = sorted({word for _, word in pairs})
+        places = {word: place for place, word in enumerate(names)}
+        self._ids = np.array(vocabulary.encode(names), np.int32)
+        self._classes = np.array([number for number, _ in pairs], np.intp)
+        self._places = np.array([places[word] for _, word in pairs], np.intp)
+        # The probabilities add up to 1, and so all evidence to no more than the most words of a class.
+        self.most = min(len(names), int(max(map(len, known)) / _LEAST))
+
+    def of(self, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The words with enough evidence.
+
+        Args:
+          probabilities: of the classes, float32 [images, classes].
+
+        Returns:
+          Ids of words, int32 [images, most], and their evidence, float32 [images, most]; zeros in unused places.
+        """
+        ids = np.zeros([len(probabilities), self.most], np.int32)
+        evidence = np.zeros([len(probabilities), self.most], np.float32)
+        for row, each in enumerate(probabilities):
+            # Summed in the same order in every batch, and so to the same last bit.
+            sums = np.bincount(self._places, each[self._classes], len(self._ids))
+            enough = np.flatnonzero(sums >= _LEAST)[: self.most]
+            ids[row, : len(enough)], evidence[row, : len(enough)] = self._ids[enough], sums[enough]
+        return ids, evidence

@@ -1,0 +1,32 @@
+"""The classifier of an encoder: from its features to the logits of classes, such as those of ImageNet.
+
+classifier = Classifier(down, up, bias, imagenet_labels())
+logits = classifier.logits(feature_map)  # float32 [batch, positions, channels] -> [batch, classes]
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from beam_job.model.labels import Labels
+
+
+class Classifier(NamedTuple):
+    """The mean over the positions times a kernel of low rank, plus a bias.
+
+    Attributes:
+      down: float32 [channels, rank]; the kernel is ``down`` times ``up``.
+      up: float32 [rank, classes].
+      bias: float32 [classes].
+      labels: names of the classes, and everyday words for them.
+    """
+
+    down: np.ndarray
+    up: np.ndarray
+    bias: np.ndarray
+    labels: Labels
+
+    def logits(self, feature_map: tf.Tensor) -> tf.Tensor:
+        # The product of both is a weight of its own when the exported model runs: beam_job.model.graph.folding.
+        return tf.matmul(tf.reduce_mean(feature_map, axis=1), tf.matmul(self.down, self.up)) + self.bias
