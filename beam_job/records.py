@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from beam_job.files.document import is_number
+
 FIELDS = {
     *("uri", "caption", "score", "captions", "width", "height", "model", "version", "sha256", "bytes", "dhash"),
     *("decoding", "run", "labels", "stage", "error", "message", "known"),
@@ -129,6 +131,16 @@ class Label(NamedTuple):
 
     def fields(self) -> dict[str, Any]:
         return {"label": self.name, "probability": _rounded(self.probability)}
+
+
+def labels_of(record: Mapping[str, Any]) -> list[Label]:
+    """The labels of a record that was read from a file; what the job would not write there is left out."""
+    found = record.get("labels")
+    return [
+        Label(one["label"], one["probability"])
+        for one in (found if isinstance(found, list) else [])
+        if isinstance(one, dict) and isinstance(one.get("label"), str) and is_number(one.get("probability"))
+    ]
 
 
 class Captions(list[Caption]):

@@ -17,7 +17,7 @@ from beam_job.export.pipeline import take_back_sidecars, write_sidecars, write_t
 from beam_job.export.selection import Selection
 from beam_job.export.tables.published import TablePlace
 from beam_job.export.tables.write import WriteTable
-from beam_job.export.xmp.write import Sidecars
+from beam_job.export.xmp.write import LABELS, Sidecars
 from beam_job.messages import unforeseen
 from beam_job.messages.invocation import program
 from beam_job.messages.quantity import quantity
@@ -94,8 +94,8 @@ def _check(options: argparse.Namespace) -> Callable[[beam.Pipeline, Export], Any
     sidecars = Sidecars(options.sidecar, options.keywords, options.overwrite, options.dry_run)
     if options.undo:
         return lambda pipeline, export: take_back_sidecars(pipeline, export, sidecars)
-    if options.keywords is not None and options.keywords not in _carried(runs):
-        names = ", ".join(_carried(runs)) or "none"
+    if options.keywords not in (None, LABELS, *_carried(runs)):
+        names = ", ".join([LABELS, *_carried(runs)])
         raise OptionError(
             f"--keywords {shown(options.keywords)}: no such field was carried (--carry). There are: {names}."
         )

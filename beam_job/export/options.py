@@ -112,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
         help="How sidecars are called: photo.xmp (adobe) or photo.jpg.xmp (full; the default).",
     )
     sidecars.add_argument(
-        "--keywords", metavar="FIELD", help="Also write keywords (dc:subject), from a field that --carry named."
+        "--keywords",
+        metavar="FIELD",
+        help="Also write keywords (dc:subject), from a field that --carry named, or the labels (labels).",
     )
     sidecars.add_argument("--undo", action="store_true", help="Take back all that exports have written to sidecars.")
     sidecars.add_argument("--dry_run", action="store_true", help="Write no sidecar: count, and show ten.")

@@ -16,7 +16,7 @@ from beam_job.images.local_path import local_path
 from beam_job.listing import globs, rows
 from beam_job.messages import unforeseen
 from beam_job.model import handler
-from beam_job.records import FIELDS
+from beam_job.records import FIELDS, labels_of
 from beam_job.report.compare import compare as compare_runs
 from beam_job.report.copy_groups import CopyGroups, Group, images_of, lines, totals
 from beam_job.report.page import render
@@ -207,6 +207,9 @@ def _items(shown: Sequence[Shown], allow_https: bool) -> list[dict[str, Any]]:
             "chosen": chosen,
             "carried": {name: _cut(str(value)) for name, value in records[-1].items() if name not in FIELDS | _ADDED},
             "captions": [_captions(record) for record in records],
+            "labels": [
+                [label._replace(name=_cut(label.name)).fields() for label in labels_of(record)] for record in records
+            ],
             "verdicts": [record.get("verdict") for record in records],
         }
         for (uri, width, height), (records, chosen), (picture, why) in zip(images, shown, made, strict=True)

@@ -10,6 +10,7 @@ from beam_job.files.whole import write_whole
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import shown
 from beam_job.pages.page import asset, html_page
+from beam_job.records import labels_of
 from beam_job.report.thumbnails import thumbnails
 from beam_job.review.draw import Drawn
 from beam_job.runs.archive import Archive, ArchiveError
@@ -65,10 +66,12 @@ def write_page(archive: Archive, drawn: Sequence[Drawn], to: str | None, allow_h
 
 def _item(drawn: Drawn) -> dict[str, Any]:
     record = drawn.record
+    labels = [label.fields() for label in labels_of(record)]
     return {
         **{name: record[name] for name in ("uri", "caption", "score", "run")},
         "probability": drawn.probability,
         "others": _others(record),
+        **({"labels": labels} if labels else {}),
         **{name: _size(record.get(name)) for name in ("width", "height")},
     }
 

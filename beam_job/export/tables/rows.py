@@ -21,12 +21,15 @@ COLUMNS = {
 }
 """The columns of every table; carried fields, which are text, stand behind them."""
 
-_CAPTION = {
-    "text": pa.string(),
-    "score": pa.float64(),
-    "min_log_prob": pa.float64(),
-    "ended": pa.bool_(),
-    "tokens": pa.list_(pa.string()),
+_NESTED = {
+    "captions": {
+        "text": pa.string(),
+        "score": pa.float64(),
+        "min_log_prob": pa.float64(),
+        "ended": pa.bool_(),
+        "tokens": pa.list_(pa.string()),
+    },
+    "labels": {"label": pa.string(), "probability": pa.float64()},
 }
 _MORE = {
     "decoding": pa.string(),
@@ -38,27 +41,32 @@ _MORE = {
 
 
 def schema(carried: Sequence[str]) -> pa.Schema:
-    """The schema of Parquet files: the columns, more of a record's fields, all captions nested, carried fields."""
-    captions = pa.list_(pa.struct(list(_CAPTION.items())))
-    fields = {**COLUMNS, **_MORE, "captions": captions, **{name: pa.string() for name in carried}}
+    """The schema of Parquet files: the columns, more of a record's fields, all captions and labels nested, carried
+    fields."""
+    nested = {name: pa.list_(pa.struct(list(kinds.items()))) for name, kinds in _NESTED.items()}
+    fields = {**COLUMNS, **_MORE, **nested, **{name: pa.string() for name in carried}}
     return pa.schema(list(fields.items()))
 
 
 def row(record: Mapping[str, Any], carried: Sequence[str]) -> dict[str, Any]:
     """A record's row for ``schema``. Values of a wrong type are left out."""
-    captions = record.get("captions")
-    nested = [
-        {name: _typed(caption.get(name), kind) for name, kind in _CAPTION.items()}
-        for caption in (captions if isinstance(captions, list) else [])
-        if isinstance(caption, dict)
-    ]
+    nested = {
+        field: [
+            {name: _typed(one.get(name), kind) for name, kind in kinds.items()} for one in _objects(record.get(field))
+        ]
+        for field, kinds in _NESTED.items()
+    }
     fields = {name: _typed(record.get(name), kind) for name, kind in {**COLUMNS, **_MORE}.items()}
-    return {**fields, "captions": nested, **{name: as_text(record.get(name)) for name in carried}}
+    return {**fields, **nested, **{name: as_text(record.get(name)) for name in carried}}
 
 
 def as_text(value: Any) -> str | None:
     """A carried field as text: strings unchanged, all other values as JSON."""
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _typed(value: Any, kind: pa.DataType) -> Any:

@@ -26,6 +26,7 @@ from beam_job.export.xmp.places import (
 )
 from beam_job.export.xmp.sidecar import UNCHANGED, WRITTEN, put, take_back
 from beam_job.messages import unforeseen
+from beam_job.records import labels_of
 from beam_job.runs.reviews import CORRECTED, WRONG
 
 ERRORS = {
@@ -47,6 +48,8 @@ ERRORS = {
 }
 """The codes of sidecars that cannot be written, and what they mean. None of these sidecars is touched."""
 
+LABELS = "labels"
+
 _BATCH = 64
 _TRIES = 3  # of reading and writing a sidecar that others are changing
 _NO_PLACE = "no place for a sidecar"
@@ -58,7 +61,8 @@ class Sidecars:
 
     Attributes:
       kind: ADOBE or FULL.
-      keywords: the carried field that holds keywords: an array, or text with commas.
+      keywords: the carried field that holds keywords: an array, or text with commas. Or LABELS, for the names of what
+        the model's image classifier sees.
       overwrite: also replace other people's descriptions.
       dry_run: write nothing.
     """
@@ -158,6 +162,8 @@ def _description(record: dict[str, Any], sidecars: Sidecars) -> Description | No
         return None
     writer = "" if verdict == CORRECTED else f"beam-captioner, model {record.get('model')}"
     keywords = record.get(sidecars.keywords) if sidecars.keywords else None
+    if sidecars.keywords == LABELS:
+        keywords = [label.name for label in labels_of(record)]
     words = keywords.split(",") if isinstance(keywords, str) else keywords if isinstance(keywords, list) else []
     texts = dict.fromkeys(word.strip() for word in words if isinstance(word, str) and word.strip())
     return Description(record["caption"], writer, tuple(texts))

@@ -43,6 +43,10 @@ function meter(share) {
 /** A name that comes from outside: isolated, so that right-to-left characters in it move nothing around it. */
 const outside = (text, properties = {}) => el("bdi", { title: text, ...properties }, text);
 
+/** What the model's image classifier sees, likeliest first. */
+const seen = (labels) => el("span", { class: "labels" }, "Labels: ",
+  labels.map(({ label, probability }, i) => [i > 0 && ", ", outside(label), ` ${percent(probability)}`]));
+
 /** As `el`, for elements of a drawing. */
 function svg(name, properties = {}, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);

@@ -42,7 +42,7 @@ GALLERY.toggleBar = (index) => {
   GALLERY.update();
 };
 
-/** Shows the images whose caption or name holds the words of `text`. */
+/** Shows the images whose captions, labels or name hold the words of `text`. */
 GALLERY.search = (text) => {
   find("search").value = text;
   GALLERY.bar = null;
@@ -63,7 +63,8 @@ GALLERY.update = () => {
     return Math.min(Math.max(place, 0), last) === GALLERY.bar;
   };
   const matches = (item) => {
-    const text = `${item.uri} ${item.captions.flat().map((caption) => caption.text).join(" ")}`.toLowerCase();
+    const texts = [item.uri, ...item.captions.flat().map((caption) => caption.text), ...item.labels.flat().map(({ label }) => label)];
+    const text = texts.join(" ").toLowerCase();
     return words.every((word) => text.includes(word));
   };
   GALLERY.shown = ITEMS.filter((item) => wanted(item) && inBar(item) && matches(item));
@@ -116,7 +117,8 @@ function makeCard(item) {
     picture(item),
     item.captions.map((captions, run) => el("span", { class: "line" },
       el("span", { class: "text", dir: "auto" }, badge(run), COMPARING && " ", COMPARING ? words(item, run) : captions[0].text),
-      sureness(captions[0], run, item.verdicts[run]))),
+      sureness(captions[0], run, item.verdicts[run]),
+      item.labels[run].length > 0 && seen(item.labels[run]))),
     el("span", { class: "foot" }, outside(fileName(item.uri), { class: "name", title: item.uri }), marks)));
 }
 

@@ -45,6 +45,7 @@ function photo(shown) {
     el("div", { class: "side" },
       el("p", { class: "path" }, outside(shown.uri)),
       field,
+      shown.labels && el("p", {}, seen(shown.labels)),
       el("p", { class: "dim" }, "Edit the caption and press Enter. Escape cancels."),
       choices().length > 0 && el("div", { class: "others" }, el("p", { class: "dim" }, "Other captions of the model:"),
         choices().map((text, i) => el("button", { type: "button", class: "other", dir: "auto", onclick: () => choose(i) }, el("kbd", { "aria-hidden": "true" }, i + 1), " ", text))),

@@ -135,7 +135,9 @@ def test_a_linked_table_stays_a_link(tmp_path):
 
 
 def test_parquet_is_typed_and_holds_all_captions(tmp_path):
-    captions = archive(tmp_path / "captions", [RECORD, {"uri": "b", "caption": "B.", "width": "wide", "captions": 5}])
+    labels = [{"label": "collie", "probability": 0.5}, {"label": 5}, "pug"]
+    odd = {"uri": "b", "caption": "B.", "width": "wide", "captions": 5}
+    captions = archive(tmp_path / "captions", [{**RECORD, "labels": labels}, odd])
     path = captions / "captions.parquet"
     assert export(captions, "parquet") == counts(written=2)
     table = pq.read_table(path)
@@ -144,6 +146,8 @@ def test_parquet_is_typed_and_holds_all_captions(tmp_path):
     assert (first["uri"], first["score"], first["album"]) == (RECORD["uri"], -0.5432, RECORD["album"])
     assert [caption["text"] for caption in first["captions"]] == ["A dog.", "A cat."]
     assert first["captions"][1]["tokens"] == ["a", "cat"]
+    assert first["labels"] == [{"label": "collie", "probability": 0.5}, {"label": None, "probability": None}]
+    assert second["labels"] == []
     assert (second["width"], second["captions"], second["score"]) == (None, [], -1.0)
     query = f"select c.text from (select unnest(captions) as c from '{path}') order by c.score"
     assert duckdb.sql(query).fetchall() == [("A cat.",), ("A dog.",)]
@@ -169,7 +173,7 @@ def test_a_table_of_no_captions_has_its_columns(kind, tmp_path, capsys):
 CELLS = st.text(st.characters()) | st.sampled_from(HOSTILE) | st.integers() | st.none() | st.lists(st.text())
 
 
-@given(st.dictionaries(st.sampled_from(["uri", "caption", "score", "model", "album", "width", "captions"]), CELLS))
+@given(st.dictionaries(st.sampled_from(["uri", "caption", "score", "album", "width", "captions", "labels"]), CELLS))
 def test_any_record_is_a_row_that_computes_nothing(record):
     record = {"uri": "u", "caption": "c", **record}
     text = (header(["album"]) + line(record, ["album"])).decode()

@@ -146,6 +146,33 @@ def test_what_is_chosen_and_what_people_said(tmp_path, capsys):
     assert "trust.json is for another model or other decoding options" in capsys.readouterr().err
 
 
+def test_labels_become_keywords_where_nobody_wrote_any(tmp_path):
+    labels = [{"label": "Egyptian cat", "probability": 0.5}, {"label": "tabby", "probability": 0.4}]
+    records = [
+        {"uri": str(tmp_path / name), "caption": "A cat.", **({} if found is None else {"labels": found})}
+        for name, found in (("a.jpg", labels), ("b.jpg", labels), ("c.jpg", []), ("d.jpg", None))
+    ]
+    for record in records:
+        Path(record["uri"]).touch()
+    theirs = DARKTABLE.encode()  # with a keyword
+    (tmp_path / "b.jpg.xmp").write_bytes(theirs)
+    captions = run_of(tmp_path / "captions", records)
+    writer = "beam-captioner, model m"
+    assert export(captions, "--keywords", "labels") == counts(written=4)
+    named = put(None, Description("A cat.", writer, ("Egyptian cat", "tabby")))[1]
+    assert (tmp_path / "a.jpg.xmp").read_bytes() == named
+    beside = (tmp_path / "b.jpg.xmp").read_bytes()
+    assert b"holiday" in beside
+    assert b"Egyptian" not in beside
+    bare = put(None, Description("A cat.", writer))[1]
+    assert (tmp_path / "c.jpg.xmp").read_bytes() == (tmp_path / "d.jpg.xmp").read_bytes() == bare
+    assert export(captions, "--keywords", "labels") == counts(unchanged=4)
+    assert export(captions) == counts(written=1, unchanged=3), "without the option they go again"
+    assert (tmp_path / "a.jpg.xmp").read_bytes() == bare
+    assert export(captions, "--undo") == counts(written=4)
+    assert (tmp_path / "b.jpg.xmp").read_bytes() == theirs
+
+
 def test_a_linked_sidecar_stays_a_link(tmp_path):
     (tmp_path / "a.jpg").touch()
     (tmp_path / "there.xmp").write_text(DARKTABLE)

@@ -6,6 +6,7 @@ import random
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -15,7 +16,7 @@ from PIL import Image
 
 from beam_job.cli import main
 from beam_job.images.decoders import Decoders
-from beam_job.records import Caption, CaptionRecord, Failure
+from beam_job.records import Caption, CaptionRecord, Failure, Label
 from beam_job.report import ReportError, write_report
 from beam_job.report.command import main as report_main
 from beam_job.report.run_records import open_source, read
@@ -107,6 +108,32 @@ def test_a_run_is_summed_up_and_its_images_are_embedded(tmp_path):
     assert data["items"][1]["image"] is None
     assert "No such file" in data["items"][1]["why"]
     assert (run / "report.html").exists()
+
+
+def test_labels_are_shown_where_there_are_some(tmp_path):
+    collie = replace(caption_record("a.jpg"), labels=[Label("Border collie", 0.76543)])
+    run = write_run(tmp_path, [collie, caption_record("b.jpg"), replace(caption_record("c.jpg"), labels=[])])
+    lines = (run / "captions-1.jsonl").read_text().splitlines()
+    broken = [
+        5,
+        {"label": 5, "probability": 1},
+        {"label": "x", "probability": "high"},
+        {"label": "pug", "probability": 1},
+    ]
+    more = [
+        json.dumps({**json.loads(lines[1]), "uri": f"{number}.jpg", "labels": wrong})
+        for number, wrong in enumerate((broken, "dog"))
+    ]
+    (run / "captions-1.jsonl").write_text("".join(f"{line}\n" for line in [*lines, *more]))
+    items = data_of(write_report(str(run)))["items"]
+    assert {item["uri"]: item["labels"] for item in items} == {
+        "a.jpg": [[{"label": "Border collie", "probability": 0.7654}]],
+        "b.jpg": [[]],
+        "c.jpg": [[]],
+        "0.jpg": [[{"label": "pug", "probability": 1}]],
+        "1.jpg": [[]],
+    }
+    assert not any("labels" in item["carried"] for item in items)
 
 
 def test_nothing_from_outside_is_markup(tmp_path):

@@ -9,6 +9,7 @@ from PIL import Image
 from selenium.webdriver.support.ui import WebDriverWait
 
 from beam_job.cli import main
+from beam_job.model.labels import Labels
 from beam_job.report import write_report
 from tests.beam_job.report.test_report import caption_record, write_run
 from tests.chromium import chromium, requests
@@ -27,7 +28,8 @@ EVIL_NAMES = (
 def run(tmp_path_factory):
     """A run of the job over images with hostile names, by a model with hostile words; attention recorded."""
     folder = tmp_path_factory.mktemp("report")
-    write_tiny_model(folder / "model", size=32, words=EVIL_WORDS)
+    labels = Labels((EVIL_WORDS[1],), ((),))  # a single class, which is always seen
+    write_tiny_model(folder / "model", size=32, words=EVIL_WORDS, labels=labels)
     images = folder / "images"
     images.mkdir()
     for number, name in enumerate((*EVIL_NAMES, *(f"plain-{n}.png" for n in range(8)))):
@@ -176,6 +178,7 @@ def test_hostile_names_and_captions_are_text(page):
     text = page.execute_script("return document.body.innerText")
     assert "<img src=x onerror=evil()>.png" in text
     assert all(any(word in caption.lower() for word in EVIL_WORDS) for caption in captions(page))
+    assert {element.text for element in find(page, "#cards .labels")} == {f"Labels: {EVIL_WORDS[1]} 100 %"}
     find(page, "#failures summary")[0].click()
     assert "<b>broken<b>.png" in find(page, "#failures")[0].text
     assert page.execute_script("return document.querySelectorAll('script').length") == 2

@@ -9,7 +9,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from beam_job.records import Caption, CaptionRecord
+from beam_job.records import Caption, CaptionRecord, Label
 from beam_job.review.command import main
 from beam_job.runs.digest import digest64
 from beam_job.runs.reviews import read_reviews
@@ -46,7 +46,8 @@ def archive(tmp_path_factory):
         Image.new("RGB", (600, 400), (40 * number % 256, 90, 160)).save(folder / name)
         texts = [EVIL[number % len(EVIL)] if number < 4 else f"A dog number {number}.", f"A cat number {number}."]
         captions = [Caption(text, [text], -0.5 - number / 10, -1.0, True) for text in texts]
-        records.append(CaptionRecord(str(folder / name), 600, 400, "f" * 64, "CPU", captions))
+        labels = [Label(EVIL[1], 0.75), Label("tabby", 0.05)] if number == 1 else None
+        records.append(CaptionRecord(str(folder / name), 600, 400, "f" * 64, "CPU", captions, labels=labels))
     write_run(folder / "out", records)
     return folder / "out"
 
@@ -157,8 +158,10 @@ def second_tab(browser, address):
 def test_photos_are_reviewed_by_keyboard_in_one_go_and_the_download_is_added(page, archive):
     assert find(page, ".stage img").get_property("naturalWidth") == 600
     assert field(page) == EVIL[0]
+    assert not page.find_elements("css selector", ".labels")
     press(page, "r")  # right
     assert field(page) == EVIL[1]
+    assert find(page, ".labels").text == f"Labels: {EVIL[1]} 75 %, tabby 5.0 %"
     press(page, "e", "A <b>lamp</b>  on a table.", Keys.ENTER)  # corrected: the whole text was selected
     press(page, "w")  # wrong
     press(page, "s")  # skipped
