@@ -23,6 +23,7 @@ from train.data.captions import DataSet
 from train.exporting.export import export
 from train.exporting.warm_start import load_decoder, shaped_like
 from train.fitting.checkpoint import Checkpoint
+from train.fitting.labels import refit
 from train.fitting.loop import History, values
 from train.fitting.precision import Precision, best_precision, mixed
 from train.fitting.replicas import in_words, strategy_for
@@ -90,6 +91,8 @@ def train(
     if any(checkpoint.file.exists() for checkpoint in checkpoints):
         say("this run was interrupted: it resumes from its checkpoint")
     stages = _run_stages(inputs, learner, recipe, checkpoints, seed, pretrained=bool(start), logs=logs)
+    if encoder.classifier:
+        encoder = encoder._replace(classifier=refit(encoder.classifier, inputs.features, split, recipe.label_rank))
     ended = outcome(stages.first, stages.second, recipe.self_critical_interpolation, stages.interpolated)
     training = {
         **inputs.describe(data_sets, dev_sets),
@@ -146,7 +149,7 @@ def _build(
         decoder = build_decoder(recipe, encoder.model.output_shape[-1], len(inputs.vocabulary))
     if start:
         load_decoder(start, decoder)
-    trained = with_tail(decoder, split.tail) if split.tail else decoder
+    trained = with_tail(decoder, split.tail, split.before, encoder.classifier) if split.tail else decoder
     length, lowercase = recipe.max_caption_length, recipe.lowercase
     validations = [
         Validation(features, references, trained, inputs.vocabulary, length, lowercase)

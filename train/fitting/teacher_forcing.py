@@ -38,7 +38,7 @@ def fit(
 
     Args:
       decoder: the models to train.
-      recipe: epochs, patience, learning rate, schedule, label smoothing.
+      recipe: epochs, patience, learning rate, schedule, label smoothing, label weight.
       batches: of features and captions.
       pad_id: id of padding; the loss ignores it.
       precision: of the products; see ``train.fitting.precision``.
@@ -50,6 +50,7 @@ def fit(
     """
     steps = recipe.epochs * batches.steps_per_epoch
     strategy = strategy or tf.distribute.get_strategy()
+    bridge = decoder.labelled if decoder.labelled and recipe.label_weight else decoder.bridge
     rate = learning_rate(recipe, recipe.learning_rate, steps)
     with strategy.scope():
         optimizer = adam(rate, recipe.clip_norm, precision, slow=decoder.slow, share=recipe.encoder_learning_rate)
@@ -68,13 +69,16 @@ def fit(
             feature_map, tokens = part(feature_map, tokens)
             together = tf.shape(tokens)[1]
             tokens = tf.reshape(tokens, [-1, tf.shape(tokens)[2]])
+            rows = tf.where(tokens[:, 0] != pad_id)[:, 0]  # the others fill up images with fewer captions
+            tokens, image = tf.gather(tokens, rows), tf.cast(rows, tf.int32) // together
             vary_dropout(decoder.variables)
             with tf.GradientTape() as tape:
-                features, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=True)
-                features, state = tf.repeat(features, together, axis=0), tf.repeat(state, together, axis=0)
+                features, state, *drift = bridge(tf.cast(feature_map, tf.float32), training=True)
+                features, state = tf.gather(features, image), tf.gather(state, image)
                 logits, _, _ = decoder.network([tokens[:, :-1], state, features], training=True)
                 loss = caption_loss(logits, tokens[:, 1:], pad_id, recipe.label_smoothing, real=real)
-                scaled = optimizer.scale_loss(loss)
+                kept = recipe.label_weight * tf.reduce_mean(drift[0]) if drift else 0.0
+                scaled = optimizer.scale_loss(loss + kept)
             variables = decoder.trainable_variables
             optimizer.apply(summed(tape.gradient(scaled, [variable.value for variable in variables])), variables)
             return loss

@@ -24,11 +24,14 @@ class Decoder(NamedTuple):
     Attributes:
       slow: trainable variables of the encoder, see ``train.models.fine_tuning``; they learn
         at a lower rate.
+      labelled: the bridge with a third output, the label loss of ``train.models.fine_tuning``, where the encoder is
+        fine-tuned and has a classifier.
     """
 
     bridge: keras.Model
     network: keras.Model
     slow: tuple[keras.Variable, ...] = ()
+    labelled: keras.Model | None = None
 
     @property
     def variables(self) -> list[keras.Variable]:

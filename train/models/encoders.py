@@ -19,7 +19,7 @@ from keras import applications, layers
 from train.errors import TrainError
 from train.models.classifier import Classifier
 from train.models.lite import SCALINGS, last_of_stage, lite
-from train.models.published import PublishedError, load_published
+from train.models.published import PublishedError, load_published, published_classifier
 
 Build = Callable[[tuple[int, int], str | None], keras.Model]
 Scale = Callable[[keras.KerasTensor], keras.KerasTensor]
@@ -131,7 +131,8 @@ def build_encoder(name: str, weights: str | os.PathLike[str] | None = "imagenet"
     pixels = keras.Input((size, size, 3))
     feature_map = backbone(spec.scale(pixels), training=False)
     features = layers.Reshape((-1, feature_map.shape[-1]))(feature_map)
-    return Encoder(name, size, keras.Model(pixels, features, name="encoder"))
+    classifier = published_classifier(name) if weights == "imagenet" and name in SCALINGS else None
+    return Encoder(name, size, keras.Model(pixels, features, name="encoder"), classifier)
 
 
 def _download(name: str, size: tuple[int, int]) -> keras.Model:

@@ -11,8 +11,10 @@ runs the last stages only. Both parts share their layers with the encoder.
 from typing import NamedTuple
 
 import keras
+import tensorflow as tf
 from keras import layers
 
+from train.models.classifier import Classifier
 from train.models.decoder import Decoder
 from train.models.encoders import ENCODERS, Encoder
 from train.progress import say
@@ -26,10 +28,12 @@ class SplitEncoder(NamedTuple):
       trunk: from pixels to the input of the last stages, float32 [batch, positions, channels]; stays frozen.
       tail: the last stages: from there to the encoder's features, float32 [batch, positions, channels]. None where the
         whole encoder is frozen: then it is the trunk.
+      before: a copy of the tail, which stays as it is.
     """
 
     trunk: Encoder
     tail: keras.Model | None
+    before: keras.Model | None = None
 
 
 def split_encoder(encoder: Encoder, recipe: Recipe) -> SplitEncoder:
@@ -42,7 +46,10 @@ def split_encoder(encoder: Encoder, recipe: Recipe) -> SplitEncoder:
         f"fine-tuning the last {tail.count_params():,} of the encoder's {encoder.model.count_params():,} weights; the "
         f"cache holds the output of the frozen stages before them, {positions} x {channels} numbers per image"
     )
-    return SplitEncoder(trunk, tail)
+    before = keras.models.clone_model(tail)
+    before.set_weights(tail.get_weights())
+    before.trainable = False
+    return SplitEncoder(trunk, tail, before)
 
 
 def split(encoder: Encoder) -> tuple[Encoder, keras.Model]:
@@ -62,12 +69,22 @@ def split(encoder: Encoder) -> tuple[Encoder, keras.Model]:
     return Encoder(f"{encoder.name} up to {spec.frozen_to}", encoder.size, trunk), tail
 
 
-def with_tail(decoder: Decoder, tail: keras.Model) -> Decoder:
-    """The same decoder for the trunk's features: the tail becomes the first part of its bridge, and trainable."""
+def with_tail(
+    decoder: Decoder, tail: keras.Model, before: keras.Model | None = None, classifier: Classifier | None = None
+) -> Decoder:
+    """The same decoder for the trunk's features: the tail becomes the first part of its bridge, and trainable.
+
+    With the encoder's ``classifier`` and the tail as it was ``before``, the decoder has a ``labelled`` bridge too.
+    """
     tail.trainable = True
-    feature_map = keras.Input(tail.input_shape[1:])
-    bridge = keras.Model(feature_map, decoder.bridge(_AsInUse(tail)(feature_map)), name="tuned_bridge")
-    return Decoder(bridge, decoder.network, tuple(tail.trainable_variables))
+    seen = keras.Input(tail.input_shape[1:])
+    feature_map = _AsInUse(tail)(seen)
+    encoded = decoder.bridge(feature_map)
+    labelled = None
+    if before and classifier:
+        labelled = keras.Model(seen, [*encoded, _LabelLoss(classifier)(_AsInUse(before)(seen), feature_map)])
+    bridge = keras.Model(seen, encoded, name="tuned_bridge")
+    return Decoder(bridge, decoder.network, tuple(tail.trainable_variables), labelled)
 
 
 class _AsInUse(layers.Layer):
@@ -83,3 +100,22 @@ class _AsInUse(layers.Layer):
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         return self.network(inputs, training=False)
+
+
+class _LabelLoss(layers.Layer):
+    """The divergence in nats of the classifier's probabilities from what they were before training, float32 [batch].
+
+    Takes the feature map before training and the one now. To keep what a network could do while it learns something
+    else is from Li and Hoiem 2016, https://arxiv.org/abs/1606.09282.
+    """
+
+    def __init__(self, classifier: Classifier):
+        super().__init__()
+        self.kernel, self.bias = classifier.down @ classifier.up, classifier.bias
+
+    def call(self, before: tf.Tensor, now: tf.Tensor) -> tf.Tensor:
+        said, says = (
+            tf.nn.log_softmax(tf.matmul(tf.reduce_mean(feature_map, axis=1), self.kernel) + self.bias)
+            for feature_map in (tf.stop_gradient(before), now)
+        )
+        return tf.reduce_sum(tf.exp(said) * (said - says), axis=-1)

