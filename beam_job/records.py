@@ -92,7 +92,10 @@ class Caption:
     Attributes:
       text: the sentence for people.
       tokens: the raw words, without ``<end>``.
-      score: mean log-probability of its tokens (natural logarithm, including ``<end>``), at temperature 1.
+      score: the model's confidence, higher is better: the expected CIDEr, 1 for 100, if the model has a quality
+        (``beam_job.model.quality``); otherwise the mean log-probability of its tokens (natural logarithm, including
+        ``<end>``), at temperature 1.
+      mean_log_prob: the mean log-probability, where it is not the score.
       min_log_prob: log-probability of the least likely token.
       ended: true if the model ended it; false if it was cut at the maximum length.
       log_probs: on request, each token's log-probability, including ``<end>``.
@@ -104,6 +107,7 @@ class Caption:
     score: float
     min_log_prob: float
     ended: bool
+    mean_log_prob: float | None = None
     log_probs: Sequence[float] | None = None
     attention: Sequence[Sequence[float]] | None = None
 
@@ -113,6 +117,7 @@ class Caption:
             "tokens": list(self.tokens),
             "num_tokens": len(self.tokens),
             "score": _rounded(self.score),
+            **({} if self.mean_log_prob is None else {"mean_log_prob": _rounded(self.mean_log_prob)}),
             "min_log_prob": _rounded(self.min_log_prob),
             "ended": self.ended,
         }

@@ -26,6 +26,7 @@ from train.fitting.checkpoint import Checkpoint
 from train.fitting.labels import refit
 from train.fitting.loop import History, values
 from train.fitting.precision import Precision, best_precision, mixed
+from train.fitting.quality import fit_quality
 from train.fitting.replicas import in_words, strategy_for
 from train.fitting.self_critical import self_critical, steps_in_epoch
 from train.fitting.sentences import learn_sentences
@@ -109,8 +110,11 @@ def train(
         copy_model(start, output)
         manifest = start.manifest
     else:
-        decoder, vocabulary = learner.decoder, inputs.vocabulary
-        manifest = export(output, encoder, decoder, vocabulary, recipe, training=training, licence=licence)
+        vocabulary = inputs.vocabulary
+        quality = fit_quality(learner.trained, recipe, inputs.features, inputs.references, vocabulary, seed=seed)
+        manifest = export(
+            output, encoder, learner.decoder, vocabulary, recipe, training=training, licence=licence, quality=quality
+        )
     say(f"exported: {ended.text}")
     for checkpoint in checkpoints:
         checkpoint.remove()

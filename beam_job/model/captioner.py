@@ -209,6 +209,7 @@ class Captioner:
             words = ids, np.float32(self.decoding.label_bonus) * evidence
         wanted = self.decoding.num_captions
         found: list[dict[tuple[str, ...], tuple[float, Caption]]] = [{} for _ in uris]
+        states = encoded.state.numpy()
         # Where a model is so sure of itself that its samples repeat, the likeliest other captions fill the gap.
         turns = range(_MAX_DRAWS if self.decoding.strategy == "sample" else 0)
         for decode in [*(self._sampled(turn, uris) for turn in turns), self._beam]:
@@ -218,7 +219,7 @@ class Captioner:
             images = encoded.features, encoded.state, self._padded(missing), *words
             hypotheses = _split(decode(*images), self._rows)
             for row in np.flatnonzero(missing):
-                for rank, caption in self._captions(hypotheses[row]):
+                for rank, caption in self._captions(hypotheses[row], states[row]):
                     if len(found[row]) < wanted:
                         found[row].setdefault(tuple(caption.tokens), (rank, caption))
         ranked = (list(captions.values()) for captions in found)
@@ -250,9 +251,9 @@ class Captioner:
                 numbers[row, draw] = generator.random(self._max_length, np.float32)
         return numbers.reshape([-1, self._max_length])
 
-    def _captions(self, hypotheses: Hypotheses) -> list[tuple[float, Caption]]:
-        """The captions of one image with their ranks, from arrays [count, ...]."""
-        vocabulary = self.model.vocabulary
+    def _captions(self, hypotheses: Hypotheses, state: np.ndarray) -> list[tuple[float, Caption]]:
+        """The captions of one image with their ranks, from arrays [count, ...] and its initial state."""
+        vocabulary, quality = self.model.vocabulary, self.model.quality
         found = []
         for rank, ids, log_probs, attention in zip(*hypotheses, strict=True):
             if rank == -math.inf:
@@ -260,10 +261,13 @@ class Captioner:
             length = int(np.count_nonzero(ids != vocabulary.pad_id))
             ended = bool(ids[length - 1] == vocabulary.end_id)
             tokens = vocabulary.decode(ids[: length - ended].tolist())
+            mean = float(log_probs[:length].mean())
+            expected = None if quality is None else quality.of(ids[:length], log_probs[:length], state)
             caption = Caption(
                 text=vocabulary.text(tokens),
                 tokens=tokens,
-                score=float(log_probs[:length].mean()),
+                score=mean if expected is None else expected,
+                mean_log_prob=None if expected is None else mean,
                 min_log_prob=float(log_probs[:length].min()),
                 ended=ended,
                 log_probs=log_probs[:length].tolist() if self.decoding.attention else None,

@@ -1,9 +1,10 @@
 """The exported model directory, the contract between ``train`` and ``beam_job``.
 
 A model directory contains the functions *encode* and *decode_step* (``encode.pb``, ``decode_step.pb`` and
-``weights.npz``; in format version 1 a TensorFlow SavedModel), ``vocabulary.txt``, ``manifest.json`` and, if the model
-has an image classifier, ``labels.tsv``. It may be on any file system that Beam reads. Every caption record has the
-model's fingerprint; ``open_model`` refuses a directory whose files do not match it.
+``weights.npz``; in format version 1 a TensorFlow SavedModel), ``vocabulary.txt``, ``manifest.json``, if the model has
+an image classifier ``labels.tsv``, and if it estimates the quality of its captions ``quality.npz``. It may be on any
+file system that Beam reads. Every caption record has the model's fingerprint; ``open_model`` refuses a directory whose
+files do not match it.
 """
 
 import atexit
@@ -23,12 +24,14 @@ from beam_job.model.labels import Labels
 from beam_job.model.manifest import (
     LABELS,
     MODEL_MANIFEST,
+    QUALITY,
     SAVED_MODEL,
     VOCABULARY,
     Manifest,
     ModelError,
     read_manifest,
 )
+from beam_job.model.quality import Quality
 from beam_job.model.vocabulary import Vocabulary
 
 DEFAULT_MODEL = Path(__file__).parents[1] / "default_model"
@@ -42,7 +45,7 @@ class OpenModel:
     """A checked model: ``directory`` is on the local disk, whatever file system the model came from.
 
     ``states`` has each file's state on the disk before it was checked. ``labels`` are the classes of its image
-    classifier, or ``None``.
+    classifier, ``quality`` what it expects of its captions, or ``None``.
     """
 
     directory: Path
@@ -50,6 +53,7 @@ class OpenModel:
     vocabulary: Vocabulary
     states: Mapping[str, "FileState | None"]
     labels: Labels | None = None
+    quality: Quality | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -113,7 +117,13 @@ def open_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, fingerprint: st
             vocabulary = Vocabulary.from_lines(lines)
     except ValueError as error:
         raise ModelError(f"Model {model}: {error}") from error
-    return OpenModel(directory, manifest, vocabulary, states, _read_labels(model, directory, manifest))
+    labels, quality = _read_labels(model, directory, manifest), _read_quality(model, directory, manifest)
+    if quality and len(quality.words) != len(vocabulary):
+        raise ModelError(
+            f"Model {model}: {QUALITY} is for {len(quality.words):,} words, but {VOCABULARY} has {len(vocabulary):,}; "
+            "export the model again."
+        )
+    return OpenModel(directory, manifest, vocabulary, states, labels, quality)
 
 
 def _read_labels(model: str | os.PathLike[str], directory: Path, manifest: Manifest) -> Labels | None:
@@ -128,12 +138,22 @@ def _read_labels(model: str | os.PathLike[str], directory: Path, manifest: Manif
         raise ModelError(f"Model {model}: {LABELS}: {error}") from error
 
 
+def _read_quality(model: str | os.PathLike[str], directory: Path, manifest: Manifest) -> Quality | None:
+    if QUALITY not in manifest.files:
+        return None
+    try:
+        return Quality.read(directory / QUALITY)
+    except ValueError as error:
+        raise ModelError(f"Model {model}: {QUALITY}: {error}; export the model again.") from error
+
+
 def write_model(
     model: str | os.PathLike[str],
     write_functions: Callable[[Path], None],
     vocabulary: Vocabulary,
     manifest: Manifest,
     labels: Labels | None = None,
+    quality: Quality | None = None,
 ) -> Manifest:
     """Writes a model directory completely or not at all: beside it first, then renamed (remote: manifest last).
 
@@ -143,6 +163,7 @@ def write_model(
       vocabulary: the words of its captions.
       manifest: what it says of the model; ``files`` is filled in here.
       labels: the classes of its image classifier, if it has one.
+      quality: what it expects of its captions, if it does.
 
     Returns:
       The manifest as written.
@@ -157,6 +178,8 @@ def write_model(
         (beside / VOCABULARY).write_text("".join(vocabulary.to_lines()), encoding="utf-8")
         if labels:
             (beside / LABELS).write_text("".join(labels.to_lines()), encoding="utf-8")
+        if quality:
+            quality.write(beside / QUALITY)
         paths = sorted(path for path in beside.rglob("*") if path.is_file())
         manifest = replace(manifest, files={path.relative_to(beside).as_posix(): sha256(path) for path in paths})
         (beside / MODEL_MANIFEST).write_text(manifest.to_json(), encoding="utf-8")

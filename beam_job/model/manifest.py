@@ -23,6 +23,7 @@ FUNCTIONS = ("encode", "decode_step")
 WEIGHTS = "weights.npz"
 VOCABULARY = "vocabulary.txt"
 LABELS = "labels.tsv"  # only of models with an image classifier
+QUALITY = "quality.npz"  # only of models that know the quality of their captions
 SAVED_MODEL = "saved_model"  # in place of graphs and weights, in version 1
 _FILES = {
     1: (f"{SAVED_MODEL}/saved_model.pb", VOCABULARY),

@@ -17,6 +17,7 @@ import tensorflow as tf
 from beam_job.model.directory import write_model
 from beam_job.model.graph import from_signature, write_functions
 from beam_job.model.manifest import ImageSpec, Manifest
+from beam_job.model.quality import Quality
 from beam_job.model.vocabulary import Vocabulary
 from train.errors import StoppedError
 from train.models.decoder import Decoder
@@ -94,12 +95,14 @@ def export(
     *,
     training: Mapping[str, Any],
     licence: str,
+    quality: Quality | None = None,
 ) -> Manifest:
     """Writes the model directory, whole or not at all; see ``beam_job.model.directory`` for its format and errors.
 
     Args:
       training: how the model was made, for the manifest.
       licence: what the users of the model must know about its training data.
+      quality: what the model expects of its captions.
 
     Raises:
       StoppedError: the disk is full, say.
@@ -128,4 +131,4 @@ def export(
         licence=licence,
     )
     labels = encoder.classifier.labels if encoder.classifier else None
-    return write_model(directory, write, vocabulary, manifest, labels)
+    return write_model(directory, write, vocabulary, manifest, labels, quality)

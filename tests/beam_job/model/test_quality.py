@@ -1,0 +1,73 @@
+"""The expected quality of captions: the file, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beam_job.model.quality import NUMBERS, Quality, numbers_of
+
+WORDS, UNITS = 6, 3
+
+
+def quality(**changed: np.ndarray) -> Quality:
+    parts = {"bias": np.array([0.5]), "numbers": np.zeros(len(NUMBERS)), "words": np.zeros(WORDS)}
+    parts |= {"probable": np.zeros(WORDS), "state": np.zeros(UNITS)} | changed
+    return Quality(**{name: part.astype(np.float32) for name, part in parts.items()})
+
+
+def test_each_part_counts() -> None:
+    ids, log_probs, state = np.array([4, 5, 4]), np.log([0.5, 0.25, 1.0]).astype(np.float32), np.array([1.0, 0.0, 2.0])
+
+    def of(**changed: np.ndarray) -> float:
+        return quality(**changed).of(ids, log_probs, state.astype(np.float32))
+
+    rising = np.arange(WORDS)
+    assert of() == 0.5
+    assert of(words=rising) == 0.5 + 4 + 5 + 4
+    assert of(probable=rising) == pytest.approx(0.5 + 4 * 0.5 + 5 * 0.25 + 4 * 1.0)
+    assert of(state=np.array([10, 20, 30])) == 0.5 + 10 + 60
+    assert of(numbers=np.array([0, 0, 0, 2])) == 0.5 + 2 * 3  # the number of tokens
+
+
+def test_the_numbers_of_a_caption() -> None:
+    found = dict(zip(NUMBERS, numbers_of(np.array([-0.1, -4.0, -0.2, -2.0], np.float32)), strict=True))
+    assert found["mean log-probability"] == pytest.approx(-6.3 / 4)
+    assert found["least log-probability"] == -4.0
+    assert found["mean of the three least"] == pytest.approx(-6.2 / 3)
+    assert found["tokens"] == 4
+    assert numbers_of(np.array([-1.0], np.float32)).tolist() == [-1.0, -1.0, -1.0, 1.0]
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    written = quality(words=np.arange(WORDS))
+    written.write(tmp_path / "quality.npz")
+    read = Quality.read(tmp_path / "quality.npz")
+    for name in Quality._fields:
+        np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
+
+
+@pytest.mark.parametrize(
+    ("changed", "wrong"),
+    [
+        ({"bias": np.array([np.nan])}, "its 'bias' is not a list of finite float32 numbers"),
+        ({"state": np.zeros([2, 2])}, "its 'state' is not a list"),
+        ({"numbers": np.zeros(2)}, "its parts do not fit each other"),
+        ({"probable": np.zeros(WORDS + 1)}, "its parts do not fit each other"),
+    ],
+)
+def test_wrong_parts_are_refused(changed: dict[str, np.ndarray], wrong: str, tmp_path: Path) -> None:
+    quality(**changed).write(tmp_path / "quality.npz")
+    with pytest.raises(ValueError, match=wrong):
+        Quality.read(tmp_path / "quality.npz")
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "quality.npz"
+    for data in (b"", b"not a zip file", b"PK\x03\x04 damaged"):
+        file.write_bytes(data)
+        with pytest.raises(ValueError, match="cannot be read"):
+            Quality.read(file)
+    np.savez(file, bias=np.zeros(1, np.float32))
+    with pytest.raises(ValueError, match="cannot be read"):
+        Quality.read(file)

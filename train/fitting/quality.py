@@ -1,0 +1,119 @@
+"""Learns which of its captions a model may trust: the expected CIDEr, from the model's own captions.
+
+    quality = fit_quality(decoder, features, references, vocabulary, recipe, seed=0)
+
+The captions are those that the model gives the training photos, greedily and sampled; the linear model of
+``beam_job.model.quality`` is fitted to their CIDEr by ridge regression.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from beam_job.model.quality import NUMBERS, Quality, numbers_of
+from beam_job.model.vocabulary import Vocabulary
+from train.data.batches import Features
+from train.data.text import words
+from train.fitting.cider import Cider
+from train.fitting.generation import make_generate, to_words
+from train.models.decoder import Decoder
+from train.progress import say
+from train.recipe import Recipe
+
+_MOST = 20_000  # images; evenly spaced among more
+_SAMPLES = 2  # of each image, beside the greedy caption
+_BATCH = 64
+_RIDGE = (0.01, 300.0, 300.0, 100.0)  # the penalties on the weights of numbers, words, probable words and state
+
+
+class Example(NamedTuple):
+    """A caption: its ids and their log-probabilities, the image's state, and its CIDEr."""
+
+    ids: np.ndarray
+    log_probs: np.ndarray
+    state: np.ndarray
+    cider: float
+
+
+def fit_quality(
+    decoder: Decoder,
+    recipe: Recipe,
+    features: Features,
+    references: Mapping[int, Sequence[str]],
+    vocabulary: Vocabulary,
+    *,
+    seed: int,
+) -> Quality:
+    """Captions the training photos and fits the expected CIDEr.
+
+    Args:
+      decoder: trained.
+      recipe: the way of splitting words, the longest caption, and the temperature of samples.
+      features: of the training photos.
+      references: captions by image.
+      vocabulary: the decoder's.
+      seed: of the samples.
+    """
+    cider = Cider([[words(caption, recipe.lowercase) for caption in captions] for captions in references.values()])
+    generate = make_generate(decoder, vocabulary, recipe.max_caption_length)
+
+    @tf.function(reduce_retracing=True)
+    def judge(feature_map: tf.Tensor, captions: tf.Tensor, samples: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """Log-probabilities of captions int32 [images * samples, length], and the images' states."""
+        encoded, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=False)
+        repeated = [tf.repeat(part, samples, axis=0) for part in (state, encoded)]
+        start = tf.fill([tf.shape(captions)[0], 1], vocabulary.start_id)
+        logits, _, _ = decoder.network([tf.concat([start, captions[:, :-1]], 1), *repeated], training=False)
+        return tf.gather(tf.nn.log_softmax(logits), captions, batch_dims=2), state
+
+    photos = list(enumerate(references))[:: -(-len(references) // _MOST)]
+    examples: list[Example] = []
+    for number, at in enumerate(range(0, len(photos), _BATCH)):
+        chosen = photos[at : at + _BATCH]
+        feature_map = np.stack([features[image, 0] for _, image in chosen])
+        options = {"seed": tf.constant([seed, number]), "temperature": recipe.self_critical_temperature}
+        for samples, captions in (
+            (1, generate(feature_map)),
+            (_SAMPLES, generate(feature_map, samples=_SAMPLES, **options)),
+        ):
+            log_probs, states = (part.numpy() for part in judge(feature_map, captions, samples))
+            for row, ids in enumerate(captions.numpy()):
+                place = row // samples
+                reward = cider.score(chosen[place][0], to_words(ids, vocabulary))
+                length = int(np.count_nonzero(ids != vocabulary.pad_id))
+                examples.append(Example(ids[:length], log_probs[row, :length], states[place], reward))
+    quality = fit_examples(examples, len(vocabulary))
+    expected = [quality.of(ids, log_probs, state) for ids, log_probs, state, _ in examples]
+    fit = np.corrcoef(expected, [example.cider for example in examples])[0, 1]
+    say(f"expected quality: correlation {fit:.2f} with the CIDEr of {len(examples):,} captions of training photos")
+    return quality
+
+
+def fit_examples(examples: Sequence[Example], vocabulary_size: int, ridge: Sequence[float] = _RIDGE) -> Quality:
+    """Ridge regression of the CIDEr; numbers are standardised, and each part has its own penalty."""
+    numbers = np.array([numbers_of(example.log_probs) for example in examples], np.float64)
+    mean, scale = numbers.mean(axis=0), numbers.std(axis=0) + 1e-6
+    used = np.unique(np.concatenate([example.ids for example in examples]))  # the others keep weights of zero
+    places = {int(word): place for place, word in enumerate(used)}
+    states = np.array([example.state for example in examples], np.float64)
+    parts = [len(NUMBERS), len(used), len(used), states.shape[1]]
+    design = np.zeros([len(examples), sum(parts)], np.float32)
+    of_numbers, said, probable, state = np.split(design, np.cumsum(parts)[:-1], axis=1)
+    of_numbers[:], state[:] = (numbers - mean) / scale, states
+    for row, example in enumerate(examples):
+        columns = [places[int(word)] for word in example.ids]
+        np.add.at(said[row], columns, 1.0)
+        np.add.at(probable[row], columns, np.exp(example.log_probs))
+    target = np.array([example.cider for example in examples], np.float32)
+    middle = design.mean(axis=0)
+    design -= middle
+    penalty = np.diag(np.repeat(ridge, parts))
+    weights = np.linalg.solve(design.T @ design + penalty, design.T @ (target - target.mean()))
+    of_numbers, *of_words, of_state = np.split(weights, np.cumsum(parts)[:-1])
+    every = np.zeros([2, vocabulary_size])
+    every[:, used] = of_words
+    bias = target.mean() - middle @ weights - mean @ (of_numbers / scale)
+    found = (np.array([bias]), of_numbers / scale, *every, of_state)
+    return Quality(*(part.astype(np.float32) for part in found))
