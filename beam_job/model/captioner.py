@@ -209,7 +209,6 @@ class Captioner:
             words = ids, np.float32(self.decoding.label_bonus) * evidence
         wanted = self.decoding.num_captions
         found: list[dict[tuple[str, ...], tuple[float, Caption]]] = [{} for _ in uris]
-        states = encoded.state.numpy()
         # Where a model is so sure of itself that its samples repeat, the likeliest other captions fill the gap.
         turns = range(_MAX_DRAWS if self.decoding.strategy == "sample" else 0)
         for decode in [*(self._sampled(turn, uris) for turn in turns), self._beam]:
@@ -219,7 +218,7 @@ class Captioner:
             images = encoded.features, encoded.state, self._padded(missing), *words
             hypotheses = _split(decode(*images), self._rows)
             for row in np.flatnonzero(missing):
-                for rank, caption in self._captions(hypotheses[row], states[row]):
+                for rank, caption in self._captions(hypotheses[row]):
                     if len(found[row]) < wanted:
                         found[row].setdefault(tuple(caption.tokens), (rank, caption))
         ranked = (list(captions.values()) for captions in found)
@@ -251,8 +250,8 @@ class Captioner:
                 numbers[row, draw] = generator.random(self._max_length, np.float32)
         return numbers.reshape([-1, self._max_length])
 
-    def _captions(self, hypotheses: Hypotheses, state: np.ndarray) -> list[tuple[float, Caption]]:
-        """The captions of one image with their ranks, from arrays [count, ...] and its initial state."""
+    def _captions(self, hypotheses: Hypotheses) -> list[tuple[float, Caption]]:
+        """The captions of one image with their ranks, from arrays [count, ...]."""
         vocabulary, quality = self.model.vocabulary, self.model.quality
         found = []
         for rank, ids, log_probs, attention in zip(*hypotheses, strict=True):
@@ -262,7 +261,7 @@ class Captioner:
             ended = bool(ids[length - 1] == vocabulary.end_id)
             tokens = vocabulary.decode(ids[: length - ended].tolist())
             mean = float(log_probs[:length].mean())
-            expected = None if quality is None else quality.of(ids[:length], log_probs[:length], state)
+            expected = None if quality is None else quality.of(ids[:length], log_probs[:length])
             caption = Caption(
                 text=vocabulary.text(tokens),
                 tokens=tokens,

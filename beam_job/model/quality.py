@@ -1,11 +1,11 @@
 """The quality that a model expects of its captions: what ``quality.npz`` of a model directory holds.
 
     quality = Quality.read(directory / "quality.npz")
-    quality.of(ids, log_probs, state)  # 0.84: the CIDEr that such captions had on average, 1 for 100
+    quality.of(ids, log_probs)  # 0.84: the CIDEr that such captions had on average, 1 for 100
 
-A linear model, fitted in training to the CIDEr of the model's own captions: of the log-probabilities, of the words and
-their probabilities, and of what the encoder says of the image. Estimating quality without references is common in
-machine translation (Specia et al. 2018, "Quality Estimation for Machine Translation").
+A linear model of the words and their log-probabilities, fitted in training to the CIDEr of the model's own captions.
+Estimating quality without references is common in machine translation (Specia et al. 2018, "Quality Estimation for
+Machine Translation").
 """
 
 from pathlib import Path
@@ -25,24 +25,21 @@ class Quality(NamedTuple):
       numbers: float32 [4], of ``NUMBERS``.
       words: float32 [vocabulary], of each word that occurs.
       probable: float32 [vocabulary], of each word's probability.
-      state: float32 [units], of the decoder's initial state, which depends on the image alone.
     """
 
     bias: np.ndarray
     numbers: np.ndarray
     words: np.ndarray
     probable: np.ndarray
-    state: np.ndarray
 
-    def of(self, ids: np.ndarray, log_probs: np.ndarray, state: np.ndarray) -> float:
+    def of(self, ids: np.ndarray, log_probs: np.ndarray) -> float:
         """The expected CIDEr of a caption, 1 for 100.
 
         Args:
           ids: int [tokens], with ``<end>`` if it has one.
           log_probs: float32 [tokens], their natural log-probabilities.
-          state: float32 [units].
         """
-        found = self.bias[0] + numbers_of(log_probs) @ self.numbers + state @ self.state
+        found = self.bias[0] + numbers_of(log_probs) @ self.numbers
         return float(found + self.words[ids].sum() + np.exp(log_probs) @ self.probable[ids])
 
     @classmethod

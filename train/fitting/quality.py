@@ -25,15 +25,14 @@ from train.recipe import Recipe
 _MOST = 20_000  # images; evenly spaced among more
 _SAMPLES = 2  # of each image, beside the greedy caption
 _BATCH = 64
-_RIDGE = (0.01, 300.0, 300.0, 100.0)  # the penalties on the weights of numbers, words, probable words and state
+_RIDGE = (0.01, 100.0, 100.0)  # the penalties on the weights of numbers, words, and words by their probability
 
 
 class Example(NamedTuple):
-    """A caption: its ids and their log-probabilities, the image's state, and its CIDEr."""
+    """A caption: its ids, their log-probabilities, and its CIDEr."""
 
     ids: np.ndarray
     log_probs: np.ndarray
-    state: np.ndarray
     cider: float
 
 
@@ -60,13 +59,13 @@ def fit_quality(
     generate = make_generate(decoder, vocabulary, recipe.max_caption_length)
 
     @tf.function(reduce_retracing=True)
-    def judge(feature_map: tf.Tensor, captions: tf.Tensor, samples: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """Log-probabilities of captions int32 [images * samples, length], and the images' states."""
+    def judge(feature_map: tf.Tensor, captions: tf.Tensor, samples: int) -> tf.Tensor:
+        """Log-probabilities of captions int32 [images * samples, length]."""
         encoded, state = decoder.bridge(tf.cast(feature_map, tf.float32), training=False)
         repeated = [tf.repeat(part, samples, axis=0) for part in (state, encoded)]
         start = tf.fill([tf.shape(captions)[0], 1], vocabulary.start_id)
         logits, _, _ = decoder.network([tf.concat([start, captions[:, :-1]], 1), *repeated], training=False)
-        return tf.gather(tf.nn.log_softmax(logits), captions, batch_dims=2), state
+        return tf.gather(tf.nn.log_softmax(logits), captions, batch_dims=2)
 
     photos = list(enumerate(references))[:: -(-len(references) // _MOST)]
     examples: list[Example] = []
@@ -78,14 +77,13 @@ def fit_quality(
             (1, generate(feature_map)),
             (_SAMPLES, generate(feature_map, samples=_SAMPLES, **options)),
         ):
-            log_probs, states = (part.numpy() for part in judge(feature_map, captions, samples))
+            log_probs = judge(feature_map, captions, samples).numpy()
             for row, ids in enumerate(captions.numpy()):
-                place = row // samples
-                reward = cider.score(chosen[place][0], to_words(ids, vocabulary))
+                reward = cider.score(chosen[row // samples][0], to_words(ids, vocabulary))
                 length = int(np.count_nonzero(ids != vocabulary.pad_id))
-                examples.append(Example(ids[:length], log_probs[row, :length], states[place], reward))
+                examples.append(Example(ids[:length], log_probs[row, :length], reward))
     quality = fit_examples(examples, len(vocabulary))
-    expected = [quality.of(ids, log_probs, state) for ids, log_probs, state, _ in examples]
+    expected = [quality.of(ids, log_probs) for ids, log_probs, _ in examples]
     fit = np.corrcoef(expected, [example.cider for example in examples])[0, 1]
     say(f"expected quality: correlation {fit:.2f} with the CIDEr of {len(examples):,} captions of training photos")
     return quality
@@ -97,11 +95,10 @@ def fit_examples(examples: Sequence[Example], vocabulary_size: int, ridge: Seque
     mean, scale = numbers.mean(axis=0), numbers.std(axis=0) + 1e-6
     used = np.unique(np.concatenate([example.ids for example in examples]))  # the others keep weights of zero
     places = {int(word): place for place, word in enumerate(used)}
-    states = np.array([example.state for example in examples], np.float64)
-    parts = [len(NUMBERS), len(used), len(used), states.shape[1]]
+    parts = [len(NUMBERS), len(used), len(used)]
     design = np.zeros([len(examples), sum(parts)], np.float32)
-    of_numbers, said, probable, state = np.split(design, np.cumsum(parts)[:-1], axis=1)
-    of_numbers[:], state[:] = (numbers - mean) / scale, states
+    of_numbers, said, probable = np.split(design, np.cumsum(parts)[:-1], axis=1)
+    of_numbers[:] = (numbers - mean) / scale
     for row, example in enumerate(examples):
         columns = [places[int(word)] for word in example.ids]
         np.add.at(said[row], columns, 1.0)
@@ -111,9 +108,9 @@ def fit_examples(examples: Sequence[Example], vocabulary_size: int, ridge: Seque
     design -= middle
     penalty = np.diag(np.repeat(ridge, parts))
     weights = np.linalg.solve(design.T @ design + penalty, design.T @ (target - target.mean()))
-    of_numbers, *of_words, of_state = np.split(weights, np.cumsum(parts)[:-1])
+    of_numbers, *of_words = np.split(weights, np.cumsum(parts)[:-1])
     every = np.zeros([2, vocabulary_size])
     every[:, used] = of_words
     bias = target.mean() - middle @ weights - mean @ (of_numbers / scale)
-    found = (np.array([bias]), of_numbers / scale, *every, of_state)
+    found = (np.array([bias]), of_numbers / scale, *every)
     return Quality(*(part.astype(np.float32) for part in found))

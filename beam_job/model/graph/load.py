@@ -6,14 +6,14 @@ from beam_job.model.directory import OpenModel
 from beam_job.model.graph.function import Function
 from beam_job.model.graph.saved_model import read_saved_model
 from beam_job.model.graph.stored import read_stored
-from beam_job.model.manifest import FUNCTIONS, LABELS, QUALITY, SAVED_MODEL, ModelError
+from beam_job.model.manifest import FUNCTIONS, LABELS, SAVED_MODEL, ModelError
 
 
 def open_functions(model: OpenModel) -> list[Function]:
     """*encode* and *decode_step*.
 
     Raises:
-      ModelError: they are missing, or *encode* takes other images or gives something else than the model's files say.
+      ModelError: they are missing, or *encode* takes other images or gives other labels than the model's files say.
     """
     try:
         functions = read_functions(model.directory, model.manifest.format_version)
@@ -31,12 +31,6 @@ def open_functions(model: OpenModel) -> list[Function]:
             f"{image.width}; export the model again."
         )
     _check_labels(model, found[0])
-    units = found[0].shapes()(found[0].outputs["state"])[-1]
-    if model.quality and len(model.quality.state) != units:
-        raise ModelError(
-            f"Model {model.directory}: {QUALITY} is for a state of {len(model.quality.state):,} numbers, but encode "
-            f"gives {units:,}; export the model again."
-        )
     return found
 
 

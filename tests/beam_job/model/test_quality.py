@@ -7,26 +7,25 @@ import pytest
 
 from beam_job.model.quality import NUMBERS, Quality, numbers_of
 
-WORDS, UNITS = 6, 3
+WORDS = 6
 
 
 def quality(**changed: np.ndarray) -> Quality:
     parts = {"bias": np.array([0.5]), "numbers": np.zeros(len(NUMBERS)), "words": np.zeros(WORDS)}
-    parts |= {"probable": np.zeros(WORDS), "state": np.zeros(UNITS)} | changed
+    parts |= {"probable": np.zeros(WORDS)} | changed
     return Quality(**{name: part.astype(np.float32) for name, part in parts.items()})
 
 
 def test_each_part_counts() -> None:
-    ids, log_probs, state = np.array([4, 5, 4]), np.log([0.5, 0.25, 1.0]).astype(np.float32), np.array([1.0, 0.0, 2.0])
+    ids, log_probs = np.array([4, 5, 4]), np.log([0.5, 0.25, 1.0]).astype(np.float32)
 
     def of(**changed: np.ndarray) -> float:
-        return quality(**changed).of(ids, log_probs, state.astype(np.float32))
+        return quality(**changed).of(ids, log_probs)
 
     rising = np.arange(WORDS)
     assert of() == 0.5
     assert of(words=rising) == 0.5 + 4 + 5 + 4
     assert of(probable=rising) == pytest.approx(0.5 + 4 * 0.5 + 5 * 0.25 + 4 * 1.0)
-    assert of(state=np.array([10, 20, 30])) == 0.5 + 10 + 60
     assert of(numbers=np.array([0, 0, 0, 2])) == 0.5 + 2 * 3  # the number of tokens
 
 
@@ -51,7 +50,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     ("changed", "wrong"),
     [
         ({"bias": np.array([np.nan])}, "its 'bias' is not a list of finite float32 numbers"),
-        ({"state": np.zeros([2, 2])}, "its 'state' is not a list"),
+        ({"words": np.zeros([2, 2])}, "its 'words' is not a list"),
         ({"numbers": np.zeros(2)}, "its parts do not fit each other"),
         ({"probable": np.zeros(WORDS + 1)}, "its parts do not fit each other"),
     ],
