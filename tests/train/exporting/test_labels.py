@@ -10,7 +10,7 @@ from beam_job.model.labels import Labels
 from tests.train.colours import add_tiny_encoder
 from train.data.batches import Batches
 from train.data.examples import EncodedCaptions
-from train.fitting.labels import refit
+from train.exporting.labels import refit
 from train.fitting.teacher_forcing import fit
 from train.models.classifier import Classifier
 from train.models.decoder import build_decoder

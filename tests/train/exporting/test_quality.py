@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from train.fitting.quality import Example, fit_examples
+from train.exporting.quality import Example, fit_examples
 
 VOCABULARY = 12
 RANDOM = np.random.default_rng(0)
