@@ -95,11 +95,11 @@ class Caption:
       score: the model's confidence, higher is better: the expected CIDEr, 1 for 100, if the model has a quality
         (``beam_job.model.quality``); otherwise the mean log-probability of its tokens (natural logarithm, including
         ``<end>``), at temperature 1.
-      mean_log_prob: the mean log-probability, where it is not the score.
       min_log_prob: log-probability of the least likely token.
       ended: true if the model ended it; false if it was cut at the maximum length.
       log_probs: on request, each token's log-probability, including ``<end>``.
       attention: on request, for each token its weights over the image's positions.
+      mean_log_prob: the mean log-probability, where it is not the score.
     """
 
     text: str
@@ -107,9 +107,9 @@ class Caption:
     score: float
     min_log_prob: float
     ended: bool
-    mean_log_prob: float | None = None
     log_probs: Sequence[float] | None = None
     attention: Sequence[Sequence[float]] | None = None
+    mean_log_prob: float | None = None
 
     def fields(self) -> dict[str, Any]:
         found: dict[str, Any] = {

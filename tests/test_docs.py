@@ -127,7 +127,7 @@ def fields_of(text, heading):
 
 def test_every_field_of_a_record_is_documented_and_in_the_schema():
     text = (ROOT / "docs" / "records.md").read_text()
-    caption = Caption("A dog.", ["a", "dog"], -1.0, -2.0, True, [-1.0], [[1.0]])
+    caption = Caption("A dog.", ["a", "dog"], 0.8, -2.0, True, [-1.0], [[1.0]], -1.0)
     content, labels = Content(1, "0", "0"), [Label("dog", 0.5)]
     record = json.loads(CaptionRecord("a.jpg", 1, 1, "f", "CPU", [caption], None, content, labels=labels).to_json("1"))
     named = set(record) | {f"{field}[].{name}" for field in ("captions", "labels") for name in record[field][0]}

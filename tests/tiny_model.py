@@ -14,6 +14,7 @@ from beam_job.model.directory import OpenModel, copy_model, open_model, write_mo
 from beam_job.model.graph import from_signature, write_functions
 from beam_job.model.labels import Labels
 from beam_job.model.manifest import FORMAT_VERSION, SAVED_MODEL, ImageSpec, Manifest
+from beam_job.model.quality import NUMBERS, Quality
 from beam_job.model.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary
 
 WORDS = ("a", "cat", "dog", "on", "the", "grass", "runs", "red", "ball", "'s")
@@ -103,13 +104,14 @@ def write_tiny_model(
     format_version: int = FORMAT_VERSION,
     labels: Labels | None = None,
     classes: int | None = None,
+    quality: bool = False,
 ) -> Manifest:
     """Exports a tiny model; the same seed gives the same weights. TensorFlow exports equal ones once in a process.
 
-    ``classes`` is for models whose graph has other classes than their labels.
+    ``classes`` is for models whose graph has other classes than their labels. With ``quality`` it has one.
     """
     classes = (len(labels) if labels else 0) if classes is None else classes
-    size_and_weights = size, tuple(words), units, max_caption_length, seed, sharpness, dtype, classes, labels
+    size_and_weights = size, tuple(words), units, max_caption_length, seed, sharpness, dtype, classes, labels, quality
     key = repr((*size_and_weights, training, metrics, format_version))
     if key not in _EXPORTED:
         folder = Path(tempfile.mkdtemp(prefix="tiny-model-"))
@@ -137,7 +139,13 @@ def write_tiny_model(
             made = {name: function.get_concrete_function() for name, function in functions.items()}
             write_functions(target, {name: from_signature(function, weights) for name, function in made.items()})
 
-        write_model(folder / "model", save, vocabulary, manifest, labels)
+        write_model(folder / "model", save, vocabulary, manifest, labels, _quality(vocabulary) if quality else None)
         _EXPORTED[key] = open_model(folder / "model")
     copy_model(_EXPORTED[key], path)
     return _EXPORTED[key].manifest
+
+
+def _quality(vocabulary: Vocabulary) -> Quality:
+    random = np.random.default_rng(0)
+    shapes = (1, len(NUMBERS), len(vocabulary), len(vocabulary))
+    return Quality(*(random.normal(size=shape).astype(np.float32) for shape in shapes))

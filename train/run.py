@@ -21,12 +21,12 @@ from beam_job.model.manifest import Manifest
 from train.curves import report_to
 from train.data.captions import DataSet
 from train.exporting.export import export
+from train.exporting.labels import refit
+from train.exporting.quality import fit_quality
 from train.exporting.warm_start import load_decoder, shaped_like
 from train.fitting.checkpoint import Checkpoint
-from train.exporting.labels import refit
 from train.fitting.loop import History, values
 from train.fitting.precision import Precision, best_precision, mixed
-from train.exporting.quality import fit_quality
 from train.fitting.replicas import in_words, strategy_for
 from train.fitting.self_critical import self_critical, steps_in_epoch
 from train.fitting.sentences import learn_sentences

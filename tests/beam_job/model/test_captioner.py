@@ -54,6 +54,23 @@ def caption_all(captioner, pixels, size, order=None):
     return [found[i] for i in range(len(pixels))]
 
 
+def test_the_score_is_the_expected_quality_of_a_model_that_has_one(model, pixels, tmp_path):
+    write_tiny_model(tmp_path / "model", sharpness=1.5, quality=True)
+    knowing = open_model(tmp_path / "model")
+    decoding = Decoding("beam", num_captions=2, attention=True)
+    bare, found = (caption_all(Captioner(each, decoding, 32), pixels, 32) for each in (model, knowing))
+    vocabulary = knowing.vocabulary
+    for captions, others in zip(found, bare, strict=True):
+        for caption, other in zip(captions, others, strict=True):
+            assert caption.tokens == other.tokens
+            assert caption.mean_log_prob == other.score
+            assert other.mean_log_prob is None
+            ids = [*vocabulary.encode(caption.tokens), *[vocabulary.end_id] * caption.ended]
+            expected = knowing.quality.of(np.array(ids), np.array(caption.log_probs, np.float32))
+            assert caption.score == pytest.approx(expected, abs=1e-5)
+    assert len({caption.score for captions in found for caption in captions}) > 20
+
+
 @pytest.mark.parametrize("decoding", STRATEGIES, ids=lambda decoding: f"{decoding.strategy}-{decoding.num_captions}")
 def test_an_image_gets_the_same_captions_to_the_last_bit_whatever_its_batch(model, pixels, decoding):
     expected = caption_all(Captioner(model, decoding, 32), pixels, 32)

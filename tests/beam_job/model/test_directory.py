@@ -294,6 +294,30 @@ def test_labels_that_are_not_those_of_the_graph(tmp_path, labels, classes, messa
     assert str(caught.value).endswith(message)
 
 
+def test_the_quality_is_part_of_the_model(tmp_path):
+    manifest = write_tiny_model(tmp_path / "model", quality=True)
+    assert "quality.npz" in manifest.files
+    quality = open_model(tmp_path / "model").quality
+    assert quality is not None
+    assert len(quality.words) == len(open_model(tmp_path / "model").vocabulary)
+
+
+def test_a_quality_of_other_words(tmp_path):
+    write_tiny_model(tmp_path / "other", quality=True, words=["a", "cat", "dog"])
+    write_tiny_model(tmp_path / "model", quality=True)
+    other = (tmp_path / "other" / "quality.npz").read_bytes()
+    for content, message in (
+        (other, "quality.npz is for 7 words, but vocabulary.txt has 14; export the model again."),
+        (other[:100], "quality.npz: it cannot be read"),
+    ):
+        (tmp_path / "model" / "quality.npz").write_bytes(content)
+        files = json.loads((tmp_path / "model" / "manifest.json").read_text())["files"]
+        rewritten(tmp_path / "model", files={**files, "quality.npz": hashlib.sha256(content).hexdigest()})
+        with pytest.raises(ModelError) as caught:
+            open_model(tmp_path / "model")
+        assert message in str(caught.value)
+
+
 def test_a_manifest_that_says_another_size_than_the_model_takes(model):
     rewritten(model, image={"height": 24, "width": 16, "resize": "stretch-bilinear"})
     with pytest.raises(ModelError, match=r"expects images of \[16, 16, 3\], but the manifest says 24 x 16"):
