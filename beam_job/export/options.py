@@ -1,6 +1,7 @@
 """The options of an export, and all checks before work starts."""
 
 import argparse
+import math
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -19,7 +20,7 @@ XMP = "xmp"
 
 _EXAMPLES = """examples:
   python -m beam_job.export captions --to xmp --dry_run
-  python -m beam_job.export captions --to xmp --sidecar adobe --min_score -0.8
+  python -m beam_job.export captions --to xmp --sidecar adobe --min_score 0.5
   python -m beam_job.export captions --to xmp --undo
   python -m beam_job.export captions --to csv --output captions.csv
   python -m beam_job.export gs://bucket/captions --to parquet --runner DataflowRunner \\
@@ -97,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "--min_score",
         type=float,
         metavar="SCORE",
-        help="Only captions with at least this score, such as -0.8, and those that a person confirmed or corrected.",
+        help="Only captions with at least this score, such as 0.5, and those that a person confirmed or corrected.",
     )
     which.add_argument(
         "--at_least",
@@ -146,8 +147,8 @@ def _check(options: argparse.Namespace) -> None:
                 )
     if options.run is not None and options.model is not None:
         raise OptionError("--run, --model: a run has one model; drop one of them.")
-    if options.min_score is not None and not options.min_score <= 0:
-        raise OptionError(f"--min_score {options.min_score}: scores are 0 or less; choose a number such as -0.8.")
+    if options.min_score is not None and not math.isfinite(options.min_score):
+        raise OptionError(f"--min_score {options.min_score}: choose a score, such as 0.5.")
     options.run = options.run and options.run.removeprefix("run=")  # its folder is called so
     options.sidecar = options.sidecar or FULL
     if options.at_least is not None:

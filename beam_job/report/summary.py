@@ -148,9 +148,10 @@ class Summary:
 
 
 def edges(summaries: list[Summary]) -> list[float]:
-    """Edges of the histogram's bars, all of one round width, the same for every run on the page."""
-    ranges = [summary.score_range() for summary in summaries if summary.captioned]
-    least = min((low for low, _ in ranges), default=-1.0)
-    width = next((step for step in (0.05, 0.1, 0.2, 0.25, 0.5) if -least / step <= _BARS), 1.0)
-    bars = max(math.ceil(-least / width - 1e-9), 4)
-    return [round((bar - bars) * width, 2) for bar in range(bars + 1)]
+    """Edges of the histogram's bars, all of one round width, the same for every run on the page; 0 is one of them."""
+    ranges = [summary.score_range() for summary in summaries if summary.captioned] or [(-1.0, 0.0)]
+    least, most = min(0.0, *(low for low, _ in ranges)), max(0.0, *(high - SCORE_STEP for _, high in ranges))
+    width = next((step for step in (0.05, 0.1, 0.2, 0.25, 0.5) if (most - least) / step <= _BARS), 1.0)
+    below, above = math.ceil(-least / width - 1e-9), math.ceil(most / width - 1e-9)
+    below += max(4 - below - above, 0)
+    return [round(bar * width, 2) for bar in range(-below, above + 1)]

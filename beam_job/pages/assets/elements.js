@@ -29,9 +29,6 @@ const fileName = (uri) => uri.replace(/\/+$/, "").split("/").pop() || uri;
 /** A score as people read it: minus sign, two decimals. */
 const score = (value) => (value === null || value === undefined ? "–" : value.toFixed(2).replace("-", "−"));
 
-/** Mean log-probability to a place on a scale from 0 to 1. It is no chance of being right. */
-const certainty = (value) => Math.exp(Math.min(value, 0));
-
 /** A bar that shows a share, 0 to 1; the colour says it once more, the number beside it says it exactly. */
 function meter(share) {
   const level = el("span", { class: "fill" });

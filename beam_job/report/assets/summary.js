@@ -69,7 +69,7 @@ function countsOf(run, index) {
 function figures(run) {
   return [
     ...(run.trust ? [["Right captions", percent(run.trust.thresholds[0].right), `of all, by ${plural(run.trust.reviews, "review", "reviews")} until ${run.trust.time.slice(0, 10)}`]] : []),
-    ["Median score", score(run.median_score), `The mean log-probability of a caption's words: the closer to 0, the more confident.${run.trust ? "" : " Reviews show how many captions are right."}`],
+    ["Median score", score(run.median_score), `The model's confidence: the higher, the better.${run.trust ? "" : " Reviews show how many captions are right."}`],
     ["Different captions", percent(run.captioned ? run.distinct / run.captioned : null), `${run.distinct_exact ? "" : "about "}${number(run.distinct)} different captions for ${number(run.captioned)} images`],
     ["Words in a caption", run.mean_words === null ? "–" : run.mean_words.toFixed(1), run.cut_off ? `${plural(run.cut_off, "caption was", "captions were")} cut off at the maximum length` : "no caption was cut off"],
     ...(run.runs ? [] : [["Speed", rate(run), `${duration(run.seconds)} from start to end, ${(run.devices || []).join(", ") || "device unknown"}`]]),
@@ -122,7 +122,7 @@ function histogram() {
       counts.map((count, r) => {
         const column = el("span", { class: `column run-${LABELS[r]}` });
         column.style.height = count ? `max(3px, ${(100 * count) / most}%)` : "0";
-        column.style.setProperty("--hue", String(Math.round(20 + 150 * certainty((low + edges[i + 1]) / 2))));
+        column.style.setProperty("--hue", String(Math.round(20 + 150 * level((low + edges[i + 1]) / 2))));
         return column;
       }));
     button.disabled = counts.every((count) => count === 0);

@@ -10,13 +10,19 @@ function chance(run, value) {
   return first + ((second - first) * (value - low)) / (high - low);
 }
 
+/** Where a score stands between the lowest, 0, and the highest, 1. It is no chance of being right. */
+function level(value) {
+  const [lowest, highest] = [DATA.edges[0], DATA.edges[DATA.edges.length - 1]];
+  return Math.min(Math.max((value - lowest) / (highest - lowest), 0), 1);
+}
+
 /** How far a caption can be trusted: a person's word, the estimated chance, or the bare score. */
 function sureness(caption, run, verdict) {
   if (caption.person) return el("span", { class: "certainty" }, el("span", { class: "mark" }, "corrected by a person"));
   if (verdict === "right") return el("span", { class: "certainty" }, el("span", { class: "mark" }, "confirmed by a person"));
   const likely = chance(run, caption.score);
-  const about = `Score ${score(caption.score)}: mean log-probability of the words`;
-  return el("span", { class: "certainty" }, meter(likely ?? certainty(caption.score)),
+  const about = `Score ${score(caption.score)}: the model's confidence, beside its other captions`;
+  return el("span", { class: "certainty" }, meter(likely ?? level(caption.score)),
     el("span", { title: likely === null ? about : `${about}. According to the reviews, this share of the captions with this score is right.` },
       likely === null ? score(caption.score) : `${percent(likely)} likely right`));
 }

@@ -39,7 +39,7 @@ function drawViewer() {
           fact("Name", outside(item.uri, { class: "path" })),
           Object.entries(item.carried).map(([name, value]) => fact(outside(name), outside(value))),
           fact("Size", `${number(item.width)} × ${number(item.height)} pixels`),
-          fact("Score", `${score(VIEWER.caption.score)} (mean log-probability of a word)`),
+          fact("Score", score(VIEWER.caption.score)),
           fact("Weakest word", score(VIEWER.caption.min_log_prob))))));
 }
 

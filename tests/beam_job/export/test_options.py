@@ -9,7 +9,7 @@ from beam_job.export.options import parse
     ("given", "message"),
     [
         *(([f"--at_least={share}"], "choose a share, such as 90%") for share in ("101%", "1.5", "-1%", "nan", "%", "")),
-        *(([f"--min_score={score}"], "scores are 0 or less") for score in ("0.5", "nan", "inf")),
+        *(([f"--min_score={score}"], "choose a score, such as 0.5") for score in ("-inf", "nan", "inf")),
         (["--max_failures=101%"], "--max_failures 101%: choose a number"),
     ],
 )

@@ -196,7 +196,7 @@ def test_a_linked_sidecar_stays_a_link(tmp_path):
         (["captions", "--to", "xmp", "--undo", "--min_score", "0"], "--min_score: --undo reverts everything"),
         (["captions", "--to", "xmp", "--at_least", "most"], "--at_least most: choose a share"),
         (["captions", "--to", "xmp", "--at_least", "90"], "--at_least 90: choose a share, such as 90% or 0.9"),
-        (["captions", "--to", "xmp", "--min_score", "nan"], "--min_score nan: scores are 0 or less"),
+        (["captions", "--to", "xmp", "--min_score", "nan"], "--min_score nan: choose a score"),
         (["captions", "--to", "xmp", "--keywords", "tags"], "--keywords tags: no such field was carried"),
         (["captions", "--to", "xmp", "--run", "1", "--model", "m"], "--run, --model: a run has one model"),
         (["captions", "--to", "csv", "--output", "captions"], "captions: this is not a file"),

@@ -321,6 +321,24 @@ def test_the_histogram_holds_every_image():
     assert edges([Summary()])[0] < 0
 
 
+@pytest.mark.parametrize(
+    ("scores", "lowest", "highest"),
+    [((-0.72, -0.31), -0.75, 0.0), ((0.31, 1.52), 0.0, 1.6), ((-0.12, 2.2), -0.2, 2.2), ((-9.0, 3.0), -9.0, 4.0)],
+)
+def test_all_scores_have_a_bar(scores, lowest, highest):
+    summary = Summary()
+    for score in scores:
+        summary.add_caption({"uri": "a", "caption": "A.", "score": score, "captions": []})
+    bars = edges([summary])
+    assert (bars[0], bars[-1]) == pytest.approx((lowest, highest))
+    assert 4 <= len(bars) - 1 <= 25
+    assert 0.0 in bars
+    found = summary.histogram(bars)
+    assert sum(found) == 2
+    for score in scores:
+        assert found[next(bar for bar, edge in enumerate(bars[1:]) if score < edge or bar == len(found) - 1)] >= 1
+
+
 def test_two_runs_are_joined_by_uri(tmp_path):
     before = [caption_record(f"{n}.jpg", f"A dog {n}.", -1.0) for n in range(50)]
     after = [caption_record(f"{n}.jpg", "A cat." if n == 7 else f"A dog {n}.", -0.2) for n in range(5, 60)]
