@@ -323,7 +323,7 @@ def test_the_histogram_holds_every_image():
 
 @pytest.mark.parametrize(
     ("scores", "lowest", "highest"),
-    [((-0.72, -0.31), -0.75, 0.0), ((0.31, 1.52), 0.0, 1.6), ((-0.12, 2.2), -0.2, 2.2), ((-9.0, 3.0), -9.0, 4.0)],
+    [((-0.72, -0.31), -0.75, 0.0), ((0.31, 1.52), 0.0, 1.6), ((-0.12, 2.2), -0.2, 2.2), ((-9.0, 3.0), -9.0, 3.0)],
 )
 def test_all_scores_have_a_bar(scores, lowest, highest):
     summary = Summary()
