@@ -3,7 +3,7 @@
     python -m benchmarks.training epoch --images 'samples/*.jpg' --count 96
     python -m benchmarks.training memory --images 'samples/*.jpg' --count 300
 
-`epoch` trains the recipe's reference decoder for an epoch on the same images in three ways, one after the other in one
+`epoch` trains the reference recipe's decoder for an epoch on the same images in three ways, one after the other in one
 process: the notebook's (InceptionResNetV2 runs over every batch, captions padded to 64, 20,000 logits), the same from
 the cache, and this project's (from the cache, captions padded to the longest of the batch, logits for real words only,
 in mixed precision where the device has it).

@@ -204,7 +204,7 @@ def _show(found: Found, output: str) -> None:
         f"{quantity(len(found.seen), 'photo')}."
     )
     for page in found.pages:
-        show(f"{shown(page.path, 300)} shows them: {page.photos:,} of its entries.")
+        show(f"{shown(page.path, 300)} shows them in {page.photos:,} of its entries.")
     for path in tables(FileSystems.join(output, EXPORTS)) if not found.is_empty else ():
         show(f"{shown(path, 300)} was exported before, and may name them: export it again.")
 

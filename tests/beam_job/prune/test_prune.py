@@ -55,7 +55,7 @@ def test_named_photos_leave_no_trace_in_the_folder_and_the_books_balance(tmp_pat
     said = capsys.readouterr().out
     assert f"{photos[0]}\tA cat." in said
     assert "6 captions, 2 failures and 3 reviews of 3 photos." in said
-    assert f"{output}/report.html shows them: 3 of its entries." in said
+    assert f"{output}/report.html shows them in 3 of its entries." in said
     assert "this is a dry run" in said
     assert main([*arguments, "--delete"]) == 0
     assert view(output) == without(before, gone)
