@@ -44,7 +44,7 @@ def records_in_batches_of(size, decoding, paths):
         batch = slice(start, start + size)
         captions = captioner.caption([image.array for image in images[batch]], paths[batch])
         for path, image, each in zip(paths[batch], images[batch], captions, strict=True):
-            record = CaptionRecord(path, image.width, image.height, model.fingerprint, "", each)
+            record = CaptionRecord(path, image.width, image.height, model.fingerprint, "", each, labels=each.labels)
             found[path] = without_content(json.loads(record.to_json()))
     return found
 

@@ -35,11 +35,11 @@ class Network(tf.Module):
         return {"features": made, "logits": tf.matmul(hidden, self.words)}
 
 
-def halved(odd: bool = False):
+def halved(odd: bool = False, keep: str = "logits"):
     module = Network(odd)
     function = from_signature(module.encode.get_concrete_function())
     fold(function)
-    halve(function, keep="logits")
+    halve(function, keep)
     return module, function
 
 
@@ -67,6 +67,8 @@ def test_the_first_convolutions_and_the_logits_stay_in_single_precision():
     assert kinds(function, "Relu6") == [False, False, True, True, True, True]
     assert kinds(function, "MatMul") == [True, False]
     assert kinds(function, "Mean") == [False]
+    _, function = halved(keep="labels")  # which this one does not give
+    assert kinds(function, "MatMul") == [True, True]
 
 
 def test_weights_are_not_in_the_graph():
