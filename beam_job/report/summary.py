@@ -8,7 +8,7 @@ from typing import Any
 from beam_job.runs.digest import digest64
 
 SCORE_STEP = 0.01  # resolution of the score's median and histogram
-MIN_SCORE = -20.0  # lower scores count as this one
+LIMIT = 20.0  # scores beyond it, on either side, count as it
 _BARS = 24
 _EXAMPLES = 8
 _MAX_CAPTIONS = 1 << 16
@@ -73,7 +73,7 @@ class Summary:
     def add_caption(self, record: Mapping[str, Any]) -> None:
         self.captioned += 1
         self.repeats.add(str(record.get("caption", ""))[:_LONGEST])
-        score = max(float(record.get("score", 0.0)), MIN_SCORE)
+        score = min(max(float(record.get("score", 0.0)), -LIMIT), LIMIT)
         self._scores[math.floor(score / SCORE_STEP)] += 1
         best = (record.get("captions") or [{}])[0]
         self._words += len(best.get("tokens", ()))

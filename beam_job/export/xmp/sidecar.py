@@ -27,13 +27,15 @@ WRITTEN, UNCHANGED, KEPT = "written", "unchanged", "kept"
 
 _WROTE, _WAS = f"{OURS} wrote", f"{OURS} was_"
 _CREATED, _CLOSED = "created", "closed"  # the file was made here; its rdf:RDF was one tag
+_REFUSED = "refused"  # somebody deleted our keywords
 
 
 def put(data: bytes | None, description: Description, *, overwrite: bool = False) -> tuple[str, bytes]:
     """The outcome for a sidecar (``None`` if there is none): WRITTEN, UNCHANGED or KEPT, and its new bytes.
 
     It is KEPT if it has somebody else's description, unless ``overwrite`` is set. A description that was deleted after
-    it was exported counts as somebody else's decision. Other people's keywords are always kept.
+    it was exported counts as somebody else's decision. Other people's keywords are always kept, and where somebody
+    deleted those of an export, there are none again.
 
     Raises:
       PacketError: the sidecar is not XMP that can be read and changed safely.
@@ -43,6 +45,10 @@ def put(data: bytes | None, description: Description, *, overwrite: bool = False
         return WRITTEN, new_sidecar(wanted, (_CREATED,))
     packet = parse(data)
     wrote = _wrote(packet)
+    notes: tuple[str, ...] = ()
+    if _REFUSED in wrote or (KEYWORDS in wrote and not _has_text(packet, KEYWORDS)):
+        wanted.pop(KEYWORDS, None)
+        notes = (_REFUSED,)
     # What gave way before gives way to a newer text, too.
     yielding = NAMES.keys() - {KEYWORDS} if overwrite else _stood_in(packet) - _theirs(packet, wrote)
     if _holds(packet, wanted, yielding):
@@ -52,11 +58,11 @@ def put(data: bytes | None, description: Description, *, overwrite: bool = False
         return KEPT, data
     before = take_back(data)
     if before is None:
-        return put(None, description)
+        return WRITTEN, new_sidecar(wanted, (_CREATED, *notes))
     packet = parse(before)
     if DESCRIPTION not in yielding and _has_text(packet, DESCRIPTION):
         return KEPT, data
-    after = _inserted(packet, wanted, yielding)
+    after = _inserted(packet, wanted, yielding, notes)
     if not _holds(parse(after), wanted, yielding) or take_back(after) != before:
         raise PacketError("cannot_merge", "The sidecar has a structure that cannot be changed and restored safely.")
     return WRITTEN, after
@@ -119,7 +125,7 @@ def _fragment(found: Property) -> bytes:
     return fragment
 
 
-def _inserted(packet: Packet, wanted: dict[str, Values], yielding: set[str]) -> bytes:
+def _inserted(packet: Packet, wanted: dict[str, Values], yielding: set[str], notes: tuple[str, ...]) -> bytes:
     """The packet with what is wanted, but for properties that others have set and that do not give way."""
     edits: list[tuple[int, int, bytes]] = []
     taken: dict[str, Values] = {}
@@ -141,10 +147,10 @@ def _inserted(packet: Packet, wanted: dict[str, Values], yielding: set[str]) -> 
     if packet.is_closed:
         tag = packet.data.rindex(b"<", 0, packet.content[0])  # a value in it has none
         element = re.split(rb"[\s/>]", packet.data[tag + 1 : packet.content[0]], maxsplit=1)[0]
-        closed = b">" + block(about, taken, (_CLOSED,)) + b"</" + element + b">"
+        closed = b">" + block(about, taken, (_CLOSED, *notes)) + b"</" + element + b">"
         return packet.edited([*edits, (packet.content[0] - 2, packet.content[0], closed)])
     place = packet.nodes[-1].end if packet.nodes else packet.content[0]
-    return packet.edited([*edits, (place, place, block(about, taken))])
+    return packet.edited([*edits, (place, place, block(about, taken, notes))])
 
 
 def _wrote(packet: Packet) -> dict[str, str]:

@@ -4,6 +4,7 @@ import random
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -73,6 +74,25 @@ def test_a_description_that_was_deleted_stays_deleted():
     deleted = re.sub(rb"<dc:description>.*</dc:description>", b"", ours, flags=re.DOTALL)
     assert put(deleted, CAT) == (KEPT, deleted)
     assert texts(put(deleted, CAT, overwrite=True)[1]) == ["A cat."]
+
+
+@pytest.mark.parametrize(
+    "before", [None, *(data for data in WITHOUT_DESCRIPTION.values() if not texts(data, "keywords"))]
+)
+@pytest.mark.parametrize("left", [b"", b"<dc:subject><rdf:Bag/></dc:subject>"], ids=["none", "an empty list"])
+def test_keywords_that_were_deleted_stay_deleted(before, left):
+    ours = put(before, CAT)[1]
+    packet = parse(ours)
+    (found,) = packet.properties(NAMES["keywords"])
+    deleted = packet.edited([(found.start, found.end, left)])
+    newer = replace(CAT, caption="Two cats.", keywords=("pets", "Egyptian cat"))
+    without = deleted
+    for wanted in (CAT, CAT, newer, replace(newer, keywords=()), newer):
+        without = put(without, wanted, overwrite=wanted is newer)[1]
+        assert texts(without) == [wanted.caption]
+        assert not texts(without, "keywords")
+        assert put(without, wanted) == (UNCHANGED, without)
+    assert take_back(without) == take_back(deleted)
 
 
 def test_properties_that_others_have_set_stay():

@@ -339,6 +339,15 @@ def test_all_scores_have_a_bar(scores, lowest, highest):
         assert found[next(bar for bar, edge in enumerate(bars[1:]) if score < edge or bar == len(found) - 1)] >= 1
 
 
+@pytest.mark.parametrize("score", [-9e14, 9e14])
+def test_no_score_makes_the_histogram_long(score):
+    summary = Summary()
+    summary.add_caption({"caption": "x", "score": score})
+    bars = edges([summary])
+    assert len(bars) < 50
+    assert sum(summary.histogram(bars)) == 1
+
+
 def test_two_runs_are_joined_by_uri(tmp_path):
     before = [caption_record(f"{n}.jpg", f"A dog {n}.", -1.0) for n in range(50)]
     after = [caption_record(f"{n}.jpg", "A cat." if n == 7 else f"A dog {n}.", -0.2) for n in range(5, 60)]
