@@ -32,9 +32,10 @@ def refit(classifier: Classifier, features: Features, split: SplitEncoder, rank:
     before, now = _pooled(features, split)
     wanted = before @ (classifier.down @ classifier.up) + classifier.bias
     kernel, mean = classifier.down @ classifier.up, now.mean(axis=0)
-    centred, target = now - mean, wanted - wanted.mean(axis=0)
+    # In double precision, or rounding would make the covariance of large features one of no features.
+    centred, target = (now - mean).astype(np.float64), wanted - wanted.mean(axis=0)
     covariance = centred.T @ centred / len(centred)
-    penalty = _RIDGE * np.eye(len(kernel), dtype=np.float32)
+    penalty = _RIDGE * np.eye(len(kernel))
     kernel = kernel + np.linalg.solve(covariance + penalty, centred.T @ (target - centred @ kernel) / len(centred))
 
     # The best approximation for features of this covariance is the truncated SVD after whitening.

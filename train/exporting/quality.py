@@ -25,6 +25,8 @@ from train.recipe import Recipe
 _MOST = 20_000  # images; evenly spaced among more
 _SAMPLES = 2  # of each image, beside the greedy caption
 _BATCH = 64
+_WORDS = 2000  # the most frequent ones; a rarer word is in too few captions to have a weight
+_AT_ONCE = 2048  # examples
 _RIDGE = (0.01, 100.0, 100.0)  # the penalties on the weights of numbers, words, and words by their probability
 
 
@@ -93,24 +95,38 @@ def fit_examples(examples: Sequence[Example], vocabulary_size: int, ridge: Seque
     """Ridge regression of the CIDEr; numbers are standardised, and each part has its own penalty."""
     numbers = np.array([numbers_of(example.log_probs) for example in examples], np.float64)
     mean, scale = numbers.mean(axis=0), numbers.std(axis=0) + 1e-6
-    used = np.unique(np.concatenate([example.ids for example in examples]))  # the others keep weights of zero
-    places = {int(word): place for place, word in enumerate(used)}
+    used, counts = np.unique(np.concatenate([example.ids for example in examples]), return_counts=True)
+    used = np.sort(used[np.argsort(-counts, kind="stable")[:_WORDS]])  # the others keep weights of zero
+    places = np.full(vocabulary_size, -1)
+    places[used] = np.arange(len(used))
     parts = [len(NUMBERS), len(used), len(used)]
-    design = np.zeros([len(examples), sum(parts)], np.float32)
-    of_numbers, said, probable = np.split(design, np.cumsum(parts)[:-1], axis=1)
-    of_numbers[:] = (numbers - mean) / scale
-    for row, example in enumerate(examples):
-        columns = [places[int(word)] for word in example.ids]
-        np.add.at(said[row], columns, 1.0)
-        np.add.at(probable[row], columns, np.exp(example.log_probs))
-    target = np.array([example.cider for example in examples], np.float32)
-    middle = design.mean(axis=0)
-    design -= middle
-    penalty = np.diag(np.repeat(ridge, parts))
-    weights = np.linalg.solve(design.T @ design + penalty, design.T @ (target - target.mean()))
+    target = np.array([example.cider for example in examples], np.float64)
+    # Their products are added up part by part: all examples at once would take gigabytes.
+    squares, products, middle = np.zeros([sum(parts)] * 2), np.zeros(sum(parts)), np.zeros(sum(parts))
+    for at in range(0, len(examples), _AT_ONCE):
+        design = _design(examples[at : at + _AT_ONCE], (numbers[at : at + _AT_ONCE] - mean) / scale, places, parts)
+        squares += design.T @ design
+        products += design.T @ (target[at : at + _AT_ONCE] - target.mean())
+        middle += design.sum(axis=0)
+    squares -= np.outer(middle, middle / len(examples))
+    squares[np.diag_indices_from(squares)] += np.repeat(ridge, parts)
+    weights = np.linalg.solve(squares, products)
     of_numbers, *of_words = np.split(weights, np.cumsum(parts)[:-1])
     every = np.zeros([2, vocabulary_size])
     every[:, used] = of_words
-    bias = target.mean() - middle @ weights - mean @ (of_numbers / scale)
+    bias = target.mean() - middle @ weights / len(examples) - mean @ (of_numbers / scale)
     found = (np.array([bias]), of_numbers / scale, *every)
     return Quality(*(part.astype(np.float32) for part in found))
+
+
+def _design(examples: Sequence[Example], numbers: np.ndarray, places: np.ndarray, parts: Sequence[int]) -> np.ndarray:
+    """What the weights are multiplied by, float64 [examples, sum of ``parts``]: of each example its numbers, how often
+    it has each word, and the words' probabilities. ``places`` has the word's place by its id, or -1."""
+    design = np.zeros([len(examples), sum(parts)])
+    of_numbers, said, probable = np.split(design, np.cumsum(parts)[:-1], axis=1)
+    of_numbers[:] = numbers
+    for row, example in enumerate(examples):
+        columns = places[example.ids]
+        np.add.at(said[row], columns[columns >= 0], 1.0)
+        np.add.at(probable[row], columns[columns >= 0], np.exp(example.log_probs[columns >= 0]))
+    return design

@@ -72,6 +72,14 @@ def test_a_lower_rank_is_smaller_and_keeps_most() -> None:
     assert errors[0] < errors[1] < errors[2] < np.square(wanted - wanted.mean(axis=0)).mean()
 
 
+def test_fewer_photos_than_channels_with_large_features() -> None:
+    few = (200 * FEATURES[:8]).astype(np.float16)
+    frozen = SplitEncoder(split(0.0).trunk, None)
+    made, before = refit(classifier(), few, frozen, rank=CLASSES), classifier()
+    seen = few[:, 0].astype(np.float32)
+    np.testing.assert_allclose(made.logits(seen), before.logits(seen), rtol=1e-3, atol=0.1)
+
+
 @pytest.mark.parametrize(("weight", "kept"), [(0.0, False), (30.0, True)])
 def test_training_keeps_what_the_classifier_says(weight: float, kept: bool) -> None:
     add_tiny_encoder()
