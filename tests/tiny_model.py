@@ -71,7 +71,7 @@ class TinyModel(tf.Module):
         features = tf.reshape(grid, [-1, grid.shape[1] * grid.shape[2], grid.shape[3]])
         encoded = {"features": features, "state": tf.tanh(tf.reduce_mean(features, axis=1))}
         if self.classifier is not None:
-            encoded["labels"] = 9 * tf.matmul(encoded["state"], tf.cast(self.classifier, tf.float32))
+            encoded["labels"] = tf.matmul(9 * encoded["state"], tf.cast(self.classifier, tf.float32))
         return encoded
 
     def _decode_step(self, tokens: tf.Tensor, state: tf.Tensor, features: tf.Tensor) -> dict[str, tf.Tensor]:

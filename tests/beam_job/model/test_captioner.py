@@ -39,6 +39,14 @@ def labelled(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def knowing(tmp_path_factory):
+    """The same model with a classifier and a quality."""
+    path = tmp_path_factory.mktemp("models") / "knowing"
+    write_tiny_model(path, sharpness=1.5, labels=LABELS, quality=True)
+    return open_model(path)
+
+
+@pytest.fixture(scope="module")
 def pixels():
     return list(np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3), dtype=np.uint8))
 
@@ -54,9 +62,7 @@ def caption_all(captioner, pixels, size, order=None):
     return [found[i] for i in range(len(pixels))]
 
 
-def test_the_score_is_the_expected_quality_of_a_model_that_has_one(model, pixels, tmp_path):
-    write_tiny_model(tmp_path / "model", sharpness=1.5, quality=True)
-    knowing = open_model(tmp_path / "model")
+def test_the_score_is_the_expected_quality_of_a_model_that_has_one(model, knowing, pixels):
     decoding = Decoding("beam", num_captions=2, attention=True)
     bare, found = (caption_all(Captioner(each, decoding, 32), pixels, 32) for each in (model, knowing))
     vocabulary = knowing.vocabulary
@@ -80,20 +86,22 @@ def test_an_image_gets_the_same_captions_to_the_last_bit_whatever_its_batch(mode
 
 
 @pytest.mark.parametrize("decoding", STRATEGIES, ids=lambda decoding: f"{decoding.strategy}-{decoding.num_captions}")
-def test_nor_do_its_labels_and_their_bonus_depend_on_the_batch(labelled, pixels, decoding):
+def test_nor_do_its_labels_their_bonus_and_its_quality_depend_on_the_batch(knowing, pixels, decoding):
     decoding = replace(decoding, label_bonus=3.0)
-    expected = caption_all(Captioner(labelled, decoding, 32), pixels, 32)
+    expected = caption_all(Captioner(knowing, decoding, 32), pixels, 32)
     shuffled = np.random.default_rng(1).permutation(len(pixels)).tolist()
     for size in (1, 7, 30):
-        found = caption_all(Captioner(labelled, decoding, size), pixels, size, shuffled)
+        found = caption_all(Captioner(knowing, decoding, size), pixels, size, shuffled)
         assert found == expected
         assert [each.labels for each in found] == [each.labels for each in expected]
 
 
-def test_labels_are_the_likely_classes_and_change_no_caption(model, labelled, pixels):
+@pytest.mark.parametrize("full_precision", [True, False])
+def test_labels_are_the_likely_classes_and_change_no_caption(model, labelled, pixels, full_precision):
+    """The classifier's product has float32's digits also where others have those of bfloat16."""
     encode = tf.function(bind(read_functions(labelled.directory, 2)["encode"]))
     classes = tf.nn.softmax(encode(images=tf.constant(np.stack(pixels)))["labels"]).numpy()
-    found = Captioner(labelled, GREEDY, 30, full_precision=True).caption(pixels, [""] * 30)
+    found = Captioner(labelled, GREEDY, 30, full_precision=full_precision).caption(pixels, [""] * 30)
     counts = set()
     for each, probabilities in zip(found, classes, strict=True):
         expected = sorted(zip(probabilities, LABELS.names, strict=True), reverse=True)[: len(each.labels)]
@@ -102,7 +110,7 @@ def test_labels_are_the_likely_classes_and_change_no_caption(model, labelled, pi
         assert len(each.labels) == np.count_nonzero(probabilities >= 0.3)
         counts.add(len(each.labels))
     assert counts >= {1, 2}
-    bare = Captioner(model, GREEDY, 30, full_precision=True).caption(pixels, [""] * 30)
+    bare = Captioner(model, GREEDY, 30, full_precision=full_precision).caption(pixels, [""] * 30)
     assert bare == found
     assert {each.labels for each in bare} == {None}
 
