@@ -74,6 +74,9 @@ def describe(model: str, manifest: Manifest, opened: OpenModel | None) -> str:
         facts["vocabulary"] = f"{len(words):,} words: {', '.join(words[:12])}, …"
         if opened.labels:
             facts["labels"] = f"{len(opened.labels):,} classes: {', '.join(opened.labels.names[:6])}, …"
+        facts["scores"] = (
+            "the expected CIDEr, 1 for 100" if opened.quality else "the mean log-probability of the tokens"
+        )
     facts.update(_flat("training", manifest.training))
     facts.update(_flat("metrics", manifest.metrics))
     facts["licence"] = manifest.licence

@@ -34,12 +34,16 @@ def test_a_model_is_described(model, capsys):
     assert "NOT INTACT" not in text
 
 
-def test_labels_are_described(model, tmp_path, capsys):
+def test_labels_and_scores_are_described(model, tmp_path, capsys):
     assert main([str(model[0])]) == 0
-    assert "classes" not in capsys.readouterr().out
-    write_tiny_model(tmp_path / "labelled", labels=LABELS)
+    text = capsys.readouterr().out
+    assert "classes" not in text
+    assert "the mean log-probability of the tokens" in text
+    write_tiny_model(tmp_path / "labelled", labels=LABELS, quality=True)
     assert main([str(tmp_path / "labelled")]) == 0
-    assert "6 classes: tabby, Egyptian cat, Border collie," in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "6 classes: tabby, Egyptian cat, Border collie," in text
+    assert "the expected CIDEr" in text
 
 
 def test_a_torn_model_is_described_and_refused(model, capsys):

@@ -25,6 +25,7 @@ _NESTED = {
     "captions": {
         "text": pa.string(),
         "score": pa.float64(),
+        "mean_log_prob": pa.float64(),
         "min_log_prob": pa.float64(),
         "ended": pa.bool_(),
         "tokens": pa.list_(pa.string()),

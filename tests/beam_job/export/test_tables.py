@@ -30,7 +30,7 @@ RECORD = {
             "ended": True,
             "attention": [[0.5]],
         },
-        {"text": "A cat.", "tokens": ["a", "cat"], "score": -0.9, "min_log_prob": -2.0, "ended": False},
+        {"text": "A cat.", "tokens": ["a", "cat"], "score": -0.9, "mean_log_prob": -0.7, "ended": False},
     ],
     "width": 640,
     "height": 480,
@@ -146,6 +146,7 @@ def test_parquet_is_typed_and_holds_all_captions(tmp_path):
     assert (first["uri"], first["score"], first["album"]) == (RECORD["uri"], -0.5432, RECORD["album"])
     assert [caption["text"] for caption in first["captions"]] == ["A dog.", "A cat."]
     assert first["captions"][1]["tokens"] == ["a", "cat"]
+    assert [caption["mean_log_prob"] for caption in first["captions"]] == [None, -0.7]
     assert first["labels"] == [{"label": "collie", "probability": 0.5}, {"label": None, "probability": None}]
     assert second["labels"] == []
     assert (second["width"], second["captions"], second["score"]) == (None, [], -1.0)
