@@ -111,7 +111,8 @@ def train(
         manifest = start.manifest
     else:
         vocabulary = inputs.vocabulary
-        quality = fit_quality(learner.trained, recipe, inputs.features, inputs.references, vocabulary, seed=seed)
+        dev = list(zip(inputs.dev_features, inputs.dev_references, strict=True))
+        quality = fit_quality(learner.trained, recipe, dev, vocabulary, seed=seed)
         manifest = export(
             output, encoder, learner.decoder, vocabulary, recipe, training=training, licence=licence, quality=quality
         )

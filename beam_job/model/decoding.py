@@ -39,7 +39,7 @@ class Decoding:
 
     strategy: str = "beam"
     num_captions: int = 1
-    beam_width: int = 5
+    beam_width: int = 3
     length_penalty: float = 1.0
     temperature: float = 1.0
     top_k: int = 0

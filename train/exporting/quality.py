@@ -1,9 +1,10 @@
 """Learns which of its captions a model may trust: the expected CIDEr, from the model's own captions.
 
-    quality = fit_quality(decoder, features, references, vocabulary, recipe, seed=0)
+    quality = fit_quality(decoder, recipe, [(dev_features, references)], vocabulary, seed=0)
 
-The captions are those that the model gives the training photos, greedily and sampled; the linear model of
-``beam_job.model.quality`` is fitted to their CIDEr by ridge regression.
+The captions are those that the model gives the dev photos, greedily and sampled; the linear model of
+``beam_job.model.quality`` is fitted to their CIDEr by ridge regression. With captions of the training photos, of which
+the model has seen the references, the scores rank the captions of other photos less well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,8 @@ from train.models.decoder import Decoder
 from train.progress import say
 from train.recipe import Recipe
 
-_MOST = 20_000  # images; evenly spaced among more
+_LEAST = 200  # images
+_MOST = 20_000  # of a data set; evenly spaced among more
 _SAMPLES = 2  # of each image, beside the greedy caption
 _BATCH = 64
 _WORDS = 2000  # the most frequent ones; a rarer word is in too few captions to have a weight
@@ -41,23 +43,22 @@ class Example(NamedTuple):
 def fit_quality(
     decoder: Decoder,
     recipe: Recipe,
-    features: Features,
-    references: Mapping[int, Sequence[str]],
+    data_sets: Sequence[tuple[Features, Mapping[int, Sequence[str]]]],
     vocabulary: Vocabulary,
     *,
     seed: int,
-) -> Quality:
-    """Captions the training photos and fits the expected CIDEr.
+) -> Quality | None:
+    """Captions photos that the decoder was not trained on, and fits the expected CIDEr; None if there are too few.
 
     Args:
       decoder: trained.
       recipe: the way of splitting words, the longest caption, and the temperature of samples.
-      features: of the training photos.
-      references: captions by image.
+      data_sets: the features and the captions by image of each.
       vocabulary: the decoder's.
       seed: of the samples.
     """
-    cider = Cider([[words(caption, recipe.lowercase) for caption in captions] for captions in references.values()])
+    if sum(len(references) for _, references in data_sets) < _LEAST:
+        return None
     generate = make_generate(decoder, vocabulary, recipe.max_caption_length)
 
     @tf.function(reduce_retracing=True)
@@ -69,26 +70,25 @@ def fit_quality(
         logits, _, _ = decoder.network([tf.concat([start, captions[:, :-1]], 1), *repeated], training=False)
         return tf.gather(tf.nn.log_softmax(logits), captions, batch_dims=2)
 
-    photos = list(enumerate(references))[:: -(-len(references) // _MOST)]
     examples: list[Example] = []
-    for number, at in enumerate(range(0, len(photos), _BATCH)):
-        chosen = photos[at : at + _BATCH]
-        feature_map = np.stack([features[image, 0] for _, image in chosen])
-        options = {"seed": tf.constant([seed, number]), "temperature": recipe.self_critical_temperature}
-        for samples, captions in (
-            (1, generate(feature_map)),
-            (_SAMPLES, generate(feature_map, samples=_SAMPLES, **options)),
-        ):
-            log_probs = judge(feature_map, captions, samples).numpy()
-            for row, ids in enumerate(captions.numpy()):
-                reward = cider.score(chosen[row // samples][0], to_words(ids, vocabulary))
-                length = int(np.count_nonzero(ids != vocabulary.pad_id))
-                examples.append(Example(ids[:length], log_probs[row, :length], reward))
-    quality = fit_examples(examples, len(vocabulary))
-    expected = [quality.of(ids, log_probs) for ids, log_probs, _ in examples]
-    fit = np.corrcoef(expected, [example.cider for example in examples])[0, 1]
-    say(f"expected quality: correlation {fit:.2f} with the CIDEr of {len(examples):,} captions of training photos")
-    return quality
+    for features, references in data_sets:
+        cider = Cider([[words(caption, recipe.lowercase) for caption in captions] for captions in references.values()])
+        photos = list(enumerate(references))[:: -(-len(references) // _MOST)]
+        for at in range(0, len(photos), _BATCH):
+            chosen = photos[at : at + _BATCH]
+            feature_map = np.stack([features[image, 0] for _, image in chosen])
+            options = {"seed": tf.constant([seed, len(examples)]), "temperature": recipe.self_critical_temperature}
+            for samples, captions in (
+                (1, generate(feature_map)),
+                (_SAMPLES, generate(feature_map, samples=_SAMPLES, **options)),
+            ):
+                log_probs = judge(feature_map, captions, samples).numpy()
+                for row, ids in enumerate(captions.numpy()):
+                    reward = cider.score(chosen[row // samples][0], to_words(ids, vocabulary))
+                    length = int(np.count_nonzero(ids != vocabulary.pad_id))
+                    examples.append(Example(ids[:length], log_probs[row, :length], reward))
+    say(f"expected quality: learned from {len(examples):,} captions of dev photos")
+    return fit_examples(examples, len(vocabulary))
 
 
 def fit_examples(examples: Sequence[Example], vocabulary_size: int, ridge: Sequence[float] = _RIDGE) -> Quality:

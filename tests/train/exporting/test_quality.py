@@ -105,7 +105,9 @@ def test_it_learns_from_the_models_own_captions_and_what_the_model_says_of_them(
     decoder = build_decoder(recipe, 4, len(vocabulary))
     seen: list[Example] = []
     monkeypatch.setattr(module, "fit_examples", lambda found, size: seen.extend(found) or fit_examples(found, size))
-    quality = fit_quality(decoder, recipe, features, references, vocabulary, seed=0)
+    monkeypatch.setattr(module, "_LEAST", 3)
+    quality = fit_quality(decoder, recipe, [(features, references)], vocabulary, seed=0)
+    assert quality
     assert len(quality.words) == len(vocabulary)
     images = [1, 3, 6, 1, 1, 3, 3, 6, 6]  # the likeliest captions, then two samples of each
     cider = Cider([[caption.split() for caption in captions] for captions in references.values()])
@@ -120,3 +122,11 @@ def test_it_learns_from_the_models_own_captions_and_what_the_model_says_of_them(
         assert found.cider == cider.score(list(references).index(image), to_words(found.ids, vocabulary))
         assert vocabulary.pad_id not in found.ids
     assert len({tuple(found.ids) for found in seen}) > 4
+
+
+def test_of_few_photos_nothing_is_learned() -> None:
+    recipe = replace(DEFAULT, hidden_size=8)
+    decoder = build_decoder(recipe, 4, 10)
+    few = {image: ["a dog"] for image in range(199)}
+    vocabulary = build_vocabulary(["a dog"], 20, 1, lowercase=True)
+    assert fit_quality(decoder, recipe, [(np.zeros([199, 1, 4, 4], np.float16), few)], vocabulary, seed=0) is None
