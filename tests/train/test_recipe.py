@@ -76,9 +76,17 @@ def test_an_old_name_is_refused_with_the_new_one(setting: str, new: str) -> None
         with_settings(DEFAULT, [setting])
 
 
-def test_the_recipe_of_a_model_exported_before_is_read() -> None:
-    """The bundled model's manifest, whatever names it has."""
+def test_the_recipe_of_the_bundled_model_is_the_one_that_its_card_says() -> None:
     stored = current_names(read_manifest(DEFAULT_MODEL).training["recipe"])
-    assert Recipe(**{"lowercase": True, "sentence_epochs": 1, **stored}) == with_settings(
-        SMALL_DATA, ["image_size=224"]
-    )
+    settings = ["image_size=224", "min_frequency=5", "self_critical_epochs=7"]
+    assert Recipe(**stored) == with_settings(SMALL_DATA, settings)
+    card = " ".join((DEFAULT_MODEL / "MODEL_CARD.md").read_text().split())
+    assert f"--set {' '.join(settings)} " in card
+
+
+def test_the_recipe_of_a_model_exported_before_is_read() -> None:
+    assert current_names({"width": 512, "fine_tuned": True, "epochs": 3}) == {
+        "hidden_size": 512,
+        "fine_tune_encoder": True,
+        "epochs": 3,
+    }

@@ -225,7 +225,7 @@ def test_two_runs_side_by_side(browser, run, tmp_path):
     browser.get(Path(page).as_uri())
     assert browser.get_log("browser") == []
     changed = [row.text for row in find(browser, ".comparison tr.changed")]
-    assert changed == ["beam width 5 7"]
+    assert changed == ["beam width 3 7"]
     assert len(captions(browser)) == 24
 
 
