@@ -50,7 +50,7 @@ def main() -> None:
         parser.error(str(error))
     model, examples = open_model(options.model), read_captions(options.captions)
 
-    print("| decoding | BLEU-4 | METEOR | CIDEr | distinct | repeat a word | words | time, greedy = 1 |")
+    print("| decoding | BLEU-4 | METEOR | CIDEr | distinct | repeat a word | words | time, first row = 1 |")
     print("|---|---|---|---|---|---|---|---|")
     greedy = 0.0
     for name, decoding in WAYS.items():
