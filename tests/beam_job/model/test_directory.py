@@ -156,6 +156,16 @@ def rewritten(model: Path, **fields) -> None:
     path.write_text(Manifest(**{**found, "image": ImageSpec(**found["image"])}).to_json())
 
 
+def refused_with(model: Path, name: str, content: bytes, message: str) -> None:
+    """A model with other content of a file, which its manifest lists, is not opened."""
+    (model / name).write_bytes(content)
+    files = json.loads((model / "manifest.json").read_text())["files"]
+    rewritten(model, files={**files, name: hashlib.sha256(content).hexdigest()})
+    with pytest.raises(ModelError) as caught:
+        open_model(model)
+    assert message in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -271,12 +281,7 @@ def test_labels_are_part_of_the_model(model, tmp_path):
 )
 def test_wrong_labels(tmp_path, content, message):
     write_tiny_model(tmp_path / "model", labels=LABELS)
-    (tmp_path / "model" / "labels.tsv").write_bytes(content)
-    files = json.loads((tmp_path / "model" / "manifest.json").read_text())["files"]
-    rewritten(tmp_path / "model", files={**files, "labels.tsv": hashlib.sha256(content).hexdigest()})
-    with pytest.raises(ModelError) as caught:
-        open_model(tmp_path / "model")
-    assert message in str(caught.value)
+    refused_with(tmp_path / "model", "labels.tsv", content, message)
 
 
 @pytest.mark.parametrize(
@@ -310,12 +315,7 @@ def test_a_quality_of_other_words(tmp_path):
         (other, "quality.npz is for 7 words, but vocabulary.txt has 14; export the model again."),
         (other[:100], "quality.npz: it cannot be read"),
     ):
-        (tmp_path / "model" / "quality.npz").write_bytes(content)
-        files = json.loads((tmp_path / "model" / "manifest.json").read_text())["files"]
-        rewritten(tmp_path / "model", files={**files, "quality.npz": hashlib.sha256(content).hexdigest()})
-        with pytest.raises(ModelError) as caught:
-            open_model(tmp_path / "model")
-        assert message in str(caught.value)
+        refused_with(tmp_path / "model", "quality.npz", content, message)
 
 
 def test_a_manifest_that_says_another_size_than_the_model_takes(model):
