@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from beam_job.messages.share import parse_share
-from benchmarks.archive.engine import DIRECT, ENGINES, engine
+from benchmarks.archive.engine import DIRECT, ENGINES
 from benchmarks.archive.experiment import Row, Scale
 from benchmarks.archive.parts import PARTS
 from benchmarks.archive.photos import Faults
@@ -34,24 +34,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     machine = {**facts(), "command": f"python -m benchmarks.archive {' '.join(argv)}"}
     rows: list[Row] = []
-    with engine(options.engine, options.workers) as running:
-        scale = Scale(
-            options.images,
-            options.where,
-            Faults(*map(parse_share, (options.broken, options.missing, options.unavailable))),
-            options.seconds_per_image,
-            options.bundle,
-            options.kills,
-            options.nights,
-            watch=running.processes,
-            options=[*running.options, *job],
-        )
-        for row in PARTS[options.part](scale):
-            print(row, flush=True)
-            rows.append(row)
-            found = {"facts": machine, "rows": [vars(each) for each in rows]}
-            (options.output / f"{options.part}.json").write_text(json.dumps(found, indent=1) + "\n")
-            (options.output / f"{options.part}.html").write_text(page(measurements(rows), machine))
+    scale = Scale(
+        options.images,
+        options.where,
+        Faults(*map(parse_share, (options.broken, options.missing, options.unavailable))),
+        options.seconds_per_image,
+        options.bundle,
+        options.kills,
+        options.nights,
+        engine=options.engine,
+        workers=options.workers,
+        options=job,
+    )
+    for row in PARTS[options.part](scale):
+        print(row, flush=True)
+        rows.append(row)
+        found = {"facts": machine, "rows": [vars(each) for each in rows]}
+        (options.output / f"{options.part}.json").write_text(json.dumps(found, indent=1) + "\n")
+        (options.output / f"{options.part}.html").write_text(page(measurements(rows), machine))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,6 +11,7 @@ from typing import Any
 from beam_job.runs.folder import CAPTIONS
 from benchmarks.archive import job
 from benchmarks.archive.books import books, runs
+from benchmarks.archive.engine import DIRECT, engine
 from benchmarks.archive.observed import Observed, observe
 from benchmarks.archive.photos import Faults, write_list
 from benchmarks.archive.place import DISK, Place, place
@@ -31,7 +32,8 @@ class Scale:
       kills: how often a run is killed before it may end.
       nights: how many.
       growth: of the archive in a night.
-      watch: ids of processes that belong to a runner.
+      engine: one of ``ENGINES``.
+      workers: processes that share the work.
       options: of the job.
     """
 
@@ -43,8 +45,9 @@ class Scale:
     kills: int = 0
     nights: int = 30
     growth: float = 0.01
-    watch: Sequence[int] = ()
-    options: Sequence[str] = ("--runner=DirectRunner",)
+    engine: str = DIRECT
+    workers: int = 1
+    options: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class Experiment:
 
         scale = self._scale
         command = [job.CAPTION, str(scale.seconds), str(scale.bundle), *argv]
-        command += ["--output", self.archive.output, *scale.options]
+        command += ["--output", self.archive.output]
         before = self.archive.requests()
         used = self._observe(command, kill_when=enough if kill_at else None)
         return self._row(name, size, used, before, books(self.archive.output))
@@ -101,7 +104,7 @@ class Experiment:
     def list(self, name: str, size: int, globs: Sequence[str]) -> Row:
         """Lists what globs match, and nothing else."""
         before = self.archive.requests()
-        used = self._observe([job.LIST, *self._scale.options, *globs])
+        used = self._observe([job.LIST, *globs])
         return self._row(name, size, used, before)
 
     def write_manifest(self, name: str, shards: int, records: int) -> Row:
@@ -110,9 +113,11 @@ class Experiment:
         return self._row(name, shards, used, {})
 
     def _observe(self, arguments: Sequence[str], **options: Any) -> Observed:
-        log = self._folder / "log"
+        log, scale = self._folder / "log", self._scale
         command = [sys.executable, "-m", "benchmarks.archive.job", *arguments]
-        used = observe(command, log, watch=self._scale.watch, **options)
+        with engine(scale.engine, scale.workers) as running:
+            command += [*running.options, *scale.options]
+            used = observe(command, log, watch=running.processes, **options)
         if used.status not in (0, _KILLED):
             raise RuntimeError(f"{arguments} ended with {used.status}: {log.read_text()[-3000:]}")
         return used

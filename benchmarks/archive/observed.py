@@ -15,7 +15,14 @@ import psutil
 
 INTERVAL = 0.25  # seconds between two looks
 _MEBIBYTE = 2**20
-_ROLES = (("decoder_process", "decoder"), ("terminal.worker", "worker"), ("sdk_worker", "worker"), ("java", "engine"))
+_ROLES = (
+    ("decoder_process", "decoder"),
+    ("terminal.worker", "worker"),
+    ("sdk_worker", "worker"),
+    ("worker_pool", "pool"),
+    ("java", "engine"),
+    ("prism", "engine"),
+)
 _JOB = "job"
 
 
