@@ -18,6 +18,7 @@ from pathlib import Path
 from beam_job.messages.share import parse_share
 from benchmarks.archive.engine import DIRECT, ENGINES
 from benchmarks.archive.experiment import Row, Scale
+from benchmarks.archive.observed import ENGINE, JOB, WORKER
 from benchmarks.archive.parts import PARTS
 from benchmarks.archive.photos import Faults
 from benchmarks.archive.place import BUCKET, DISK
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         options.seconds_per_image,
         options.bundle,
         options.kills,
+        options.kill,
         options.nights,
         engine=options.engine,
         workers=options.workers,
@@ -68,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds_per_image", type=float, default=0.0, help="That the model takes.")
     parser.add_argument("--bundle", type=int, default=0, help="Records in a bundle; 0: as the runner makes them.")
     parser.add_argument("--kills", type=int, default=0, help="Kills of a run; it is started again after each.")
+    parser.add_argument(
+        "--kill", choices=(JOB, WORKER, ENGINE), default=JOB, help="What: the job with its engine, or one process."
+    )
     parser.add_argument("--nights", type=int, default=30)
     parser.add_argument("--engine", choices=ENGINES, default=DIRECT, help="Prism and Flink are fetched first.")
     parser.add_argument("--workers", type=int, default=1, help="Processes that share the work.")

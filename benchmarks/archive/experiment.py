@@ -12,11 +12,9 @@ from beam_job.runs.folder import CAPTIONS
 from benchmarks.archive import job
 from benchmarks.archive.books import books, runs
 from benchmarks.archive.engine import DIRECT, engine
-from benchmarks.archive.observed import Observed, observe
+from benchmarks.archive.observed import JOB, Observed, observe
 from benchmarks.archive.photos import Faults, write_list
 from benchmarks.archive.place import DISK, Place, place
-
-_KILLED = -9
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,7 @@ class Scale:
       seconds: that the model takes for an image.
       bundle: records in a bundle, where bundles are made small; 0: the runner's own.
       kills: how often a run is killed before it may end.
+      kill: what is killed, as for ``observe``.
       nights: how many.
       growth: of the archive in a night.
       engine: one of ``ENGINES``.
@@ -43,6 +42,7 @@ class Scale:
     seconds: float = 0.0
     bundle: int = 0
     kills: int = 0
+    kill: str = JOB
     nights: int = 30
     growth: float = 0.01
     engine: str = DIRECT
@@ -95,7 +95,7 @@ class Experiment:
             return _captions_on_disk(self.archive.output, seen) >= kill_at
 
         scale = self._scale
-        command = [job.CAPTION, str(scale.seconds), str(scale.bundle), *argv]
+        command = [job.CAPTION, str(scale.seconds), str(scale.bundle), str(int(kill_at > 0)), *argv]
         command += ["--output", self.archive.output]
         before = self.archive.requests()
         used = self._observe(command, kill_when=enough if kill_at else None)
@@ -117,8 +117,8 @@ class Experiment:
         command = [sys.executable, "-m", "benchmarks.archive.job", *arguments]
         with engine(scale.engine, scale.workers) as running:
             command += [*running.options, *scale.options]
-            used = observe(command, log, watch=running.processes, **options)
-        if used.status not in (0, _KILLED):
+            used = observe(command, log, watch=running.processes, kill=scale.kill, **options)
+        if used.status and not used.killed:
             raise RuntimeError(f"{arguments} ended with {used.status}: {log.read_text()[-3000:]}")
         return used
 
@@ -126,7 +126,7 @@ class Experiment:
         self, name: str, size: int, used: Observed, before: dict[str, int], left: dict[str, Any] | None = None
     ) -> Row:
         asked = {kind: number - before.get(kind, 0) for kind, number in self.archive.requests().items()}
-        figures = {**used.to_json(), "killed": used.status == _KILLED}
+        figures = used.to_json()
         figures |= {"requests": asked} if asked else {}
         figures |= {"books": left} if left else {}
         return Row(self._part, name, size, figures)

@@ -1,6 +1,6 @@
 """What runs in a process of its own, to be observed: the job with an idle model, or one of its steps.
 
-    python -m benchmarks.archive.job caption SECONDS_PER_IMAGE BUNDLE <options of the job>
+    python -m benchmarks.archive.job caption SECONDS_PER_IMAGE BUNDLE UNENDING <options of the job>
     python -m benchmarks.archive.job list <options of Beam> GLOB ...
     python -m benchmarks.archive.job manifest FOLDER SHARDS RECORDS_PER_SHARD
 
@@ -31,6 +31,7 @@ from beam_job.runs.run import Run
 from beam_job.runs.shards import Shard, ShardLimits
 from benchmarks.archive.idle_model import IdleHandler
 from benchmarks.archive.small_bundles import SmallBundles
+from benchmarks.archive.unending import Unending
 
 _FULL = ShardLimits().records
 CAPTION, LIST, MANIFEST = "caption", "list", "manifest"
@@ -42,7 +43,7 @@ def main() -> None:
     if os.environ.get("STORAGE_EMULATOR_HOST"):
         auth._Credentials._credentials_init = True  # noqa: SLF001 # Beam would look for credentials for 20 s
     if kind == CAPTION:
-        status = caption(float(argv[0]), int(argv[1]), argv[2:])
+        status = caption(float(argv[0]), int(argv[1]), argv[3:], unending=bool(int(argv[2])))
     elif kind == LIST:
         status = _list(argv)
     else:
@@ -54,8 +55,15 @@ def main() -> None:
     sys.exit(status)
 
 
-def caption(seconds: float, bundle: int, argv: list[str]) -> int:
-    """Runs the job with an idle model, and with bundles of so many records if it is not 0; returns its exit status."""
+def caption(seconds: float, bundle: int, argv: list[str], *, unending: bool = False) -> int:
+    """Runs the job with an idle model; returns its exit status.
+
+    Args:
+      seconds: that the model takes for an image.
+      bundle: records in a bundle; 0: as the runner makes them.
+      argv: options of the job.
+      unending: once its files are written, the run waits until it is killed.
+    """
 
     def idle(*arguments: Any, **options: Any) -> IdleHandler:
         return IdleHandler(seconds, *arguments, **options)
@@ -67,6 +75,8 @@ def caption(seconds: float, bundle: int, argv: list[str]) -> int:
         patches.enter_context(mock.patch("beam_job.pipeline.CaptionHandler", idle))
         if bundle:
             patches.enter_context(mock.patch("beam_job.pipeline.WriteShards", small))
+        if unending:
+            patches.enter_context(mock.patch("beam_job.pipeline.MergeShards", Unending))
         return run_job(argv)
 
 

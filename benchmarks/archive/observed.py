@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -13,17 +12,18 @@ from typing import Any
 
 import psutil
 
+JOB, WORKER, ENGINE = "job", "worker", "engine"
+
 INTERVAL = 0.25  # seconds between two looks
 _MEBIBYTE = 2**20
 _ROLES = (
     ("decoder_process", "decoder"),
-    ("terminal.worker", "worker"),
-    ("sdk_worker", "worker"),
+    ("terminal.worker", WORKER),
+    ("sdk_worker", WORKER),
     ("worker_pool", "pool"),
-    ("java", "engine"),
-    ("prism", "engine"),
+    ("java", ENGINE),
+    ("prism", ENGINE),
 )
-_JOB = "job"
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Process:
     """One process.
 
     Attributes:
-      role: job, worker, decoder, engine or other.
+      role: job, worker, decoder, engine, pool (which starts workers) or other.
       cpu: seconds, of all its threads.
       peak: most memory that was resident, in MiB.
       memory: pairs of seconds since the start and resident MiB.
@@ -49,12 +49,14 @@ class Observed:
 
     Attributes:
       status: the exit status; negative for a signal.
+      killed: the role of what was killed meanwhile; empty where nothing was.
       wall: seconds.
       read: bytes that the process itself read, from files and sockets, the program included.
       processes: the process first.
     """
 
     status: int
+    killed: str
     wall: float
     read: int
     processes: list[Process]
@@ -77,6 +79,7 @@ class Observed:
             "cpu_seconds": round(self.cpu, 2),
             "wall_seconds": round(self.wall, 2),
             "bytes_read": self.read,
+            "killed": self.killed,
             "processes": {
                 role: {"number": len(alike), "cpu_seconds": round(sum(each.cpu for each in alike), 2),
                        "peak_mebibytes": round(max(each.peak for each in alike), 1)}
@@ -92,7 +95,12 @@ def _thinned(memory: Sequence[tuple[float, float]], most: int = 200) -> list[tup
 
 
 def observe(
-    command: Sequence[str], log: Path, *, watch: Iterable[int] = (), kill_when: Callable[[], bool] | None = None
+    command: Sequence[str],
+    log: Path,
+    *,
+    watch: Iterable[int] = (),
+    kill: str = JOB,
+    kill_when: Callable[[], bool] | None = None,
 ) -> Observed:
     """Runs a command until it ends, its output in ``log``, and looks at its processes four times a second.
 
@@ -100,7 +108,8 @@ def observe(
       command: of ``benchmarks.archive.job``.
       log: takes standard output and standard error.
       watch: ids of further processes that are looked at with their descendants, as those of an engine.
-      kill_when: once it is true, the process is killed with SIGKILL.
+      kill: what is killed: ``JOB``, which is all of these processes; else one of that role.
+      kill_when: once it is true, that is killed with SIGKILL; at most once.
     """
     found: dict[psutil.Process, Process] = {}
     started = time.monotonic()
@@ -108,15 +117,16 @@ def observe(
         running = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
     roots = [psutil.Process(running.pid), *map(psutil.Process, watch)]
     before = {root: _cpu(root) for root in roots[1:]}
+    killed = ""
     while running.poll() is None:
         for root in roots:
             _look(root, found, time.monotonic() - started)
-        if kill_when is not None and kill_when():
-            running.send_signal(signal.SIGKILL)
+        if not killed and kill_when is not None and kill_when():
+            killed = _kill(roots, kill)
         with suppress(subprocess.TimeoutExpired):
             running.wait(INTERVAL)
-    own = found.setdefault(roots[0], Process(_JOB))
-    own.role = _JOB
+    own = found.setdefault(roots[0], Process(JOB))
+    own.role = JOB
     read = 0
     with suppress(ValueError, IndexError, KeyError):  # a process that was killed says nothing
         told = json.loads(log.read_text().splitlines()[-1])
@@ -125,7 +135,7 @@ def observe(
         if root in found:
             found[root].cpu -= cpu
     others = [process for each, process in found.items() if each != roots[0]]
-    return Observed(running.returncode, time.monotonic() - started, read, [own, *others])
+    return Observed(running.returncode, killed, time.monotonic() - started, read, [own, *others])
 
 
 def _look(root: psutil.Process, found: dict[psutil.Process, Process], seconds: float) -> None:
@@ -138,6 +148,16 @@ def _look(root: psutil.Process, found: dict[psutil.Process, Process], seconds: f
                 process.cpu = times.user + times.system
                 process.peak = max(process.peak, _peak(each.pid), resident)
                 process.memory.append((round(seconds, 2), round(resident, 1)))
+
+
+def _kill(roots: Sequence[psutil.Process], role: str) -> str:
+    """Kills all processes, or one of that role; returns the role if there was any."""
+    there = [each for root in roots if root.is_running() for each in [root, *root.children(recursive=True)]]
+    victims = there if role == JOB else [each for each in there if each != roots[0] and _role(each) == role][:1]
+    for each in victims:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    return role if victims else ""
 
 
 def _cpu(process: psutil.Process) -> float:

@@ -1,9 +1,12 @@
 """The parts of this benchmark: each yields a row of figures for each process that it observed."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from beam_job.runs.shards import ShardLimits
-from benchmarks.archive.experiment import Row, Scale, experiment
+from benchmarks.archive.books import captioned
+from benchmarks.archive.experiment import Experiment, Row, Scale, experiment
+from benchmarks.archive.photos import BROKEN, MISSING, expected
 from benchmarks.archive.shuffled import bytes_for_each
 
 _FEW = 10  # records in a small file
@@ -15,10 +18,16 @@ def run(scale: Scale) -> Iterator[Row]:
         with experiment("run", scale) as made:
             made.archive.resize(count)
             argv = made.listed(count)
-            for kill in range(scale.kills):
-                wanted = (kill + 1) * count // (scale.kills + 1)
-                yield made.caption(f"{count:,} images, kill {kill + 1}", count, argv, kill_at=max(wanted, 1))
-            yield made.caption(f"{count:,} images", count, argv)
+            faults = expected(count, scale.faults)
+            good = count - faults[BROKEN] - faults[MISSING]
+            for kill in range(1, scale.kills + 1):
+                wanted = max(kill * good // (scale.kills + 1), 1)
+                yield _counted(made, made.caption(f"{count:,} images, kill {kill}", count, argv, kill_at=wanted))
+            yield _counted(made, made.caption(f"{count:,} images", count, argv))
+
+
+def _counted(made: Experiment, row: Row) -> Row:
+    return replace(row, figures={**row.figures, "captioned": captioned(made.archive.output)})
 
 
 def bundles(scale: Scale) -> Iterator[Row]:
