@@ -16,7 +16,7 @@ ORDER = {
         ["records", "metrics", "devices"],
         ["images/pixels/formats", "images/pixels/tiff", "images/pixels", "images"],
         ["listing"],
-        ["model/graph", "model"],
+        ["model/answer", "model/graph", "model"],
         ["runs"],
         ["terminal"],
         ["trust"],

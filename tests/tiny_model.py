@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from beam_job.model.answer.labels import Labels
+from beam_job.model.answer.quality import NUMBERS, Quality
 from beam_job.model.directory import OpenModel, copy_model, open_model, write_model
 from beam_job.model.graph import from_signature, write_functions
-from beam_job.model.labels import Labels
 from beam_job.model.manifest import FORMAT_VERSION, SAVED_MODEL, ImageSpec, Manifest
-from beam_job.model.quality import NUMBERS, Quality
 from beam_job.model.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary
 
 WORDS = ("a", "cat", "dog", "on", "the", "grass", "runs", "red", "ball", "'s")

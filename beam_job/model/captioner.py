@@ -4,8 +4,6 @@ captioner = Captioner(open_model(), Decoding("beam"), batch_size=32)
 captioner.caption([pixels], ["gs://bucket/cat.jpg"])[0][0].text
 """
 
-import hashlib
-import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,13 +13,15 @@ import numpy as np
 import tensorflow as tf
 
 from beam_job import devices
+from beam_job.model.answer.captions import Distinct, by_image, captions_of
+from beam_job.model.answer.evidence import word_evidence
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel
-from beam_job.model.evidence import WordEvidence
+from beam_job.model.draws import uniforms
 from beam_job.model.graph import bind, fold, halve, open_functions, share
 from beam_job.model.logits import favour_words, likeliest, mask_tokens, sampled
 from beam_job.model.search import ROWS, Hypotheses, Propose, search
-from beam_job.records import Caption, Captions, Label, NoCaption
+from beam_job.records import Captions, Label, NoCaption
 
 # Why a caption does not depend on its batch, to the last bit. On CPUs a matrix product with a single row takes another
 # path and rounds differently; so do the exponentials of the last few elements of an array, those that do not fill a
@@ -74,14 +74,14 @@ class Captioner:
         model.check_unchanged()
         for function in functions:
             fold(function)
-        by_image = share(functions[1], "features")
+        shared = share(functions[1], "features")
         if self.device.endswith("bfloat16"):
             halve(functions[0], keep="labels")
             halve(functions[1], keep="logits")
         shape = functions[1].shapes()
         self._encoded_shapes = [[self._rows, *shape(f"{name}:0")[1:]] for name in ("features", "state")]
-        self._evidence = _evidence(model, decoding)
-        encode, decode_step = bind(functions[0]), bind(functions[1], "features", by_image)
+        self._evidence = word_evidence(model.labels, vocabulary) if decoding.label_bonus else None
+        encode, decode_step = bind(functions[0]), bind(functions[1], "features", shared)
         mask = mask_tokens(
             [vocabulary.pad_id, vocabulary.unknown_id, vocabulary.start_id],
             vocabulary.end_id,
@@ -207,22 +207,18 @@ class Captioner:
         if self._evidence and encoded.classes is not None:
             ids, evidence = self._evidence.of(encoded.classes)
             words = ids, np.float32(self.decoding.label_bonus) * evidence
-        wanted = self.decoding.num_captions
-        found: list[dict[tuple[str, ...], tuple[float, Caption]]] = [{} for _ in uris]
+        vocabulary, quality, every_word = self.model.vocabulary, self.model.quality, self.decoding.attention
+        found = [Distinct(self.decoding.num_captions) for _ in uris]
         # Where a model is so sure of itself that its samples repeat, the likeliest other captions fill the gap.
         turns = range(_MAX_DRAWS if self.decoding.strategy == "sample" else 0)
         for decode in [*(self._sampled(turn, uris) for turn in turns), self._beam]:
-            missing = [len(captions) < wanted for captions in found]
+            missing = [captions.missing for captions in found]
             if not any(missing):
                 break
-            images = encoded.features, encoded.state, self._padded(missing), *words
-            hypotheses = _split(decode(*images), self._rows)
+            hypotheses = by_image(decode(encoded.features, encoded.state, self._padded(missing), *words), self._rows)
             for row in np.flatnonzero(missing):
-                for rank, caption in self._captions(hypotheses[row]):
-                    if len(found[row]) < wanted:
-                        found[row].setdefault(tuple(caption.tokens), (rank, caption))
-        ranked = (list(captions.values()) for captions in found)
-        return [_outcome(captions, labels) for captions, labels in zip(ranked, self._labels(encoded), strict=False)]
+                found[row].add(captions_of(hypotheses[row], vocabulary, quality, every_word=every_word))
+        return [captions.best_first(labels) for captions, labels in zip(found, self._labels(encoded), strict=False)]
 
     def _labels(self, encoded: Encoded) -> Sequence[Sequence[Label] | None]:
         """Those of each row."""
@@ -236,66 +232,10 @@ class Captioner:
         return in_use
 
     def _sampled(self, turn: int, uris: Sequence[str]) -> Callable[..., Hypotheses]:
-        return lambda *images: self._draw(self._uniforms(turn, uris), *images)
+        each = self.decoding.num_captions
 
-    def _uniforms(self, turn: int, uris: Sequence[str]) -> np.ndarray:
-        """Float32 [rows * draws, max_length]: what each draw of each image depends on, and nothing else."""
-        draws = self.decoding.num_captions
-        numbers = np.zeros([self._rows, draws, self._max_length], np.float32)
-        for row, uri in enumerate(uris):
-            for draw in range(draws):
-                name = f"{self.decoding.seed} {turn * draws + draw} {uri}"
-                key = int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:16], "big")
-                generator = np.random.Generator(np.random.Philox(key=key))
-                numbers[row, draw] = generator.random(self._max_length, np.float32)
-        return numbers.reshape([-1, self._max_length])
+        def draw(*images: tf.Tensor) -> Hypotheses:
+            numbers = uniforms(self.decoding.seed, uris, range(turn * each, (turn + 1) * each), self._max_length)
+            return self._draw(np.pad(numbers, [[0, self._rows * each - len(numbers)], [0, 0]]), *images)
 
-    def _captions(self, hypotheses: Hypotheses) -> list[tuple[float, Caption]]:
-        """The captions of one image with their ranks, from arrays [count, ...]."""
-        vocabulary, quality = self.model.vocabulary, self.model.quality
-        found = []
-        for rank, ids, log_probs, attention in zip(*hypotheses, strict=True):
-            if rank == -math.inf:
-                continue
-            length = int(np.count_nonzero(ids != vocabulary.pad_id))
-            ended = bool(ids[length - 1] == vocabulary.end_id)
-            tokens = vocabulary.decode(ids[: length - ended].tolist())
-            mean = float(log_probs[:length].mean())
-            expected = None if quality is None else quality.of(ids[:length], log_probs[:length])
-            caption = Caption(
-                text=vocabulary.text(tokens),
-                tokens=tokens,
-                score=mean if expected is None else expected,
-                mean_log_prob=None if expected is None else mean,
-                min_log_prob=float(log_probs[:length].min()),
-                ended=ended,
-                log_probs=log_probs[:length].tolist() if self.decoding.attention else None,
-                attention=attention[:length].tolist() if self.decoding.attention else None,
-            )
-            found.append((float(rank), caption))
-        return found
-
-
-def _evidence(model: OpenModel, decoding: Decoding) -> WordEvidence | None:
-    """Where words get a bonus, which they are."""
-    if not (model.labels and decoding.label_bonus):
-        return None
-    found = WordEvidence(model.labels, model.vocabulary)
-    return found if found.most else None
-
-
-def _outcome(ranked: list[tuple[float, Caption]], labels: Sequence[Label] | None) -> Captions | NoCaption:
-    """One image's captions, best first, with its labels, or why there is none."""
-    if not ranked or not all(math.isfinite(caption.score) for _, caption in ranked):
-        return NoCaption(
-            "No caption satisfies --min_length and --no_repeat_ngram, or the model's scores are not numbers."
-        )
-    return Captions((caption for _, caption in sorted(ranked, key=lambda found: -found[0])), labels)
-
-
-def _split(hypotheses: Hypotheses, rows: int) -> list[Hypotheses]:
-    """Splits what the search returns into one ``Hypotheses`` of numpy arrays [count, ...] for each image."""
-    parts = [part.numpy() for part in hypotheses]
-    count = parts[0].size // rows
-    per_image = [part.reshape([rows, count, *part.shape[2:]]) for part in parts]
-    return [Hypotheses(*(part[row] for part in per_image)) for row in range(rows)]
+        return draw

@@ -20,7 +20,8 @@ from typing import NamedTuple
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.files.whole import write_whole
-from beam_job.model.labels import Labels
+from beam_job.model.answer.labels import Labels
+from beam_job.model.answer.quality import Quality
 from beam_job.model.manifest import (
     LABELS,
     MODEL_MANIFEST,
@@ -31,7 +32,6 @@ from beam_job.model.manifest import (
     ModelError,
     read_manifest,
 )
-from beam_job.model.quality import Quality
 from beam_job.model.vocabulary import Vocabulary
 
 DEFAULT_MODEL = Path(__file__).parents[1] / "default_model"

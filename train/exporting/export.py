@@ -14,10 +14,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from beam_job.model.answer.quality import Quality
 from beam_job.model.directory import write_model
 from beam_job.model.graph import from_signature, write_functions
 from beam_job.model.manifest import ImageSpec, Manifest
-from beam_job.model.quality import Quality
 from beam_job.model.vocabulary import Vocabulary
 from train.errors import StoppedError
 from train.models.decoder import Decoder

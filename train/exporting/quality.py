@@ -3,8 +3,8 @@
     quality = fit_quality(decoder, recipe, [(dev_features, references)], vocabulary, seed=0)
 
 The captions are those that the model gives the dev photos, greedily and sampled; the linear model of
-``beam_job.model.quality`` is fitted to their CIDEr by ridge regression. With captions of the training photos, of which
-the model has seen the references, the scores rank the captions of other photos less well.
+``beam_job.model.answer.quality`` is fitted to their CIDEr by ridge regression. With captions of the training photos, of
+which the model has seen the references, the scores rank the captions of other photos less well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from beam_job.model.quality import NUMBERS, Quality, numbers_of
+from beam_job.model.answer.quality import NUMBERS, Quality, numbers_of
 from beam_job.model.vocabulary import Vocabulary
 from train.data.batches import Features
 from train.data.text import words

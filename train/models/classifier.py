@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from beam_job.model.labels import Labels
+from beam_job.model.answer.labels import Labels
 
 
 class Classifier(NamedTuple):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from beam_job.model.labels import Labels
+from beam_job.model.answer.labels import Labels
 
 _FILE = Path(__file__).with_name("imagenet_labels.tsv")
 

@@ -9,7 +9,7 @@ from PIL import Image
 from selenium.webdriver.support.ui import WebDriverWait
 
 from beam_job.cli import main
-from beam_job.model.labels import Labels
+from beam_job.model.answer.labels import Labels
 from beam_job.report import write_report
 from tests.beam_job.report.test_report import caption_record, write_run
 from tests.chromium import chromium, requests

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from beam_job.model.labels import Labels
+from beam_job.model.answer.labels import Labels
 from tests.train.colours import add_tiny_encoder
 from train.data.batches import Batches
 from train.data.examples import EncodedCaptions

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_job.model.quality import numbers_of
+from beam_job.model.answer.quality import numbers_of
 from train.data.text import build_vocabulary
 from train.exporting import quality as module
 from train.exporting.quality import Example, fit_examples, fit_quality

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from beam_job.model.labels import Labels
+from beam_job.model.answer.labels import Labels
 from beam_job.records import Label
 from tests.tiny_model import LABELS
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beam_job.model.quality import NUMBERS, Quality, numbers_of
+from beam_job.model.answer.quality import NUMBERS, Quality, numbers_of
 
 WORDS = 6
 

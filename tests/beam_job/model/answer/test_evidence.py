@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from beam_job.model.evidence import WordEvidence
-from beam_job.model.labels import Labels
+from beam_job.model.answer.evidence import WordEvidence, word_evidence
+from beam_job.model.answer.labels import Labels
 from tests.tiny_model import LABELS, tiny_vocabulary
 
 VOCABULARY = tiny_vocabulary()
@@ -35,6 +35,12 @@ def test_a_word_has_the_evidence_of_all_its_classes():
 def test_no_word_of_any_class_may_be_known():
     evidence = WordEvidence(Labels(("espresso",), (("coffee", "cup"),)), VOCABULARY)
     assert evidence.most == 0
+
+
+def test_there_is_none_where_no_word_may_get_any():
+    assert word_evidence(LABELS, VOCABULARY).most == 4
+    assert word_evidence(Labels(("espresso",), (("coffee", "cup"),)), VOCABULARY) is None
+    assert word_evidence(None, VOCABULARY) is None
 
 
 def test_an_image_does_not_depend_on_the_others():

@@ -1,6 +1,6 @@
 """From the classes that an image classifier sees to the words that may name them in a caption.
 
-    evidence = WordEvidence(labels, vocabulary)
+    evidence = word_evidence(labels, vocabulary)
     ids, shares = evidence.of(probabilities)  # the words of each image
 
 A word's evidence is the sum of the probabilities of its classes: with 0.4 for a tabby and 0.5 for an Egyptian cat there
@@ -9,7 +9,7 @@ is 0.9 for "cat".
 
 import numpy as np
 
-from beam_job.model.labels import Labels
+from beam_job.model.answer.labels import Labels
 from beam_job.model.vocabulary import Vocabulary
 
 _LEAST = 0.5  # evidence; with less, something else is likelier
@@ -50,3 +50,9 @@ class WordEvidence:
             enough = np.flatnonzero(sums >= _LEAST)[: self.most]
             ids[row, : len(enough)], evidence[row, : len(enough)] = self._ids[enough], sums[enough]
         return ids, evidence
+
+
+def word_evidence(labels: Labels | None, vocabulary: Vocabulary) -> WordEvidence | None:
+    """``None`` where no word of the vocabulary names a class, or there are no classes."""
+    found = WordEvidence(labels, vocabulary) if labels else None
+    return found if found and found.most else None
