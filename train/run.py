@@ -22,7 +22,7 @@ from train.curves import report_to
 from train.data.captions import DataSet
 from train.exporting.export import export
 from train.exporting.labels import refit
-from train.exporting.quality import fit_quality
+from train.exporting.quality import DevSet, learn_quality
 from train.exporting.warm_start import load_decoder, shaped_like
 from train.fitting.checkpoint import Checkpoint
 from train.fitting.loop import History, values
@@ -111,10 +111,21 @@ def train(
         manifest = start.manifest
     else:
         vocabulary = inputs.vocabulary
-        dev = list(zip(inputs.dev_features, inputs.dev_references, strict=True))
-        quality = fit_quality(learner.trained, recipe, dev, vocabulary, seed=seed)
+        names = [dev.name for dev in dev_sets]
+        dev = [DevSet(*parts) for parts in zip(names, inputs.dev_features, inputs.dev_references, strict=True)]
+        learned = learn_quality(learner.trained, recipe, dev, vocabulary, seed=seed)
+        if learned:
+            for described, agreement in zip(training["dev_sets"], learned.agreement, strict=True):
+                described["rank_correlation"] = {name: round(value, 4) for name, value in agreement._asdict().items()}
         manifest = export(
-            output, encoder, learner.decoder, vocabulary, recipe, training=training, licence=licence, quality=quality
+            output,
+            encoder,
+            learner.decoder,
+            vocabulary,
+            recipe,
+            training=training,
+            licence=licence,
+            quality=learned.quality if learned else None,
         )
     say(f"exported: {ended.text}")
     for checkpoint in checkpoints:

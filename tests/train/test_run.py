@@ -13,8 +13,10 @@ import tensorflow as tf
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel, open_model
+from benchmarks.quality import measure
 from tests.train.colours import COLOURS, QUICK, add_tiny_encoder, picture, run_and_kill, write_colours
 from train.cli import main
+from train.data.captions import DataSet
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ["--set", *QUICK, "epochs=14", "patience=14", "self_critical_epochs=2", "dropout=0.1"]
@@ -81,6 +83,16 @@ def test_the_model_learned_its_colours(model: OpenModel) -> None:
     captioner = Captioner(model, Decoding(), batch_size=4)
     found = captioner.caption([np.asarray(picture(name, 9)) for name in COLOURS], list(COLOURS))
     assert [name in caption[0].tokens for name, caption in zip(COLOURS, found, strict=True)] == [True] * 4
+
+
+def test_scores_are_judged_by_cross_validation(model: OpenModel, captions: Path) -> None:
+    """Of so few photos the model learned no quality: its own scores are mean log-probabilities."""
+    data = DataSet.parse(str(captions))
+    for row in measure(model, [data, data]):
+        name, of_others, by_log_probability, own = row.strip("| ").split(" | ")
+        assert name == f"{captions.parent.name}/captions.jsonl, 16"  # one of the 17 is broken
+        assert by_log_probability == own
+        assert -1 <= float(of_others) <= 1
 
 
 def test_a_share_of_the_second_stage_lies_between_both(captions: Path, tmp_path: Path) -> None:

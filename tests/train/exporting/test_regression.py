@@ -1,0 +1,115 @@
+"""The regression of captions' CIDEr on their words and log-probabilities."""
+
+import numpy as np
+import pytest
+
+from beam_job.model.answer.quality import numbers_of
+from train.evaluation.agreement import rank_correlation
+from train.exporting import regression as module
+from train.exporting.regression import Example, cross_validated, fit_examples
+
+VOCABULARY = 12
+RANDOM = np.random.default_rng(0)
+
+
+def example(cider) -> Example:
+    ids = RANDOM.integers(4, VOCABULARY, size=RANDOM.integers(3, 9))
+    log_probs = np.log(RANDOM.uniform(0.05, 1.0, len(ids))).astype(np.float32)
+    return Example(ids, log_probs, cider(ids, log_probs))
+
+
+def agreement(cider) -> float:
+    """The correlation of the expected with the true quality, on captions that were not learned from."""
+    quality = fit_examples([example(cider) for _ in range(3000)], VOCABULARY, ridge=(0.01, 1, 1))
+    others = [example(cider) for _ in range(300)]
+    expected = [quality.of(one.ids, one.log_probs) for one in others]
+    return float(np.corrcoef(expected, [one.cider for one in others])[0, 1])
+
+
+def test_it_learns_what_quality_depends_on() -> None:
+    assert agreement(lambda ids, log_probs: log_probs.mean()) > 0.99
+    assert agreement(lambda ids, log_probs: np.sum(ids == 5)) > 0.99
+    assert agreement(lambda ids, log_probs: np.exp(log_probs[ids == 5]).sum()) > 0.99
+
+
+def test_noise_teaches_nothing() -> None:
+    assert abs(agreement(lambda ids, log_probs: RANDOM.normal())) < 0.2
+
+
+def test_it_expects_the_mean_of_what_it_saw() -> None:
+    seen = [example(lambda ids, log_probs: 0.8 + 0.1 * RANDOM.normal()) for _ in range(1000)]
+    quality = fit_examples(seen, VOCABULARY)
+    assert abs(np.mean([quality.of(one.ids, one.log_probs) for one in seen]) - 0.8) < 0.02
+
+
+def test_words_that_no_caption_has_count_nothing() -> None:
+    quality = fit_examples([example(lambda *_: 1.0) for _ in range(50)], VOCABULARY + 3)
+    assert not quality.words[VOCABULARY:].any()
+    assert not quality.probable[VOCABULARY:].any()
+
+
+def test_rare_words_count_nothing_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = [example(lambda ids, log_probs: np.sum(ids == 5) + np.sum(ids == 6)) for _ in range(500)]
+    for number, rare in enumerate(examples[:3]):
+        rare.ids[:] = [5, 6, VOCABULARY + number, *[5] * 9][: len(rare.ids)]
+    monkeypatch.setattr(module, "_WORDS", VOCABULARY - 4)
+    quality = fit_examples(examples, VOCABULARY + 3, ridge=(0.01, 1, 1))
+    assert np.flatnonzero(quality.words).tolist() == list(range(4, VOCABULARY))
+    assert quality.words[5] > 0.5
+
+
+def test_the_weights_are_those_of_ridge_regression() -> None:
+    examples = [example(lambda ids, log_probs: 5 + log_probs.mean() + np.sum(ids == 5)) for _ in range(40)]
+    ridge = (0.5, 2.0, 3.0)
+    quality = fit_examples(examples, VOCABULARY, ridge)
+    numbers = np.array([numbers_of(one.log_probs) for one in examples], np.float64)
+    said, probable = np.zeros([2, len(examples), VOCABULARY])
+    for row, one in enumerate(examples):
+        np.add.at(said[row], one.ids, 1.0)
+        np.add.at(probable[row], one.ids, np.exp(one.log_probs))
+    design = np.concatenate([(numbers - numbers.mean(axis=0)) / numbers.std(axis=0), said, probable], axis=1)
+    target = np.array([one.cider for one in examples])
+    penalties = np.diag(np.sqrt(np.repeat(ridge, [4, VOCABULARY, VOCABULARY])))
+    rows = np.concatenate([design - design.mean(axis=0), penalties])
+    weights = np.linalg.lstsq(rows, np.concatenate([target - target.mean(), np.zeros(len(penalties))]))[0]
+    expected = target.mean() + (design - design.mean(axis=0)) @ weights
+    found = [quality.of(one.ids, one.log_probs) for one in examples]
+    np.testing.assert_allclose(found, expected, atol=5e-5)
+
+
+def test_many_examples_are_added_up_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = [example(lambda ids, log_probs: log_probs.mean() + np.sum(ids == 5)) for _ in range(100)]
+    whole = fit_examples(examples, VOCABULARY)
+    monkeypatch.setattr(module, "_AT_ONCE", 7)
+    for one, other in zip(whole, fit_examples(examples, VOCABULARY), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def photos(count: int, captions: int, cider) -> list[Example]:
+    """Examples of photos with some captions each."""
+    return [example(cider)._replace(photo=photo) for photo in range(count) for _ in range(captions)]
+
+
+def test_what_is_expected_of_a_caption_is_learned_without_its_photo() -> None:
+    seen = photos(25, 3, lambda ids, log_probs: log_probs.mean() + np.sum(ids == 5))
+    judged = photos(25, 1, lambda *_: 0.0)
+    found = cross_validated(seen, judged, VOCABULARY)
+    for place in (0, 7, 24):
+        fold = [photo for photo in range(25) if photo % 10 == place % 10]
+        design = module._Design(seen, VOCABULARY)  # of all: it depends on no CIDEr
+        quality = design.solve(design.sums([one for one in seen if one.photo not in fold]), module._RIDGE)
+        assert found[place] == pytest.approx(quality.of(judged[place].ids, judged[place].log_probs), abs=1e-5)
+
+
+def test_what_is_known_of_a_photo_alone_is_worth_nothing_for_others() -> None:
+    """Each photo has a word of its own, and a CIDEr of its own."""
+    values = RANDOM.normal(size=200)
+    seen = [
+        Example(np.array([photo, 200]), np.full(2, -1.0, np.float32), values[photo], photo)
+        for photo in range(200)
+        for _ in range(3)
+    ]
+    ciders = [one.cider for one in seen]
+    learned = fit_examples(seen, 201, ridge=(0.01, 1, 1))
+    assert rank_correlation([learned.of(one.ids, one.log_probs) for one in seen], ciders) > 0.99
+    assert abs(rank_correlation(cross_validated(seen, seen, 201, ridge=(0.01, 1, 1)), ciders)) < 0.2
