@@ -5,19 +5,24 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from beam_job.model.captioner import Captioner
+from beam_job.model.decoding import Decoding
 from beam_job.model.directory import open_model
+from beam_job.records import Caption, Captions, Label
 from benchmarks.__main__ import PARTS
 from benchmarks.archive.plots import cost, memory, plot
+from benchmarks.labels import caption, names_its_class
 from benchmarks.measurement import Measurement
 from benchmarks.page import page
 from benchmarks.peers import measure as peers
 from benchmarks.peers.batch_ends import BatchEnd, steady_rate
 from benchmarks.photographs import photographs
 from benchmarks.subjects import shows
-from tests.tiny_model import write_tiny_model
+from tests.tiny_model import LABELS, write_tiny_model
 
 JOB = Measurement("rates", "job", "images/s", [9.0, 10.0, 5.0])
 ENCODER = Measurement("rates", "encoder", "images/s", [10.0, 10.0, 10.0])
@@ -56,6 +61,38 @@ def test_half_of_the_references_decide_what_a_photograph_shows():
     told = ("a cat sleeps", "a kitten on a bed", "an animal", "a dog")
     assert shows(told, {"cat", "kitten"})
     assert not shows(told, {"bed", "sofa"})
+
+
+def test_a_caption_names_a_class_by_its_name_or_one_of_its_words():
+    def image(text, *labels):
+        return Captions([Caption(text, text.split(), 0.5, -1.0, True)], [Label(*label) for label in labels])
+
+    found = [
+        image("a cat sleeps", ("tabby", 0.8)),
+        image("an egyptian cat", ("Egyptian cat", 0.9)),
+        image("a croquet ball", ("croquet ball", 0.9)),
+        image("a lakeside", ("lakeside", 0.9)),  # it has no words
+        image("a caterpillar", ("tabby", 0.8)),
+        image("grass", ("tabby", 0.8)),
+        image("a cat sleeps", ("tabby", 0.7)),
+        image("a cat sleeps", ("tabby", 0.6), ("Egyptian cat", 0.3)),
+        image("a cat sleeps"),
+    ]
+    assert names_its_class(found, LABELS) == [True, True, True, True, False, False]
+
+
+def test_a_great_bonus_lets_captions_name_the_class(tmp_path):
+    write_tiny_model(tmp_path / "model", sharpness=1.5, labels=LABELS)
+    model = open_model(tmp_path / "model")
+    paths = [tmp_path / f"{number}.png" for number in range(40)]
+    for path, pixels in zip(paths, np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8), strict=True):
+        Image.fromarray(pixels).save(path)
+    plain, favoured = (
+        names_its_class(caption(Captioner(model, Decoding(label_bonus=bonus), 32), paths), LABELS)
+        for bonus in (0.0, 50.0)
+    )
+    assert len(plain) == len(favoured) > 5
+    assert sum(favoured) > sum(plain)
 
 
 def test_the_page_on_benchmarks_lists_every_part():

@@ -1,0 +1,83 @@
+"""Counts how often captions name what the model's image classifier is sure of, with and without `--label_bonus`.
+
+python -m benchmarks.labels --captions photos/dev.jsonl --label_bonus 0 1 2 3 4
+
+The classifier is sure where the likeliest class has a probability above 0.7. A caption names the class by its name or
+by one of its everyday words in `labels.tsv`. Needs `pip install -e '.[evaluate]'`. Prints a Markdown table.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from beam_job.images.pixels import decode
+from beam_job.model.answer.labels import Labels
+from beam_job.model.captioner import Captioner
+from beam_job.model.decoding import Decoding
+from beam_job.model.directory import DEFAULT_MODEL, open_model
+from beam_job.records import Captions, NoCaption
+from train.data.captions import Image, read_captions
+from train.evaluation.evaluate import EvaluationError, check_tools, score
+
+SURE = 0.7
+BATCH = 32
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--captions", required=True, type=Path, help="JSONL of images and reference captions.")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="An exported model.")
+    parser.add_argument("--label_bonus", nargs="+", type=float, default=[0.0], metavar="B", help="Default: 0.")
+    options = parser.parse_args()
+    model, examples = open_model(options.model), read_captions(options.captions)
+    if not model.labels:
+        parser.error(f"--model {options.model} has no labels.")
+    try:
+        check_tools()
+    except EvaluationError as error:
+        parser.error(str(error))
+
+    print("| `--label_bonus` | the classifier is sure | named in the caption | share | CIDEr |")
+    print("|---|---|---|---|---|")
+    for bonus in options.label_bonus:
+        captioner = Captioner(model, Decoding(label_bonus=bonus), BATCH)
+        found = caption(captioner, [example.image for example in examples])
+        named = names_its_class(found, model.labels)
+        quality = score([captions[0].text for captions in found], [example.captions for example in examples])
+        share = f"{sum(named) / len(named):.0%}".replace("%", " %") if named else "-"
+        print(f"| {bonus:g} | {len(named)} | {sum(named)} | {share} | {quality['cider']:.1f} |", flush=True)
+
+
+def caption(captioner: Captioner, images: Sequence[Image]) -> list[Captions]:
+    """The captions and labels of each image.
+
+    Raises:
+      ImageError, OSError: an image can't be read.
+      ValueError: the model has no caption for an image.
+    """
+    size = captioner.model.manifest.image
+    found: list[Captions] = []
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        pixels = [decode(image.read_bytes(), size.height, size.width).array for image in batch]
+        for image, captions in zip(batch, captioner.caption(pixels, [str(image) for image in batch]), strict=True):
+            if isinstance(captions, NoCaption):
+                raise ValueError(f"{image}: {captions.reason}")
+            found.append(captions)
+    return found
+
+
+def names_its_class(found: Sequence[Captions], labels: Labels) -> list[bool]:
+    """For each image on which the classifier is sure, whether its caption names the likeliest class."""
+    words = dict(zip(labels.names, labels.words, strict=True))
+    named = []
+    for captions in found:
+        likeliest = captions.labels[0] if captions.labels else None
+        if likeliest and likeliest.probability > SURE:
+            said = f" {' '.join(captions[0].tokens)} ".lower()
+            named.append(any(f" {word.lower()} " in said for word in (likeliest.name, *words[likeliest.name])))
+    return named
+
+
+if __name__ == "__main__":
+    main()
