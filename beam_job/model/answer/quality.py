@@ -15,6 +15,7 @@ import numpy as np
 
 NUMBERS = ("mean log-probability", "least log-probability", "mean of the three least", "tokens")
 _LEAST = 3
+_MOST_BYTES = 16 << 20  # of the file, packed or not; that of 20,000 words has 160 kilobytes
 
 
 class Quality(NamedTuple):
@@ -46,7 +47,9 @@ class Quality(NamedTuple):
     def read(cls, path: Path) -> "Quality":
         """Raises ``ValueError`` if the file is none."""
         try:
+            _check_size(path.stat().st_size)
             with np.load(path, allow_pickle=False) as stored:
+                _check_size(sum(part.file_size for part in stored.zip.infolist()))
                 found = cls(*(stored[name] for name in cls._fields))
         except Exception as error:  # numpy and zipfile raise what they like
             raise ValueError(f"it cannot be read ({error})") from error
@@ -65,3 +68,8 @@ def numbers_of(log_probs: np.ndarray) -> np.ndarray:
     """``NUMBERS`` of a caption, float32 [4], from its tokens' log-probabilities, float32 [tokens]."""
     least = np.sort(log_probs)[:_LEAST]
     return np.array([log_probs.mean(), least[0], least.mean(), len(log_probs)], np.float32)
+
+
+def _check_size(size: int) -> None:
+    if size > _MOST_BYTES:
+        raise ValueError(f"over {_MOST_BYTES:,} bytes, the limit for this file")

@@ -70,3 +70,17 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     np.savez(file, bias=np.zeros(1, np.float32))
     with pytest.raises(ValueError, match="cannot be read"):
         Quality.read(file)
+
+
+def test_huge_files_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "quality.npz"
+    parts = quality()._asdict() | {"words": np.zeros(5_000_000, np.float32)}
+    for save in (np.savez, np.savez_compressed):  # 20 MB, and 20 kilobytes that unpack to 20 MB
+        save(file, **parts)
+        with pytest.raises(ValueError, match=r"it cannot be read \(over 16,777,216 bytes, the limit for this file\)"):
+            Quality.read(file)
+    assert file.stat().st_size < 100_000
+    np.save(tmp_path / "quality.npy", np.zeros(5_000_000, np.float32))
+    (tmp_path / "quality.npy").replace(file)
+    with pytest.raises(ValueError, match="over 16,777,216 bytes"):
+        Quality.read(file)
