@@ -194,6 +194,7 @@ def _key(
         "captions": [inputs.captions.images.tolist(), inputs.captions.tokens],
         "references": [example.captions for data in (*data_sets, *dev_sets) for example in data.examples],
         "encoder": encoder.digest,
+        "classifier": encoder.classifier and encoder.classifier.digest,
         "features": inputs.features.directory.name,
         "dev_features": [features.directory.name for features in inputs.dev_features],
         "sentences": inputs.sentences.captions.tokens if inputs.sentences else [],

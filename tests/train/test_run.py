@@ -14,9 +14,15 @@ from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel, open_model
 from benchmarks.quality import measure
+from tests.tiny_model import LABELS
 from tests.train.colours import COLOURS, QUICK, add_tiny_encoder, picture, run_and_kill, write_colours
+from tests.train.tiny_encoder import tiny_encoder
 from train.cli import main
 from train.data.captions import DataSet
+from train.fitting.checkpoint import Checkpoint
+from train.models.classifier import Classifier
+from train.recipe import DEFAULT, with_settings
+from train.run import train
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ["--set", *QUICK, "epochs=14", "patience=14", "self_critical_epochs=2", "dropout=0.1"]
@@ -153,6 +159,28 @@ def test_killed_and_resumed_equals_undisturbed(
         assert resumed.manifest.training[curve] == model.manifest.training[curve]
     undisturbed = weights(model)
     assert all(np.array_equal(weight, undisturbed[name]) for name, weight in weights(resumed).items())
+
+
+def test_a_run_with_another_classifier_is_another_run(
+    captions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[str] = []
+
+    def stop(inputs: object, learner: object, recipe: object, checkpoints: list[Checkpoint], *_: int, **__: object):
+        runs.append(checkpoints[0].file.name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.run._run_stages", stop)
+    data = [DataSet.parse(str(captions))]
+    for bias in (None, 0.0, 0.0, 1.0):
+        encoder, recipe = tiny_encoder(), with_settings(DEFAULT, QUICK)
+        if bias is not None:
+            weights = np.ones([5, 2], np.float32), np.ones([2, 6], np.float32), np.full(6, bias, np.float32)
+            encoder = encoder._replace(classifier=Classifier(*weights, LABELS))
+        with pytest.raises(KeyboardInterrupt):
+            train(data, encoder, recipe, tmp_path / "model", cache=tmp_path, seed=0, licence="")
+    assert runs[1] == runs[2]
+    assert len(set(runs)) == 3
 
 
 def done(runs: Path, stage: str) -> int:

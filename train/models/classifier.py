@@ -4,6 +4,7 @@ classifier = Classifier(down, up, bias, imagenet_labels())
 logits = classifier.logits(feature_map)  # float32 [batch, positions, channels] -> [batch, classes]
 """
 
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,14 @@ class Classifier(NamedTuple):
     up: np.ndarray
     bias: np.ndarray
     labels: Labels
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the weights and the labels, in hexadecimal."""
+        digest = hashlib.sha256("".join(self.labels.to_lines()).encode())
+        for part in (self.down, self.up, self.bias):
+            digest.update(repr(part.shape).encode() + part.tobytes())
+        return digest.hexdigest()
 
     def logits(self, feature_map: tf.Tensor) -> tf.Tensor:
         # The product of both is a weight of its own when the exported model runs: beam_job.model.graph.folding.
