@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import apache_beam as beam
@@ -24,7 +25,7 @@ from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
 from beam_job.model.decoding import decoding_digest
 from beam_job.records import FIELDS
-from beam_job.runs.current import ReadCaptions, current_runs
+from beam_job.runs.current import ReadCaptions, current_runs, records_of
 from beam_job.runs.folder import RunFolder
 from beam_job.runs.manifest import own_manifest
 from beam_job.runs.run import MaxFailures
@@ -38,6 +39,7 @@ EXIT_REFUSED = 2
 EXIT_TOO_MANY_FAILURES = 3
 
 _MOST_COLUMNS = 200
+_LOOKED_AT = 100  # captions
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,6 +101,8 @@ def _check(options: argparse.Namespace) -> Callable[[beam.Pipeline, Export], Any
         raise OptionError(
             f"--keywords {shown(options.keywords)}: no such field was carried (--carry). There are: {names}."
         )
+    if options.keywords == LABELS:
+        _check_labels(runs)
     captions = ReadCaptions(options.directory, options.model, options.run, keep_wrong=True)
     selection = Selection(options.min_score, options.at_least, _trust(options, runs[0]))
     if options.to == XMP:
@@ -118,6 +122,17 @@ def _runs(options: argparse.Namespace) -> list[RunFolder]:
         raise
     except Exception as error:  # file systems raise what they like
         raise OptionError(f"{options.directory}: cannot be listed ({error}).") from error
+
+
+def _check_labels(runs: Sequence[RunFolder]) -> None:
+    """Raises ``OptionError`` if the captions have no labels: those of one model all have some, or none has."""
+    some = list(islice(records_of(runs), _LOOKED_AT))
+    if some and not any("labels" in record for record in some):
+        model, _ = runs[0].settings
+        raise OptionError(
+            f"--keywords {LABELS}: the captions have no labels, as model {shown(model[:12])} has no image classifier; "
+            "drop this option."
+        )
 
 
 def _carried(runs: Sequence[RunFolder]) -> list[str]:

@@ -110,6 +110,13 @@ def caption_files(output: str, model: str | None = None, run: str | None = None)
     ]
 
 
+def records_of(runs: Iterable[RunFolder]) -> Iterator[dict[str, Any]]:
+    """The records of the runs, file after file, read as they are asked for."""
+    for run in runs:
+        for path in sorted(run.files(CAPTIONS)):
+            yield from _read(CaptionFile(run.id, path))
+
+
 def current_runs(output: str, model: str | None = None, run: str | None = None) -> list[RunFolder]:
     """The runs of ``output`` with the requested model and decoding options, newest first.
 
