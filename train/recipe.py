@@ -4,7 +4,7 @@
 number by number.
 ``DEFAULT`` measured better; each departure says why.
 ``SMALL_DATA`` measured best on thousands of photos, and takes longer (docs/ablation.md). The bundled model was trained
-with it, at an ``image_size`` of 224.
+with it and a few other settings, which its model card names.
 """
 
 import json
