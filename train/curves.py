@@ -1,12 +1,13 @@
-"""The curves of training: progress on standard error, and TensorBoard."""
+"""The curves of training: progress on standard error, TensorBoard, and the manifest."""
 
 import os
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from beam_job.messages.quantity import quantity
-from train.fitting.loop import Report
+from train.fitting.loop import History, Report
 from train.progress import Progress, say
 
 
@@ -30,3 +31,32 @@ def report_to(stage: str, epochs: int, steps_per_epoch: int, logs: str | os.Path
                     writer.flush()
 
     return report
+
+
+class Stages(NamedTuple):
+    """The curves of the stages, and the dev CIDEr of the interpolated weights if there are any."""
+
+    sentences: History | None
+    first: History
+    second: History | None
+    interpolated: float | None
+
+
+def describe_curves(stages: Stages, *, validated: bool) -> dict[str, Any]:
+    """The curves of both stages, for the manifest."""
+    first, second = stages.first, stages.second
+    described: dict[str, Any] = {}
+    if stages.sentences:
+        described["sentence_loss_by_epoch"] = [round(loss, 4) for loss in stages.sentences.losses]
+    described["loss_by_epoch"] = [round(loss, 4) for loss in first.losses]
+    if validated:
+        described["dev_cider_by_epoch"] = [round(cider, 2) for cider in first.dev_cider]
+    if first.dev_cider_before is not None:
+        described["dev_cider_before"] = round(first.dev_cider_before, 2)
+    if second:
+        described["reward_by_epoch"] = [round(-100 * loss, 2) for loss in second.losses]
+        if validated:
+            described["dev_cider_by_self_critical_epoch"] = [round(cider, 2) for cider in second.dev_cider]
+    if stages.interpolated is not None:
+        described["dev_cider"] = round(stages.interpolated, 2)
+    return described

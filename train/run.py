@@ -9,7 +9,7 @@ from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -18,14 +18,14 @@ import tensorflow as tf
 from beam_job.devices import gpus
 from beam_job.model.directory import OpenModel, copy_model
 from beam_job.model.manifest import Manifest
-from train.curves import report_to
+from train.curves import Stages, describe_curves, report_to
 from train.data.captions import DataSet
 from train.exporting.export import export
 from train.exporting.labels import refit
 from train.exporting.quality import DevSet, learn_quality
 from train.exporting.warm_start import load_decoder, shaped_like
 from train.fitting.checkpoint import Checkpoint
-from train.fitting.loop import History, values
+from train.fitting.loop import values
 from train.fitting.precision import Precision, best_precision, mixed
 from train.fitting.replicas import in_words, strategy_for
 from train.fitting.self_critical import self_critical, steps_in_epoch
@@ -101,7 +101,7 @@ def train(
         "seed": seed,
         "precision": learner.precision,
         **({"started_from": start.fingerprint} if start else {}),
-        **_describe_curves(stages, validated=bool(dev_sets)),
+        **describe_curves(stages, validated=bool(dev_sets)),
         "exported": ended.text,
         "seconds": round(time.time() - began),
         "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "pillow")},
@@ -141,15 +141,6 @@ class _Learner(NamedTuple):
     strategy: tf.distribute.Strategy
     precision: Precision
     validate: Callable[[], float] | None
-
-
-class _Stages(NamedTuple):
-    """The curves of the stages, and the dev CIDEr of the interpolated weights if there are any."""
-
-    sentences: History | None
-    first: History
-    second: History | None
-    interpolated: float | None
 
 
 def _build(
@@ -212,7 +203,7 @@ def _run_stages(
     *,
     pretrained: bool,
     logs: str | os.PathLike[str] | None,
-) -> _Stages:
+) -> Stages:
     """Sentences if there are any, teacher forcing, then self-critical training if the recipe has it; leaves the final
     weights in the learner."""
     trained, strategy, precision = learner.trained, learner.strategy, learner.precision
@@ -241,7 +232,7 @@ def _run_stages(
         report=report_to("training", recipe.epochs, inputs.batches.steps_per_epoch, logs),
     )
     if not recipe.self_critical_epochs:
-        return _Stages(learned, first, None, None)
+        return Stages(learned, first, None, None)
     before = values(trained.trainable_variables)
     steps = steps_in_epoch(recipe, len(inputs.epoch_images))
     second = self_critical(
@@ -264,7 +255,7 @@ def _run_stages(
         if learner.validate:
             with mixed(precision):
                 interpolated = learner.validate()
-    return _Stages(learned, first, second, interpolated)
+    return Stages(learned, first, second, interpolated)
 
 
 def interpolate(variables: Sequence[keras.Variable], before: Sequence[np.ndarray], share: float) -> None:
@@ -275,23 +266,3 @@ def interpolate(variables: Sequence[keras.Variable], before: Sequence[np.ndarray
     """
     for variable, value in zip(variables, before, strict=True):
         variable.assign(share * variable.numpy() + (1 - share) * value)
-
-
-def _describe_curves(stages: _Stages, *, validated: bool) -> dict[str, Any]:
-    """The curves of both stages, for the manifest."""
-    first, second = stages.first, stages.second
-    described: dict[str, Any] = {}
-    if stages.sentences:
-        described["sentence_loss_by_epoch"] = [round(loss, 4) for loss in stages.sentences.losses]
-    described["loss_by_epoch"] = [round(loss, 4) for loss in first.losses]
-    if validated:
-        described["dev_cider_by_epoch"] = [round(cider, 2) for cider in first.dev_cider]
-    if first.dev_cider_before is not None:
-        described["dev_cider_before"] = round(first.dev_cider_before, 2)
-    if second:
-        described["reward_by_epoch"] = [round(-100 * loss, 2) for loss in second.losses]
-        if validated:
-            described["dev_cider_by_self_critical_epoch"] = [round(cider, 2) for cider in second.dev_cider]
-    if stages.interpolated is not None:
-        described["dev_cider"] = round(stages.interpolated, 2)
-    return described
