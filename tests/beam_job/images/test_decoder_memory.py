@@ -1,5 +1,6 @@
 """The memory that decoding takes, by format: the table in the page on durability holds, and does not exaggerate."""
 
+import base64
 import io
 import re
 import sys
@@ -20,6 +21,19 @@ WIDTH, HEIGHT = 1500, 1000
 LEAST = 0.75  # of the figure: with less memory than that, some picture of the format is not decoded
 ASIDE = 2 << 20  # bytes, however small a picture is
 ASIDE_OF_HEIC = 12 << 20  # its threads have memory of their own
+
+# In one colour, with alpha, of 12 bits a sample, 4:4:4, in the size above: Pillow cannot write it. Made by
+# imagecodecs.avif_encode(pixels, level=30, speed=6, bitspersample=12, pixelformat="444").
+DEEP_AVIF = """
+AAAAHGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZgAAAYZtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAAA5waXRtAAAA
+AAABAAAALGlsb2MAAAAARAAAAgABAAAAAQAAAkAAAABeAAIAAAABAAABqgAAAJYAAABCaWluZgAAAAAAAgAAABppbmZlAgAAAAABAABhdjAxQ29s
+b3IAAAAAGmluZmUCAAAAAAIAAGF2MDFBbHBoYQAAAAAaaXJlZgAAAAAAAAAOYXV4bAACAAEAAQAAAMNpcHJwAAAAnWlwY28AAAAUaXNwZQAAAAAA
+AAXcAAAD6AAAABBwaXhpAAAAAAMMDAwAAAAMYXYxQ4FIYAAAAAATY29scm5jbHgAAgACAAaAAAAADnBpeGkAAAAAAQwAAAAMYXYxQ4FIfAAAAAA4
+YXV4QwAAAAB1cm46bXBlZzptcGVnQjpjaWNwOnN5c3RlbXM6YXV4aWxpYXJ5OmFscGhhAAAAAB5pcG1hAAAAAAAAAAIAAQQBAoMEAAIEAQWGBwAA
+APxtZGF0EgAKB1oqbt/Px1AyiAEQAAD0uZLTvJ8rn7x1OnmtTy9wrVvivthuqOBuVSy+DejOtrTaqHJSvXuJRwA6uwTrvFgBBiQYUU0LcHskpqXy
+lmuo5/x4ljQhEb+kTUrVky7/7FA4cXe5cihERZO0gUSX5dYjNnN1ceG3m0Acy2WKwLUWtNKpGmskHjtPCAMMWeR9qKPNjLvIEgAKCloqbt/O1oEB
+A0QyThMQmLk6+++8WKgAz8opx5RLzCh/aVXdTGd1dcl2Tv9kpy4i/aPJLfEIAs9aeoaPUnkMTp/7r4cP+IJmF/6ePUQLvWtKmhXUSgxSqioWoA==
+"""
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no limit of memory")
 
@@ -67,7 +81,11 @@ def pictures():
             encode(colour.convert("LAB"), "TIFF"),
         ],
         "JPEG 2000": [encode(colour, "JPEG2000"), encode(clear, "JPEG2000"), encode(grey, "JPEG2000")],
-        "AVIF": [encode(clear, "AVIF", **fast), encode(colour, "AVIF", subsampling="4:4:4", **fast)],
+        "AVIF": [
+            encode(clear, "AVIF", **fast),
+            encode(colour, "AVIF", subsampling="4:4:4", **fast),
+            base64.b64decode(DEEP_AVIF),
+        ],
         "HEIC": [encode(clear, "HEIF", quality=10), deep_heic()],
     }
 
