@@ -71,7 +71,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bundle", type=int, default=0, help="Records in a bundle; 0: as the runner makes them.")
     parser.add_argument("--kills", type=int, default=0, help="Kills of a run; it is started again after each.")
     parser.add_argument(
-        "--kill", choices=(JOB, WORKER, ENGINE), default=JOB, help="What: the job with its engine, or one process."
+        "--kill",
+        choices=(JOB, WORKER, ENGINE),
+        nargs="+",
+        default=[JOB],
+        help="What is killed, in turns: the job with all processes of its engine, one worker process, or the engine's.",
     )
     parser.add_argument("--nights", type=int, default=30)
     parser.add_argument("--engine", choices=ENGINES, default=DIRECT, help="Prism and Flink are fetched first.")

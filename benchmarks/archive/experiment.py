@@ -28,7 +28,7 @@ class Scale:
       seconds: that the model takes for an image.
       bundle: records in a bundle, where bundles are made small; 0: the runner's own.
       kills: how often a run is killed before it may end.
-      kill: what is killed, as for ``observe``.
+      kill: what is killed, in turns, as for ``observe``.
       nights: how many.
       growth: of the archive in a night.
       engine: one of ``ENGINES``.
@@ -42,7 +42,7 @@ class Scale:
     seconds: float = 0.0
     bundle: int = 0
     kills: int = 0
-    kill: str = JOB
+    kill: Sequence[str] = (JOB,)
     nights: int = 30
     growth: float = 0.01
     engine: str = DIRECT
@@ -87,8 +87,8 @@ class Experiment:
         write_list(path, self.archive.root, count)
         return ["--uris", str(path)]
 
-    def caption(self, name: str, size: int, argv: Sequence[str], kill_at: int = 0) -> Row:
-        """Runs the job; it is killed when so many captions are in files, if ``kill_at`` is given: on disks."""
+    def caption(self, name: str, size: int, argv: Sequence[str], kill_at: int = 0, kill: str = JOB) -> Row:
+        """Runs the job; ``kill`` is killed when so many captions are in files, if ``kill_at`` is given: on disks."""
         seen: dict[str, int] = {}
 
         def enough() -> bool:
@@ -98,7 +98,7 @@ class Experiment:
         command = [job.CAPTION, str(scale.seconds), str(scale.bundle), str(int(kill_at > 0)), *argv]
         command += ["--output", self.archive.output]
         before = self.archive.requests()
-        used = self._observe(command, kill_when=enough if kill_at else None)
+        used = self._observe(command, kill=kill, kill_when=enough if kill_at else None)
         return self._row(name, size, used, before, books(self.archive.output))
 
     def list(self, name: str, size: int, globs: Sequence[str]) -> Row:
@@ -117,7 +117,7 @@ class Experiment:
         command = [sys.executable, "-m", "benchmarks.archive.job", *arguments]
         with engine(scale.engine, scale.workers) as running:
             command += [*running.options, *scale.options]
-            used = observe(command, log, watch=running.processes, kill=scale.kill, **options)
+            used = observe(command, log, watch=running.processes, **options)
         if used.status and not used.killed:
             raise RuntimeError(f"{arguments} ended with {used.status}: {log.read_text()[-3000:]}")
         return used

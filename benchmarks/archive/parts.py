@@ -22,7 +22,8 @@ def run(scale: Scale) -> Iterator[Row]:
             good = count - faults[BROKEN] - faults[MISSING]
             for kill in range(1, scale.kills + 1):
                 wanted = max(kill * good // (scale.kills + 1), 1)
-                yield _counted(made, made.caption(f"{count:,} images, kill {kill}", count, argv, kill_at=wanted))
+                what = scale.kill[(kill - 1) % len(scale.kill)]
+                yield _counted(made, made.caption(f"{count:,} images, kill {kill}", count, argv, wanted, what))
             yield _counted(made, made.caption(f"{count:,} images", count, argv))
 
 

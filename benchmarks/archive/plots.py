@@ -11,8 +11,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from benchmarks.archive.observed import WORKER
-
 _WIDTH, _HEIGHT = 640, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 110, 30, 44  # margins
 _COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#8c564b")
@@ -53,17 +51,15 @@ def cost(rows: Sequence[Mapping[str, Any]]) -> dict[str, Line]:
 
 
 def memory(rows: Sequence[Mapping[str, Any]]) -> dict[str, Line]:
-    """Resident MiB over time in the row of the largest size: each worker, and the first process of each other role."""
+    """Resident MiB over time in the row of the largest size, of the largest process of each role."""
     largest = max(rows, key=lambda row: int(row["size"]))
     found: dict[str, Line] = {}
-    workers = 0
     for process in largest["figures"]["memory"]:
-        role = process["role"]
-        if role == WORKER:
-            workers += 1
-            role = f"{role} {workers}"
-        found.setdefault(role, [(x, y) for x, y in process["mebibytes"] if y])
-    return {role: line for role, line in found.items() if role not in ("other", "pool")}
+        line = [(x, y) for x, y in process["mebibytes"] if y]
+        if line and process["role"] not in ("pool", "other"):
+            known = found.setdefault(process["role"], line)
+            found[process["role"]] = max(known, line, key=lambda points: max(y for _, y in points))
+    return found
 
 
 def plot(title: str, x_name: str, y_name: str, lines: Mapping[str, Line], *, log: bool = False) -> str:
