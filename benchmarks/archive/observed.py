@@ -144,7 +144,8 @@ def _look(root: psutil.Process, found: dict[psutil.Process, Process], seconds: f
             with suppress(psutil.Error, OSError):
                 with each.oneshot():
                     times, resident = each.cpu_times(), each.memory_info().rss / _MEBIBYTE
-                    process = found.get(each) or found.setdefault(each, Process(_role(each)))
+                    process = found.setdefault(each, Process(""))
+                    process.role = _role(each)  # that of its parent, until it has become another program
                 process.cpu = times.user + times.system
                 process.peak = max(process.peak, _peak(each.pid), resident)
                 process.memory.append((round(seconds, 2), round(resident, 1)))

@@ -13,6 +13,8 @@ from typing import Any
 
 _WIDTH, _HEIGHT = 640, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 110, 30, 44  # margins
+_LINE = 13  # from one name to the next
+_STEPS = 150  # in time
 _COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#8c564b")
 Line = Sequence[tuple[float, float]]
 
@@ -30,7 +32,7 @@ def main() -> None:
     if options.cost:
         options.cost.write_text(plot("CPU time for each image beyond the start", "images", "ms", cost(rows), log=True))
     if options.memory:
-        options.memory.write_text(plot("Memory of each process", "seconds", "MiB", memory(rows)))
+        options.memory.write_text(plot("Memory of the largest process of each kind", "seconds", "MiB", memory(rows)))
 
 
 def cost(rows: Sequence[Mapping[str, Any]]) -> dict[str, Line]:
@@ -51,15 +53,17 @@ def cost(rows: Sequence[Mapping[str, Any]]) -> dict[str, Line]:
 
 
 def memory(rows: Sequence[Mapping[str, Any]]) -> dict[str, Line]:
-    """Resident MiB over time in the row of the largest size, of the largest process of each role."""
+    """Resident MiB over time in the row of the largest size, of the largest process of each role at the time."""
     largest = max(rows, key=lambda row: int(row["size"]))
-    found: dict[str, Line] = {}
+    step = largest["figures"]["wall_seconds"] / _STEPS
+    most: dict[str, dict[int, float]] = {}
     for process in largest["figures"]["memory"]:
-        line = [(x, y) for x, y in process["mebibytes"] if y]
-        if line and process["role"] not in ("pool", "other"):
-            known = found.setdefault(process["role"], line)
-            found[process["role"]] = max(known, line, key=lambda points: max(y for _, y in points))
-    return found
+        if process["role"] not in ("pool", "other"):
+            found = most.setdefault(process["role"], {})
+            for seconds, mebibytes in process["mebibytes"]:
+                place = int(seconds / step)
+                found[place] = max(found.get(place, 0), mebibytes)
+    return {role: [(place * step, y) for place, y in sorted(found.items()) if y] for role, found in most.items()}
 
 
 def plot(title: str, x_name: str, y_name: str, lines: Mapping[str, Line], *, log: bool = False) -> str:
@@ -77,7 +81,7 @@ def plot(title: str, x_name: str, y_name: str, lines: Mapping[str, Line], *, log
     for share in (0, 0.25, 0.5, 0.75, 1):
         x, y = at(low, share * most).split(",")
         parts.append(f'<path d="M{x} {y}H{_WIDTH - _RIGHT}" stroke="#ccc"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{float(y) + 4}" text-anchor="end">{share * most:.3g}</text>')
+        parts.append(f'<text x="{_LEFT - 6}" y="{float(y) + 4}" text-anchor="end">{_told(share * most)}</text>')
     for place in sorted({x for x, _ in points}) if log else [low, (low + high) / 2, high]:
         x, _ = at(place, 0).split(",")
         told = f"{10**place if log else place:,.0f}"
@@ -85,15 +89,23 @@ def plot(title: str, x_name: str, y_name: str, lines: Mapping[str, Line], *, log
     parts.append(
         f'<text x="{(_WIDTH - _RIGHT + _LEFT) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(x_name)}</text>'
     )
-    parts.append(f'<text x="8" y="{_TOP - 2}">{escape(y_name)}</text>')
+    parts.append(f'<text x="8" y="18">{escape(y_name)}</text>')
+    named: list[float] = []
     for (name, line), colour in zip(scaled.items(), _COLOURS, strict=False):
         drawn = " ".join(at(x, y) for x, y in line)
         parts.append(f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-        x, y = at(*line[-1]).split(",")
-        parts.append(f'<text x="{_WIDTH - _RIGHT + 6}" y="{float(y) + 4}" fill="{colour}">{escape(name)}</text>')
+        height = float(at(*line[-1]).split(",")[1]) + 4
+        while any(abs(height - other) < _LINE for other in named):
+            height += 1
+        named.append(height)
+        parts.append(f'<text x="{_WIDTH - _RIGHT + 6}" y="{height:.1f}" fill="{colour}">{escape(name)}</text>')
     style = "font: 12px system-ui, sans-serif; background: white"
     box = f"0 0 {_WIDTH} {_HEIGHT}"
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" style="{style}">{"".join(parts)}</svg>\n'
+
+
+def _told(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 if __name__ == "__main__":
