@@ -2,6 +2,8 @@
 
 import json
 import math
+import signal
+import sys
 from collections import Counter
 
 import pytest
@@ -10,11 +12,23 @@ from benchmarks.archive.__main__ import main
 from benchmarks.archive.books import books
 from benchmarks.archive.bucket import bucket
 from benchmarks.archive.job import caption
+from benchmarks.archive.observed import WORKER, observe
 from benchmarks.archive.photos import BROKEN, MISSING, UNAVAILABLE, Faults, Seeds, expected, link, name_of
 
 FAULTS = Faults(broken=0.02, missing=0.02, unavailable=0.05)
 NIGHTS = [600, 700, 800, 900, 1000]
 OUTPUT = "gs://output/out"
+BUSY = "import time\nwhile time.process_time() < 1: pass\nprint('busy', flush=True)\ntime.sleep(600)"
+TWO_WORKERS = """
+import subprocess, sys, time
+busy, idle = (subprocess.Popen([sys.executable, "-c", code, "sdk_worker"]) for code in (sys.argv[1], sys.argv[2]))
+if sys.argv[3] == "fails":
+    busy.wait()
+    print("idle goes on" if idle.poll() is None else "both have ended")
+    idle.kill()
+    sys.exit(1)
+time.sleep(600)
+"""
 PATIENT = ["--fetch_deadline=600", "--decode_deadline=600"]  # a busy machine changes no count
 
 
@@ -65,6 +79,19 @@ def test_five_nights_over_a_bucket_that_grows(seeds):
     assert max(more) - min(more) <= 6  # each run adds as many as the one before: no file is read twice
     listing, records = asked[-1]["bytes"], found[-1]["captions"]["bytes"] + found[-1]["failures"]["bytes"]
     assert listing < 2 * records + 200 * NIGHTS[-1]
+
+
+@pytest.mark.parametrize("then", ["fails", "goes on"])
+def test_a_kill_hits_the_worker_that_has_worked_most(tmp_path, then):
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", TWO_WORKERS, BUSY, "import time\ntime.sleep(600)", then]
+    patience = 600 if then == "fails" else 0
+    used = observe(command, log, kill=WORKER, kill_when=lambda: "busy" in log.read_text(), patience=patience)
+    if then == "fails":
+        assert (used.killed, used.status) == ("worker", 1)
+        assert "idle goes on" in log.read_text()
+    else:  # a run that does not miss its worker would never end
+        assert (used.killed, used.status) == ("worker, job", -signal.SIGKILL)
 
 
 def test_a_part_writes_its_figures(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """A process and its descendants, observed while it runs: CPU time, and the memory of each process over time."""
 
 import json
+import math
 import re
 import subprocess
 import time
@@ -15,6 +16,7 @@ import psutil
 JOB, WORKER, ENGINE = "job", "worker", "engine"
 
 INTERVAL = 0.25  # seconds between two looks
+PATIENCE = 60.0  # seconds that a run may go on after a kill
 _MEBIBYTE = 2**20
 _ROLES = (
     ("decoder_process", "decoder"),
@@ -49,7 +51,7 @@ class Observed:
 
     Attributes:
       status: the exit status; negative for a signal.
-      killed: the role of what was killed meanwhile; empty where nothing was.
+      killed: the role of what was killed meanwhile; empty where nothing was; ``worker, job`` where the run went on.
       wall: seconds.
       read: bytes that the process itself read, from files and sockets, the program included.
       processes: the process first.
@@ -101,6 +103,7 @@ def observe(
     watch: Iterable[int] = (),
     kill: str = JOB,
     kill_when: Callable[[], bool] | None = None,
+    patience: float = PATIENCE,
 ) -> Observed:
     """Runs a command until it ends, its output in ``log``, and looks at its processes four times a second.
 
@@ -108,8 +111,9 @@ def observe(
       command: of ``benchmarks.archive.job``.
       log: takes standard output and standard error.
       watch: ids of further processes that are looked at with their descendants, as those of an engine.
-      kill: what is killed: ``JOB``, which is all of these processes; else one of that role.
+      kill: what is killed: ``JOB``, which is all of these processes; else the one of that role that has worked most.
       kill_when: once it is true, that is killed with SIGKILL; at most once.
+      patience: seconds after which a run that goes on without what was killed is killed altogether.
     """
     found: dict[psutil.Process, Process] = {}
     started = time.monotonic()
@@ -117,12 +121,14 @@ def observe(
         running = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
     roots = [psutil.Process(running.pid), *map(psutil.Process, watch)]
     before = {root: _cpu(root) for root in roots[1:]}
-    killed = ""
+    killed, last = "", math.inf
     while running.poll() is None:
         for root in roots:
             _look(root, found, time.monotonic() - started)
         if not killed and kill_when is not None and kill_when():
-            killed = _kill(roots, kill)
+            killed, last = _kill(roots, kill), time.monotonic() + patience
+        elif killed and time.monotonic() > last:
+            killed, last = f"{killed}, {_kill(roots, JOB)}", math.inf
         with suppress(subprocess.TimeoutExpired):
             running.wait(INTERVAL)
     own = found.setdefault(roots[0], Process(JOB))
@@ -152,9 +158,19 @@ def _look(root: psutil.Process, found: dict[psutil.Process, Process], seconds: f
 
 
 def _kill(roots: Sequence[psutil.Process], role: str) -> str:
-    """Kills all processes, or one of that role; returns the role if there was any."""
+    """Kills all processes, or the one of that role that has worked most; returns the role if there was any.
+
+    One that has only just started is spared: Flink waits for ever for a worker that died before it answered.
+    """
     there = [each for root in roots if root.is_running() for each in [root, *root.children(recursive=True)]]
-    victims = there if role == JOB else [each for each in there if each != roots[0] and _role(each) == role][:1]
+    victims = there
+    if role != JOB:
+        worked: dict[psutil.Process, float] = {}
+        for each in there:
+            with suppress(psutil.Error):  # one that has ended meanwhile
+                if each != roots[0] and _role(each) == role:
+                    worked[each] = _cpu(each)
+        victims = sorted(worked, key=worked.__getitem__)[-1:]
     for each in victims:
         with suppress(psutil.NoSuchProcess):
             each.kill()
