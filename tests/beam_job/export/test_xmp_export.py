@@ -173,6 +173,13 @@ def test_labels_become_keywords_where_nobody_wrote_any(tmp_path):
     assert (tmp_path / "b.jpg.xmp").read_bytes() == theirs
 
 
+def test_a_classifier_may_have_found_no_label_in_any_image(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    captions = run_of(tmp_path / "captions", [{"uri": str(tmp_path / "a.jpg"), "caption": "Fog.", "labels": []}])
+    assert export(captions, "--keywords", "labels") == counts(written=1)
+    assert (tmp_path / "a.jpg.xmp").read_bytes() == put(None, Description("Fog.", "beam-captioner, model m"))[1]
+
+
 def test_a_linked_sidecar_stays_a_link(tmp_path):
     (tmp_path / "a.jpg").touch()
     (tmp_path / "there.xmp").write_text(DARKTABLE)
@@ -198,6 +205,7 @@ def test_a_linked_sidecar_stays_a_link(tmp_path):
         (["captions", "--to", "xmp", "--at_least", "90"], "--at_least 90: choose a share, such as 90% or 0.9"),
         (["captions", "--to", "xmp", "--min_score", "nan"], "--min_score nan: choose a score"),
         (["captions", "--to", "xmp", "--keywords", "tags"], "--keywords tags: no such field was carried"),
+        (["captions", "--to", "xmp", "--keywords", "labels"], "model m has no image classifier; drop this option."),
         (["captions", "--to", "xmp", "--run", "1", "--model", "m"], "--run, --model: a run has one model"),
         (["captions", "--to", "csv", "--output", "captions"], "captions: this is not a file"),
         (["captions", "--to", "csv", "--output", "https://a/b.csv"], "https://a/b.csv: nothing can be written there"),
