@@ -21,6 +21,7 @@ from benchmarks.page import page
 from benchmarks.peers import measure as peers
 from benchmarks.peers.batch_ends import BatchEnd, steady_rate
 from benchmarks.photographs import photographs
+from benchmarks.send_buffer import arrived
 from benchmarks.subjects import shows
 from tests.tiny_model import LABELS, write_tiny_model
 
@@ -190,3 +191,8 @@ def test_plots_of_a_simulated_archive():
     for drawn in (plot("a < b", "images", "ms", lines, log=True), plot("c", "s", "MiB", memory(rows))):
         ElementTree.fromstring(drawn)
     assert "1,001" in plot("a", "images", "ms", lines, log=True)
+
+
+def test_a_worker_that_sends_by_size_sends_every_element():
+    assert arrived(20_000, 0) == (20_000, 1, 0)
+    assert arrived(400_000, 0)[::2] == (400_000, 0)  # in several portions
