@@ -4,7 +4,8 @@ python -m benchmarks.quality --captions flickr8k/dev.jsonl photos/dev.jsonl
 
 Learns the expected quality as `python -m train fit` does from its dev photographs, ten times, each time without a tenth
 of them, and computes with it the scores of these photographs' captions by the job's default decoding. Prints Spearman's
-rank correlation with the CIDEr of the captions as a Markdown table, and that of the model's own scores.
+rank correlation with the CIDEr of the captions as a Markdown table, and that of the model's own scores; - for a single
+photograph.
 """
 
 import argparse
@@ -71,10 +72,12 @@ def measure(model: OpenModel, data_sets: list[DataSet]) -> list[str]:
         scores.append(rank_correlation([caption.score for caption in captions], [one.cider for one in judged[-1]]))
     examples = [example for each in learned for examples in each for example in examples]
     found = agreement(examples, judged, len(vocabulary))
-    return [
-        f"| {dev.name}, {len(dev.references):,} | {of_others.score:.2f} | {of_others.mean_log_prob:.2f} | {own:.2f} |"
-        for dev, of_others, own in zip(dev_sets, found, scores, strict=True)
-    ]
+    rows = []
+    for dev, of_others, own in zip(dev_sets, found, scores, strict=True):
+        photos = len(dev.references)
+        told = [f"{value:.2f}" if photos > 1 else "-" for value in (*of_others, own)]
+        rows.append(f"| {dev.name}, {photos:,} | {' | '.join(told)} |")
+    return rows
 
 
 if __name__ == "__main__":

@@ -101,6 +101,11 @@ def test_scores_are_judged_by_cross_validation(model: OpenModel, captions: Path)
         assert -1 <= float(of_others) <= 1
 
 
+def test_of_a_single_photograph_there_is_no_rank_correlation(model: OpenModel, captions: Path) -> None:
+    (row,) = measure(model, [DataSet.parse(str(captions.with_name("dev.jsonl")))])
+    assert row == f"| {captions.parent.name}/dev.jsonl, 1 | - | - | - |"
+
+
 def test_a_share_of_the_second_stage_lies_between_both(captions: Path, tmp_path: Path) -> None:
     def with_share(share: str) -> dict[str, np.ndarray]:
         command = arguments(captions, tmp_path / share, "--set", "epochs=2", f"self_critical_interpolation={share}")

@@ -38,16 +38,18 @@ def cross_validated(
     examples: Sequence[Example], judged: Sequence[Example], vocabulary_size: int, ridge: Sequence[float] = _RIDGE
 ) -> np.ndarray:
     """The expected CIDEr of each judged caption, float64, each time learned without a tenth of the photos, its own
-    among them."""
+    among them; NaN where there are no other photos."""
     design = _Design(examples, vocabulary_size)
     every = design.sums(examples)
-    expected = np.zeros(len(judged))
-    for fold in range(_FOLDS):
-        left_out = design.sums([example for example in examples if example.photo % _FOLDS == fold])
-        quality = design.solve(every.without(left_out), ridge)
-        for place, one in enumerate(judged):
-            if one.photo % _FOLDS == fold:
-                expected[place] = quality.of(one.ids, one.log_probs)
+    expected = np.full(len(judged), np.nan)
+    photos = np.unique([example.photo for example in examples])  # their numbers may have gaps
+    folds, judged_folds = (np.searchsorted(photos, [one.photo for one in ones]) % _FOLDS for ones in (examples, judged))
+    for fold in np.unique(judged_folds):
+        left_out = design.sums([example for example, own in zip(examples, folds, strict=True) if own == fold])
+        if left_out.examples < len(examples):
+            quality = design.solve(every.without(left_out), ridge)
+            for place in np.flatnonzero(judged_folds == fold):
+                expected[place] = quality.of(judged[place].ids, judged[place].log_probs)
     return expected
 
 
