@@ -14,6 +14,7 @@ from benchmarks.archive.bucket import bucket
 from benchmarks.archive.job import caption
 from benchmarks.archive.observed import WORKER, observe
 from benchmarks.archive.photos import BROKEN, MISSING, UNAVAILABLE, Faults, Seeds, expected, link, name_of
+from benchmarks.archive.plots import memory, plot
 
 FAULTS = Faults(broken=0.02, missing=0.02, unavailable=0.05)
 NIGHTS = [600, 700, 800, 900, 1000]
@@ -92,6 +93,24 @@ def test_a_kill_hits_the_worker_that_has_worked_most(tmp_path, then):
         assert "idle goes on" in log.read_text()
     else:  # a run that does not miss its worker would never end
         assert (used.killed, used.status) == ("worker, job", -signal.SIGKILL)
+
+
+def test_a_process_that_is_only_seen_after_its_end_has_no_figures(tmp_path):
+    zombie = "import os, time\nif not os.fork(): os._exit(0)\ntime.sleep(2)"
+    used = observe([sys.executable, "-c", zombie], tmp_path / "log")
+    assert used.status == 0
+    assert all(process.role and process.memory for process in used.processes)
+
+
+def test_a_process_without_memory_has_no_line():
+    processes = [
+        {"role": "job", "mebibytes": [(0.0, 50.0), (1.0, 60.0)]},
+        {"role": "worker", "mebibytes": [(1.0, 0.0)]},
+    ]
+    figures = {"wall_seconds": 1.5, "memory": [*processes, {"role": "decoder", "mebibytes": []}]}
+    lines = memory([{"size": 1, "figures": figures}])
+    assert list(lines) == ["job"]
+    assert "polyline" in plot("Memory", "seconds", "MiB", lines)
 
 
 def test_a_part_writes_its_figures(tmp_path, capsys):

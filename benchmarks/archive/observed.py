@@ -145,16 +145,15 @@ def observe(
 
 
 def _look(root: psutil.Process, found: dict[psutil.Process, Process], seconds: float) -> None:
-    with suppress(psutil.Error):
-        for each in [root, *root.children(recursive=True)]:
-            with suppress(psutil.Error, OSError):
-                with each.oneshot():
-                    times, resident = each.cpu_times(), each.memory_info().rss / _MEBIBYTE
-                    process = found.setdefault(each, Process(""))
-                    process.role = _role(each)  # that of its parent, until it has become another program
-                process.cpu = times.user + times.system
-                process.peak = max(process.peak, _peak(each.pid), resident)
-                process.memory.append((round(seconds, 2), round(resident, 1)))
+    for each in _family(root):
+        with suppress(psutil.Error, OSError):
+            with each.oneshot():
+                role = _role(each)  # that of its parent, until it has become another program; a zombie has none
+                times, resident, peak = each.cpu_times(), each.memory_info().rss / _MEBIBYTE, _peak(each.pid)
+            process = found.setdefault(each, Process(role))
+            process.role, process.cpu = role, times.user + times.system
+            process.peak = max(process.peak, peak, resident)
+            process.memory.append((round(seconds, 2), round(resident, 1)))
 
 
 def _kill(roots: Sequence[psutil.Process], role: str) -> str:
@@ -162,7 +161,7 @@ def _kill(roots: Sequence[psutil.Process], role: str) -> str:
 
     One that has only just started is spared: Flink waits for ever for a worker that died before it answered.
     """
-    there = [each for root in roots if root.is_running() for each in [root, *root.children(recursive=True)]]
+    there = [each for root in roots if root.is_running() for each in _family(root)]
     victims = there
     if role != JOB:
         worked: dict[psutil.Process, float] = {}
@@ -175,6 +174,13 @@ def _kill(roots: Sequence[psutil.Process], role: str) -> str:
         with suppress(psutil.NoSuchProcess):
             each.kill()
     return role if victims else ""
+
+
+def _family(root: psutil.Process) -> list[psutil.Process]:
+    """The process and its descendants; nothing of one that has ended."""
+    with suppress(psutil.Error):
+        return [root, *root.children(recursive=True)]
+    return []
 
 
 def _cpu(process: psutil.Process) -> float:

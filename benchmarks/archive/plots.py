@@ -63,7 +63,8 @@ def memory(rows: Sequence[Mapping[str, Any]]) -> dict[str, Line]:
             for seconds, mebibytes in process["mebibytes"]:
                 place = int(seconds / step)
                 found[place] = max(found.get(place, 0), mebibytes)
-    return {role: [(place * step, y) for place, y in sorted(found.items()) if y] for role, found in most.items()}
+    lines = {role: [(place * step, y) for place, y in sorted(found.items()) if y] for role, found in most.items()}
+    return {role: line for role, line in lines.items() if line}
 
 
 def plot(title: str, x_name: str, y_name: str, lines: Mapping[str, Line], *, log: bool = False) -> str:
