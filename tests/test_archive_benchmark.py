@@ -113,6 +113,23 @@ def test_a_process_without_memory_has_no_line():
     assert "polyline" in plot("Memory", "seconds", "MiB", lines)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--kill", "engine"], "--kill engine: --engine direct has no process of its own"),
+        (["--kill", "job", "engine", "--workers", "2"], "--kill engine: --engine direct has no process of its own"),
+        (["--kill", "worker"], "--kill worker: with --engine direct and --workers 1 the job itself does the work"),
+        (["--kills", "3", "--where", "bucket"], "--kills 3: captions are counted on a disk only; drop --where bucket"),
+    ],
+)
+def test_a_kill_that_would_never_come_is_refused(options, said, tmp_path, capsys):
+    with pytest.raises(SystemExit) as refused:
+        main(["manifest", "--images", "1", "--output", str(tmp_path / "figures"), *options])  # kills nothing itself
+    assert refused.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "figures").exists()
+
+
 def test_a_part_writes_its_figures(tmp_path, capsys):
     argv = ["bundles", "--images", "200", "--bundle", "7", "--output", str(tmp_path)]
     main([*argv, "--", "--shard_records=100"])

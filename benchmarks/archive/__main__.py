@@ -31,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measures one part."""
     argv = sys.argv[1:] if argv is None else list(argv)
     mine, job = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
-    options = _parser().parse_args(mine)
+    parser = _parser()
+    options = parser.parse_args(mine)
+    _check_kills(parser, options)
     options.output.mkdir(parents=True, exist_ok=True)
     machine = {**facts(), "command": f"python -m benchmarks.archive {' '.join(argv)}"}
     rows: list[Row] = []
@@ -81,6 +83,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--engine", choices=ENGINES, default=DIRECT, help="Prism and Flink are fetched first.")
     parser.add_argument("--workers", type=int, default=1, help="Processes that share the work.")
     return parser
+
+
+def _check_kills(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuses to wait for ever for what is to be killed."""
+    if options.engine == DIRECT and ENGINE in options.kill:
+        parser.error(f"--kill {ENGINE}: --engine {DIRECT} has no process of its own; choose another engine or kill")
+    if options.engine == DIRECT and options.workers < 2 and WORKER in options.kill:
+        parser.error(
+            f"--kill {WORKER}: with --engine {DIRECT} and --workers {options.workers} the job itself does the work; "
+            "add --workers 2 or choose another engine or kill"
+        )
+    if options.kills and options.where != DISK:
+        parser.error(f"--kills {options.kills}: captions are counted on a disk only; drop --where {options.where}")
 
 
 def measurements(rows: Sequence[Row]) -> list[Measurement]:
