@@ -48,7 +48,7 @@ def cross_validated(
         left_out = design.sums([example for example, own in zip(examples, folds, strict=True) if own == fold])
         if left_out.examples < len(examples):
             quality = design.solve(every.without(left_out), ridge)
-            for place in np.flatnonzero(judged_folds == fold):
+            for place in np.flatnonzero(judged_folds == fold).tolist():
                 expected[place] = quality.of(judged[place].ids, judged[place].log_probs)
     return expected
 
