@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import tensorflow as tf
 
-from beam_job.devices import HALF_PRECISION_FROM, gpus, has_bfloat16
+from beam_job.devices import HALF_PRECISION_FROM, bfloat16_is_fast, gpus
 
 Precision: TypeAlias = Literal["float16", "bfloat16", "float32"]
 # TensorFlow's list of operations that stay in single precision (auto_mixed_precision_lists.h), and additions to it for
@@ -23,14 +23,14 @@ _SINGLE = ("DepthwiseConv2dNative", "DepthwiseConv2dNativeBackpropFilter", "Dept
 
 
 def best_precision() -> Precision:
-    """The fastest precision of this machine: float16 on GPUs with tensor cores, bfloat16 on CPUs that multiply it.
+    """The fastest precision of this machine: float16 on GPUs with tensor cores, bfloat16 on CPUs where it is fast.
 
     An epoch takes about half the time there.
     """
     if found := gpus():
         abilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in found]
         return "float16" if min(abilities) >= HALF_PRECISION_FROM else "float32"
-    return "bfloat16" if has_bfloat16() else "float32"
+    return "bfloat16" if bfloat16_is_fast() else "float32"
 
 
 @contextmanager

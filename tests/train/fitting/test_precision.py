@@ -24,12 +24,17 @@ def test_gpus_with_tensor_cores_take_float16(abilities: list[tuple[int, int]], e
 
 
 @pytest.mark.parametrize(
-    ("flags", "expected"),
-    [("fpu avx512f amx_bf16 amx_tile", "bfloat16"), ("fpu avx512_bf16", "bfloat16"), ("fpu avx512f", "float32")],
+    ("vendor", "flags", "expected"),
+    [
+        ("GenuineIntel", "fpu avx512f avx512_bf16 amx_bf16 amx_tile", "bfloat16"),
+        ("AuthenticAMD", "fpu avx512f avx512_bf16", "bfloat16"),
+        ("GenuineIntel", "fpu avx512f avx512_bf16", "float32"),  # AMX is not there, or hidden by a virtual machine
+        ("AuthenticAMD", "fpu avx2", "float32"),
+    ],
 )
-def test_cpus_take_bfloat16_where_they_multiply_it(flags: str, expected: Precision) -> None:
+def test_cpus_take_bfloat16_where_it_is_faster(vendor: str, flags: str, expected: Precision) -> None:
     with mock.patch.object(precision, "gpus", return_value=[]), mock.patch.object(devices, "Path") as path:
-        path.return_value.read_text.return_value = f"processor : 0\nflags : {flags}\nbugs :\n"
+        path.return_value.read_text.return_value = f"processor : 0\nvendor_id : {vendor}\nflags : {flags}\nbugs :\n"
         assert best_precision() == expected
 
 
