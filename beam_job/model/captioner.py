@@ -79,7 +79,7 @@ class Captioner:
             halve(functions[0], keep="labels")
             halve(functions[1], keep="logits")
         shape = functions[1].shapes()
-        self._encoded_shapes = [[self._rows, *shape(f"{name}:0")[1:]] for name in ("features", "state")]
+        self._encoded_shapes = [shape(f"{name}:0")[1:] for name in ("features", "state")]
         self._evidence = word_evidence(model.labels, vocabulary) if decoding.label_bonus else None
         encode, decode_step = bind(functions[0]), bind(functions[1], "features", shared)
         mask = mask_tokens(
@@ -160,14 +160,16 @@ class Captioner:
 
     def warm_up(self) -> None:
         """Traces and runs every graph that captioning may need, on a blank image."""
-        blank = [*(tf.zeros(shape) for shape in self._encoded_shapes), self._padded([True])]
-        if self._evidence:
-            blank += [tf.zeros([self._rows, self._evidence.most], kind) for kind in (tf.int32, tf.float32)]
         graphs: list[Callable[[], object]] = [partial(self.encode, [])]
-        if self.decoding.strategy == "sample":
-            graphs.append(partial(self._sampled(0, [""]), *blank))
-        if self.decoding.strategy != "sample" or self.decoding.num_captions > 1:
-            graphs.append(partial(self._beam, *blank))
+        blanks = [self._blank(self._rows)]
+        if self._evidence:
+            words = [tf.zeros([ROWS, self._evidence.most], kind) for kind in (tf.int32, tf.float32)]
+            blanks.append([*self._blank(ROWS), *words])
+        for blank in blanks:
+            if self.decoding.strategy == "sample":
+                graphs.append(partial(self._sampled(0, [""]), *blank))
+            if self.decoding.strategy != "sample" or self.decoding.num_captions > 1:
+                graphs.append(partial(self._beam, *blank))
         # On a GPU one after the other, as captioning runs them: together they might not fit into its memory.
         with ThreadPoolExecutor(None if self._on_cpu else 1) as side_by_side:
             for ran in [side_by_side.submit(graph) for graph in graphs]:
@@ -203,10 +205,55 @@ class Captioner:
 
     def decode(self, encoded: Encoded, uris: Sequence[str]) -> list[Captions | NoCaption]:
         """The decoder's part of ``caption``: captions of the encoded images, named ``uris``."""
-        words: tuple[np.ndarray, ...] = ()
+        found = self._decode(encoded.features, encoded.state, uris, self._labels(encoded))
         if self._evidence and encoded.classes is not None:
-            ids, evidence = self._evidence.of(encoded.classes)
-            words = ids, np.float32(self.decoding.label_bonus) * evidence
+            self._name_classes(found, encoded, uris, *self._evidence.of(encoded.classes))
+        return found
+
+    def _name_classes(
+        self,
+        found: list[Captions | NoCaption],
+        encoded: Encoded,
+        uris: Sequence[str],
+        ids: np.ndarray,
+        evidence: np.ndarray,
+    ) -> None:
+        """Decodes once more, with a bonus, where a caption does not name what the classifier is sure of.
+
+        Only captions that then name it are replaced. A bonus from the start would also change, and make worse, captions
+        that name it without one.
+        """
+        labels = self._labels(encoded)
+
+        def is_named(captions: Captions | NoCaption, row: int) -> bool:
+            said = captions[0].tokens if isinstance(captions, Captions) else ()
+            return not set(ids[row][evidence[row] > 0].tolist()).isdisjoint(self.model.vocabulary.encode(said))
+
+        unnamed = [
+            row
+            for row, captions in enumerate(found)
+            if isinstance(captions, Captions) and evidence[row].any() and not is_named(captions, row)
+        ]
+        for start in range(0, len(unnamed), ROWS):
+            some = unnamed[start : start + ROWS]
+            rows = [*some, *[0] * (ROWS - len(some))]
+            features, state = (tf.gather(part, rows) for part in (encoded.features, encoded.state))
+            words = ids[rows], np.float32(self.decoding.label_bonus) * evidence[rows]
+            again = self._decode(features, state, [uris[row] for row in some], [labels[row] for row in some], *words)
+            for row, captions in zip(some, again, strict=True):
+                if is_named(captions, row):
+                    found[row] = captions
+
+    def _decode(
+        self,
+        features: tf.Tensor,
+        state: tf.Tensor,
+        uris: Sequence[str],
+        labels: Sequence[Sequence[Label] | None],
+        *words: np.ndarray,
+    ) -> list[Captions | NoCaption]:
+        """The captions of the images ``uris``; rows behind them are padding. ``words`` are as in ``favour_words``."""
+        rows = features.shape[0]
         vocabulary, quality, every_word = self.model.vocabulary, self.model.quality, self.decoding.attention
         found = [Distinct(self.decoding.num_captions) for _ in uris]
         # Where a model is so sure of itself that its samples repeat, the likeliest other captions fill the gap.
@@ -215,10 +262,11 @@ class Captioner:
             missing = [captions.missing for captions in found]
             if not any(missing):
                 break
-            hypotheses = by_image(decode(encoded.features, encoded.state, self._padded(missing), *words), self._rows)
+            in_use = np.pad(np.array(missing, bool), [0, rows - len(missing)])
+            hypotheses = by_image(decode(features, state, in_use, *words), rows)
             for row in np.flatnonzero(missing):
                 found[row].add(captions_of(hypotheses[row], vocabulary, quality, every_word=every_word))
-        return [captions.best_first(labels) for captions, labels in zip(found, self._labels(encoded), strict=False)]
+        return [captions.best_first(each) for captions, each in zip(found, labels, strict=False)]
 
     def _labels(self, encoded: Encoded) -> Sequence[Sequence[Label] | None]:
         """Those of each row."""
@@ -226,16 +274,15 @@ class Captioner:
             return [None] * self._rows
         return [self.model.labels.likely(each) for each in encoded.classes]
 
-    def _padded(self, missing: Sequence[bool]) -> np.ndarray:
-        in_use = np.zeros([self._rows], bool)
-        in_use[: len(missing)] = missing
-        return in_use
+    def _blank(self, rows: int) -> list[tf.Tensor]:
+        """Features and state of blank images, of which the first one is in use."""
+        return [*(tf.zeros([rows, *shape]) for shape in self._encoded_shapes), tf.range(rows) < 1]
 
     def _sampled(self, turn: int, uris: Sequence[str]) -> Callable[..., Hypotheses]:
         each = self.decoding.num_captions
 
         def draw(*images: tf.Tensor) -> Hypotheses:
             numbers = uniforms(self.decoding.seed, uris, range(turn * each, (turn + 1) * each), self._max_length)
-            return self._draw(np.pad(numbers, [[0, self._rows * each - len(numbers)], [0, 0]]), *images)
+            return self._draw(np.pad(numbers, [[0, images[0].shape[0] * each - len(numbers)], [0, 0]]), *images)
 
         return draw

@@ -12,7 +12,7 @@ import numpy as np
 from beam_job.model.answer.labels import Labels
 from beam_job.model.vocabulary import Vocabulary
 
-_LEAST = 0.5  # evidence; with less, something else is likelier
+_LEAST = 0.7  # evidence; with less, too often the image shows something else
 
 
 class WordEvidence:
