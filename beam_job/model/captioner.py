@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from beam_job import devices
 from beam_job.model.answer.captions import Distinct, by_image, captions_of
-from beam_job.model.answer.evidence import word_evidence
+from beam_job.model.answer.evidence import WordEvidence, word_evidence
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel
 from beam_job.model.draws import uniforms
@@ -207,7 +207,7 @@ class Captioner:
         """The decoder's part of ``caption``: captions of the encoded images, named ``uris``."""
         found = self._decode(encoded.features, encoded.state, uris, self._labels(encoded))
         if self._evidence and encoded.classes is not None:
-            self._name_classes(found, encoded, uris, *self._evidence.of(encoded.classes))
+            self._name_classes(found, encoded, uris, self._evidence, encoded.classes)
         return found
 
     def _name_classes(
@@ -215,30 +215,26 @@ class Captioner:
         found: list[Captions | NoCaption],
         encoded: Encoded,
         uris: Sequence[str],
-        ids: np.ndarray,
-        evidence: np.ndarray,
+        evidence: WordEvidence,
+        classes: np.ndarray,
     ) -> None:
-        """Decodes once more, with a bonus, where a caption does not name what the classifier is sure of.
+        """Decodes once more, with a bonus, where a caption names nothing that the classifier sees and it is sure.
 
         Only captions that then name it are replaced. A bonus from the start would also change, and make worse, captions
         that name it without one.
         """
+        ids, shares = evidence.of(classes)
         labels = self._labels(encoded)
 
         def is_named(captions: Captions | NoCaption, row: int) -> bool:
-            said = captions[0].tokens if isinstance(captions, Captions) else ()
-            return not set(ids[row][evidence[row] > 0].tolist()).isdisjoint(self.model.vocabulary.encode(said))
+            return isinstance(captions, NoCaption) or evidence.is_in(captions[0].tokens, classes[row])
 
-        unnamed = [
-            row
-            for row, captions in enumerate(found)
-            if isinstance(captions, Captions) and evidence[row].any() and not is_named(captions, row)
-        ]
+        unnamed = [row for row, captions in enumerate(found) if shares[row].any() and not is_named(captions, row)]
         for start in range(0, len(unnamed), ROWS):
             some = unnamed[start : start + ROWS]
             rows = [*some, *[0] * (ROWS - len(some))]
             features, state = (tf.gather(part, rows) for part in (encoded.features, encoded.state))
-            words = ids[rows], np.float32(self.decoding.label_bonus) * evidence[rows]
+            words = ids[rows], np.float32(self.decoding.label_bonus) * shares[rows]
             again = self._decode(features, state, [uris[row] for row in some], [labels[row] for row in some], *words)
             for row, captions in zip(some, again, strict=True):
                 if is_named(captions, row):

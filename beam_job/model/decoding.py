@@ -32,8 +32,9 @@ class Decoding:
       max_length: maximum tokens in a caption, including ``<end>``; 0 for the model's own limit.
       min_length: minimum words in a caption.
       no_repeat_ngram: no sequence of this many words occurs twice in a caption; 1 forbids repeated words, 0 allows all.
-      label_bonus: added to the logits of words that name what the model's image classifier sees, times the evidence for
-        them, until a caption has one of them; 0 for no bonus. Without effect on models without a classifier.
+      label_bonus: for images whose caption does not name what the model's image classifier is sure of. They are
+        decoded again: this is added to the logits of its words, times the evidence for them, until a caption has one of
+        them. 0 decodes no image again. Without effect on models without a classifier.
       attention: also return each word's log-probability and its attention over the image.
     """
 
@@ -48,7 +49,7 @@ class Decoding:
     max_length: int = 0
     min_length: int = 1
     no_repeat_ngram: int = 2
-    label_bonus: float = 0.0
+    label_bonus: float = 3.0
     attention: bool = False
 
     def __post_init__(self) -> None:
@@ -111,8 +112,9 @@ class Decoding:
         add(
             "label_bonus",
             float,
-            "Makes words likelier that name what the model's image classifier sees: their log-odds rise by this much "
-            "where it is certain. 0: no bonus. Without effect on models without labels",
+            "Where a caption does not name what the model's image classifier is sure of, a second one is made, in "
+            "which the log-odds of such words rise by this much. 0: no second caption. Without effect on models "
+            "without labels",
         )
         group.add_argument(
             "--attention", action="store_true", help="Record each word's log-probability and attention (large)."

@@ -1,6 +1,7 @@
 """Which words name what a classifier sees."""
 
 import numpy as np
+import pytest
 
 from beam_job.model.answer.evidence import WordEvidence, word_evidence
 from beam_job.model.answer.labels import Labels
@@ -23,13 +24,22 @@ def test_a_word_has_the_evidence_of_all_its_classes():
     assert words(
         evidence,
         [0.4, 0.5, 0.1, 0, 0, 0],  # two classes of cats; nobody says kitten
-        [0, 0.49, 0.51, 0, 0, 0],  # either
-        [0.2, 0.2, 0.2, 0.2, 0.1, 0.1],
-        [0, 0, 0.5, 0.5, 0, 0],  # both, with two words each
+        [0, 0.29, 0.71, 0, 0, 0],
+        [0.3, 0.3, 0.2, 0.2, 0, 0],  # too little for any
+        [0.65, 0.09, 0.26, 0, 0, 0],  # the second class is unlikely and does not count
         [0, 0, 0, 0, 1, 0],  # coffee is not in the vocabulary
         [0, 0, 0, 0, 0, 1],
-    ) == [{"cat": 0.9}, {"dog": 0.51, "grass": 0.51}, {}, dict.fromkeys(["ball", "dog", "grass", "red"], 0.5), {}, {}]
-    assert evidence.most == 4
+    ) == [{"cat": 0.9}, {"dog": 0.71, "grass": 0.71}, {}, {}, {}, {}]
+    assert evidence.most == 2
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [("a dog", True), ("red grass", True), ("a cat", True), ("a ball", False), ("coffee", False), ("", False)],
+)
+def test_a_caption_may_also_name_a_class_that_is_only_likely(tokens, expected):
+    evidence = WordEvidence(LABELS, VOCABULARY)
+    assert evidence.is_in(tokens.split(), np.array([0.1, 0, 0.8, 0.09, 0.01, 0], np.float32)) == expected
 
 
 def test_no_word_of_any_class_may_be_known():
@@ -38,7 +48,7 @@ def test_no_word_of_any_class_may_be_known():
 
 
 def test_there_is_none_where_no_word_may_get_any():
-    assert word_evidence(LABELS, VOCABULARY).most == 4
+    assert word_evidence(LABELS, VOCABULARY).most == 2
     assert word_evidence(Labels(("espresso",), (("coffee", "cup"),)), VOCABULARY) is None
     assert word_evidence(None, VOCABULARY) is None
 
