@@ -65,7 +65,7 @@ def caption_all(captioner, pixels, size, order=None):
 
 
 def test_the_score_is_the_expected_quality_of_a_model_that_has_one(model, knowing, pixels):
-    decoding = Decoding("beam", num_captions=2, attention=True)
+    decoding = Decoding("beam", num_captions=2, label_bonus=0, attention=True)
     bare, found = (caption_all(Captioner(each, decoding, 32), pixels, 32) for each in (model, knowing))
     vocabulary = knowing.vocabulary
     for captions, others in zip(found, bare, strict=True):
@@ -99,11 +99,12 @@ def test_nor_do_its_labels_their_bonus_and_its_quality_depend_on_the_batch(knowi
 
 
 @pytest.mark.parametrize("full_precision", [True, False])
-def test_labels_are_the_likely_classes_and_change_no_caption(model, labelled, pixels, full_precision):
+def test_labels_are_the_likely_classes_and_change_no_caption_without_a_bonus(model, labelled, pixels, full_precision):
     """The classifier's product has float32's digits also where others have those of bfloat16."""
+    plain = replace(GREEDY, label_bonus=0.0)
     encode = tf.function(bind(read_functions(labelled.directory, 2)["encode"]))
     classes = tf.nn.softmax(encode(images=tf.constant(np.stack(pixels)))["labels"]).numpy()
-    found = Captioner(labelled, GREEDY, 30, full_precision=full_precision).caption(pixels, [""] * 30)
+    found = Captioner(labelled, plain, 30, full_precision=full_precision).caption(pixels, [""] * 30)
     counts = set()
     for each, probabilities in zip(found, classes, strict=True):
         expected = sorted(zip(probabilities, LABELS.names, strict=True), reverse=True)[: len(each.labels)]
@@ -112,7 +113,7 @@ def test_labels_are_the_likely_classes_and_change_no_caption(model, labelled, pi
         assert len(each.labels) == np.count_nonzero(probabilities >= 0.3)
         counts.add(len(each.labels))
     assert counts >= {1, 2}
-    bare = Captioner(model, GREEDY, 30, full_precision=full_precision).caption(pixels, [""] * 30)
+    bare = Captioner(model, plain, 30, full_precision=full_precision).caption(pixels, [""] * 30)
     assert bare == found
     assert {each.labels for each in bare} == {None}
 
