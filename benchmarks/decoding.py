@@ -30,7 +30,7 @@ WAYS = {
     "beam 3, by tokens ^ 0.7": Decoding(length_penalty=0.7),
     "beam 3, by tokens ^ 1.3": Decoding(length_penalty=1.3),
     "beam 5": Decoding(beam_width=5),
-    "labels' words likelier (bonus 1)": Decoding(label_bonus=1.0),
+    "beam 3, no label bonus": Decoding(label_bonus=0.0),
     "sample, top 10, pairs may repeat (the recipe)": Decoding("sample", top_k=10, no_repeat_ngram=0),
     "sample, top p 0.9": Decoding("sample", top_p=0.9),
     "sample, temperature 0.5": Decoding("sample", temperature=0.5),

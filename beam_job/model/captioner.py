@@ -159,17 +159,16 @@ class Captioner:
         return self.model.fingerprint
 
     def warm_up(self) -> None:
-        """Traces and runs every graph that captioning may need, on a blank image."""
+        """Traces and runs every graph that each batch may need, on a blank image.
+
+        The one for a second decoding is traced when it is first needed: many runs never need it.
+        """
+        blank = [*(tf.zeros([self._rows, *shape]) for shape in self._encoded_shapes), tf.range(self._rows) < 1]
         graphs: list[Callable[[], object]] = [partial(self.encode, [])]
-        blanks = [self._blank(self._rows)]
-        if self._evidence:
-            words = [tf.zeros([ROWS, self._evidence.most], kind) for kind in (tf.int32, tf.float32)]
-            blanks.append([*self._blank(ROWS), *words])
-        for blank in blanks:
-            if self.decoding.strategy == "sample":
-                graphs.append(partial(self._sampled(0, [""]), *blank))
-            if self.decoding.strategy != "sample" or self.decoding.num_captions > 1:
-                graphs.append(partial(self._beam, *blank))
+        if self.decoding.strategy == "sample":
+            graphs.append(partial(self._sampled(0, [""]), *blank))
+        if self.decoding.strategy != "sample" or self.decoding.num_captions > 1:
+            graphs.append(partial(self._beam, *blank))
         # On a GPU one after the other, as captioning runs them: together they might not fit into its memory.
         with ThreadPoolExecutor(None if self._on_cpu else 1) as side_by_side:
             for ran in [side_by_side.submit(graph) for graph in graphs]:
@@ -269,10 +268,6 @@ class Captioner:
         if encoded.classes is None or self.model.labels is None:
             return [None] * self._rows
         return [self.model.labels.likely(each) for each in encoded.classes]
-
-    def _blank(self, rows: int) -> list[tf.Tensor]:
-        """Features and state of blank images, of which the first one is in use."""
-        return [*(tf.zeros([rows, *shape]) for shape in self._encoded_shapes), tf.range(rows) < 1]
 
     def _sampled(self, turn: int, uris: Sequence[str]) -> Callable[..., Hypotheses]:
         each = self.decoding.num_captions

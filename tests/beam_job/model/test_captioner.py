@@ -158,14 +158,23 @@ def test_a_bonus_without_labels_has_no_effect(model, pixels):
 
 
 def test_ragged_batches_cause_no_new_traces(labelled, pixels):
-    for decoding in [*(replace(each, label_bonus=0.0) for each in STRATEGIES), *STRATEGIES]:
-        captioner = Captioner(labelled, decoding, 8)
+    for decoding in STRATEGIES:
+        captioner = Captioner(labelled, replace(decoding, label_bonus=0.0), 8)
         captioner.warm_up()
         traces = captioner.traces
         assert traces >= 2
         for size in (8, 3, 1, 5, 8):
             captioner.caption(pixels[:size], [str(i) for i in range(size)])
         assert captioner.traces == traces
+
+
+def test_second_decodings_are_traced_once_for_all_batches(labelled, pixels):
+    captioner = Captioner(labelled, GREEDY, 30)
+    captioner.warm_up()
+    traces = captioner.traces
+    for size in (30, 3, 1, 17, 30):
+        captioner.caption(pixels[:size], [str(i) for i in range(size)])
+    assert captioner.traces == traces + 1
 
 
 def test_greedy_equals_the_exported_functions_called_word_by_word(model, pixels):
