@@ -176,7 +176,7 @@ def test_ratios_above_one_are_in_the_jobs_favour():
 def row(size, job, decoder):
     processes = {"job": {"cpu_seconds": job}, "decoder": {"cpu_seconds": decoder}}
     seen = [{"role": "job", "mebibytes": [[0, 10.0], [9, size]]}, {"role": "job", "mebibytes": [[0, 1.0]]}]
-    return {"size": size, "figures": {"processes": processes, "memory": seen}}
+    return {"size": size, "figures": {"wall_seconds": 150, "processes": processes, "memory": seen}}
 
 
 def test_plots_of_a_simulated_archive():
