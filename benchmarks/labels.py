@@ -7,6 +7,7 @@ by one of its everyday words in `labels.tsv`. Needs `pip install -e '.[evaluate]
 """
 
 import argparse
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,15 +38,22 @@ def main() -> None:
     except EvaluationError as error:
         parser.error(str(error))
 
-    print("| `--label_bonus` | the classifier is sure | named in the caption | share | CIDEr |")
-    print("|---|---|---|---|---|")
+    print("| `--label_bonus` | the classifier is sure | named in the caption | share | CIDEr | time, first row = 1 |")
+    print("|---|---|---|---|---|---|")
+    took: list[float] = []
     for bonus in options.label_bonus:
         captioner = Captioner(model, Decoding(label_bonus=bonus), BATCH)
+        captioner.warm_up()
+        started = time.perf_counter()
         found = caption(captioner, [example.image for example in examples])
+        took.append(time.perf_counter() - started)
         named = names_its_class(found, model.labels)
         quality = score([captions[0].text for captions in found], [example.captions for example in examples])
         share = f"{sum(named) / len(named):.0%}".replace("%", " %") if named else "-"
-        print(f"| {bonus:g} | {len(named)} | {sum(named)} | {share} | {quality['cider']:.1f} |", flush=True)
+        print(
+            f"| {bonus:g} | {len(named)} | {sum(named)} | {share} | {quality['cider']:.1f} | {took[-1] / took[0]:.2f} |",
+            flush=True,
+        )
 
 
 def caption(captioner: Captioner, images: Sequence[Image]) -> list[Captions]:
