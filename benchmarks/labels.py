@@ -50,10 +50,8 @@ def main() -> None:
         named = names_its_class(found, model.labels)
         quality = score([captions[0].text for captions in found], [example.captions for example in examples])
         share = f"{sum(named) / len(named):.0%}".replace("%", " %") if named else "-"
-        print(
-            f"| {bonus:g} | {len(named)} | {sum(named)} | {share} | {quality['cider']:.1f} | {took[-1] / took[0]:.2f} |",
-            flush=True,
-        )
+        figures = [f"{bonus:g}", len(named), sum(named), share, f"{quality['cider']:.1f}", f"{took[-1] / took[0]:.2f}"]
+        print(f"| {' | '.join(map(str, figures))} |", flush=True)
 
 
 def caption(captioner: Captioner, images: Sequence[Image]) -> list[Captions]:

@@ -217,18 +217,20 @@ class Captioner:
         evidence: WordEvidence,
         classes: np.ndarray,
     ) -> None:
-        """Decodes once more, with a bonus, where a caption names nothing that the classifier sees and it is sure.
+        """Decodes once more, with a bonus, images of which the classifier is sure and no caption names what it sees.
 
         Only captions that then name it are replaced. A bonus from the start would also change, and make worse, captions
         that name it without one.
         """
         ids, shares = evidence.of(classes)
         labels = self._labels(encoded)
-
-        def is_named(captions: Captions | NoCaption, row: int) -> bool:
-            return isinstance(captions, NoCaption) or evidence.is_in(captions[0].tokens, classes[row])
-
-        unnamed = [row for row, captions in enumerate(found) if shares[row].any() and not is_named(captions, row)]
+        unnamed = [
+            row
+            for row, captions in enumerate(found)
+            if shares[row].any()
+            and isinstance(captions, Captions)
+            and not any(evidence.is_in(caption.tokens, classes[row]) for caption in captions)
+        ]
         for start in range(0, len(unnamed), ROWS):
             some = unnamed[start : start + ROWS]
             rows = [*some, *[0] * (ROWS - len(some))]
@@ -236,7 +238,8 @@ class Captioner:
             words = ids[rows], np.float32(self.decoding.label_bonus) * shares[rows]
             again = self._decode(features, state, [uris[row] for row in some], [labels[row] for row in some], *words)
             for row, captions in zip(some, again, strict=True):
-                if is_named(captions, row):
+                wanted = set(ids[row][shares[row] > 0].tolist())
+                if isinstance(captions, Captions) and wanted & set(self.model.vocabulary.encode(captions[0].tokens)):
                     found[row] = captions
 
     def _decode(

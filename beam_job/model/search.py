@@ -97,7 +97,7 @@ def search(
       state: float32 [rows, units], the decoder's initial state.
       rows_in_use: bool [rows]; the others are padding of the batch and are done from the start.
       max_length: maximum number of tokens, including ``<end>``.
-      favour: changes the model's logits, and so the log-probabilities of tokens.
+      favour: changes the logits by which captions are found and ranked; log-probabilities stay the model's own.
 
     Returns:
       The ``width`` best captions of each row. One that reached ``max_length`` without ``<end>`` keeps every word.
@@ -123,18 +123,19 @@ def search(
         now, alive = beam.now, beam.alive
         logits, state, attention = step(tf.reshape(beam.last, [-1]), beam.state, beam.features)
         tokens = tf.reshape(alive.tokens, [-1, max_length])
+        favoured = favour(logits, tokens, beam.row) if favour else logits
+        values, ids = propose(mask(favoured, tokens, now), now, beam.row)
+        gains = values - tf.reduce_logsumexp(favoured, axis=-1, keepdims=True)
+        log_probs = gains
         if favour:
-            logits = favour(logits, tokens, beam.row)
-        values, ids = propose(mask(logits, tokens, now), now, beam.row)
-        log_probs = values - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
+            log_probs = tf.gather(logits, ids, batch_dims=1) - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
         candidates = ids.shape[-1]
 
         def by_row(values: tf.Tensor) -> tf.Tensor:
             """From [here * beam, n] to [here, beam * n]."""
             return tf.reshape(values, [-1, tf.shape(alive.rank)[1] * values.shape[-1]])
 
-        log_probs = by_row(log_probs)
-        totals = tf.repeat(alive.rank, candidates, axis=1) + log_probs
+        totals = tf.repeat(alive.rank, candidates, axis=1) + by_row(gains)
         totals, order = tf.math.top_k(totals, min(2 * width, held * candidates))
         parents = order // candidates
         words = _pick(by_row(ids), order)
@@ -143,7 +144,7 @@ def search(
         extended = Hypotheses(
             rank=totals,
             tokens=tf.where(here, words[..., None], _pick(alive.tokens, parents)),
-            log_probs=tf.where(here, _pick(log_probs, order)[..., None], _pick(alive.log_probs, parents)),
+            log_probs=tf.where(here, _pick(by_row(log_probs), order)[..., None], _pick(alive.log_probs, parents)),
             attention=tf.where(here[:, None], _pick(seen, parents)[:, :, None], _pick(alive.attention, parents)),
         )
 
