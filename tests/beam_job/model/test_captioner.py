@@ -2,6 +2,7 @@
 
 import collections
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import open_model
 from beam_job.model.graph import bind, read_functions
+from beam_job.records import Captions, NoCaption
 from tests.tiny_model import LABELS, write_tiny_model
 
 # Nothing but what the model says: without the default's mask on repeating a pair of words.
@@ -120,7 +122,7 @@ def test_labels_are_the_likely_classes_and_change_no_caption_without_a_bonus(mod
 
 @pytest.mark.parametrize("decoding", STRATEGIES, ids=lambda decoding: f"{decoding.strategy}-{decoding.num_captions}")
 def test_a_bonus_makes_captions_name_what_the_classifier_is_sure_of(labelled, pixels, decoding):
-    """Only those that do not name it anyway, whatever their batch."""
+    """Only where none of an image's captions names it anyway."""
     uris = [str(row) for row in range(30)]
     captioner = Captioner(labelled, replace(decoding, label_bonus=50.0), 30)
     plain = Captioner(labelled, replace(decoding, label_bonus=0.0), 30).caption(pixels, uris)
@@ -131,23 +133,34 @@ def test_a_bonus_makes_captions_name_what_the_classifier_is_sure_of(labelled, pi
     for before, after, row in zip(plain, favoured, classes, strict=False):
         ids, shares = (found[0] for found in evidence.of(row[None]))
         words = {labelled.vocabulary.tokens[number] for number in ids[shares > 0]}
-        if not words or evidence.is_in(before[0].tokens, row):
+        if not words or any(evidence.is_in(caption.tokens, row) for caption in before):
             assert after == before
             outcomes["named" if words else "unsure"] += 1
         else:
-            assert after != before
             assert all(caption.tokens[0] in words for caption in after)  # so great a bonus puts it first
             assert after.labels == before.labels
             outcomes["changed"] += 1
-    assert outcomes["changed"] >= 3
+    assert outcomes["changed"] >= 2
     assert outcomes["unsure"] >= 3
 
 
-def test_a_caption_stays_if_no_bonus_makes_it_name_the_class(labelled, pixels):
-    """So small a bonus changes no word."""
-    tiny = replace(GREEDY, label_bonus=1e-6)
+@pytest.mark.parametrize("second", ["nothing", "another"])
+def test_a_caption_stays_if_no_bonus_makes_it_name_the_class(labelled, pixels, second):
+    """A second decoding may find no caption at all, or one that does not name it, either."""
+    captioner = Captioner(labelled, GREEDY, 30)
     plain = Captioner(labelled, replace(GREEDY, label_bonus=0.0), 30).caption(pixels, [""] * 30)
-    assert Captioner(labelled, tiny, 30).caption(pixels, [""] * 30) == plain
+    decode, decoded_again = captioner._decode, []
+
+    def stand_in(features, state, uris, labels, *words):
+        if not words:
+            return decode(features, state, uris, labels)
+        decoded_again.extend(uris)
+        told = replace(plain[0][0], tokens=["on", "on"], text="On on.")
+        return [NoCaption("") if second == "nothing" else Captions([told], each) for each in labels]
+
+    with mock.patch.object(captioner, "_decode", stand_in):
+        assert captioner.caption(pixels, [""] * 30) == plain
+    assert decoded_again
 
 
 def test_a_bonus_without_labels_has_no_effect(model, pixels):
@@ -168,13 +181,17 @@ def test_ragged_batches_cause_no_new_traces(labelled, pixels):
         assert captioner.traces == traces
 
 
-def test_second_decodings_are_traced_once_for_all_batches(labelled, pixels):
-    captioner = Captioner(labelled, GREEDY, 30)
+@pytest.mark.parametrize("decoding", STRATEGIES, ids=lambda decoding: f"{decoding.strategy}-{decoding.num_captions}")
+def test_second_decodings_are_traced_once_for_all_batches(labelled, pixels, decoding):
+    captioner = Captioner(labelled, decoding, 30)
     captioner.warm_up()
     traces = captioner.traces
-    for size in (30, 3, 1, 17, 30):
+    captioner.caption(pixels, [str(i) for i in range(30)])
+    once = captioner.traces
+    assert traces < once <= traces + 2  # samples that repeat are filled up by a beam
+    for size in (3, 1, 17, 30):
         captioner.caption(pixels[:size], [str(i) for i in range(size)])
-    assert captioner.traces == traces + 1
+    assert captioner.traces <= traces + 2
 
 
 def test_greedy_equals_the_exported_functions_called_word_by_word(model, pixels):

@@ -155,14 +155,16 @@ def test_a_beam_that_prunes_nothing_equals_brute_force(seed, options):
 @exact
 @given(seeds, st.sampled_from([((5, 2.0),), ((3, 1.0), (6, 3.0)), ((6, 0.5), (END, 2.0))]))
 def test_favoured_words_are_likelier_until_a_caption_has_one(seed, bonus):
+    """It ranks captions, and their log-probabilities stay the model's own."""
     model = RandomModel(seed)
-    expected = dict(model.every_caption(bonus=bonus))
+    plain, favoured = dict(model.every_caption()), dict(model.every_caption(bonus=bonus))
     ids, more = [word for word, _ in bonus], [each for _, each in bonus]
     favour = favour_words(tf.constant([[*ids, 0]]), tf.constant([[*more, 0.0]]))  # behind them an unused place
     found = model.search(EVERY_SEQUENCE, favour=favour)
-    assert set(captions(found)) == set(expected)
-    for tokens, each in zip(captions(found), found.log_probs[0].numpy(), strict=False):
-        np.testing.assert_allclose(each[: len(tokens)], expected[tokens], atol=1e-4)
+    assert set(captions(found)) == set(favoured)
+    for tokens, each, rank in zip(captions(found), found.log_probs[0].numpy(), found.rank[0].numpy(), strict=False):
+        np.testing.assert_allclose(rank, sum(favoured[tokens]), atol=1e-4)
+        np.testing.assert_allclose(each[: len(tokens)], plain[tokens], atol=1e-4)
 
 
 def test_each_row_has_words_of_its_own_also_when_others_have_left():
