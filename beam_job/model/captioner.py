@@ -217,7 +217,7 @@ class Captioner:
         evidence: WordEvidence,
         classes: np.ndarray,
     ) -> None:
-        """Decodes once more, with a bonus, images of which the classifier is sure and no caption names what it sees.
+        """Decodes once more, with a bonus, images whose best caption does not name what the classifier is sure of.
 
         Only captions that then name it are replaced. A bonus from the start would also change, and make worse, captions
         that name it without one.
@@ -229,7 +229,7 @@ class Captioner:
             for row, captions in enumerate(found)
             if shares[row].any()
             and isinstance(captions, Captions)
-            and not any(evidence.is_in(caption.tokens, classes[row]) for caption in captions)
+            and not evidence.is_in(captions[0].tokens, classes[row])
         ]
         for start in range(0, len(unnamed), ROWS):
             some = unnamed[start : start + ROWS]
