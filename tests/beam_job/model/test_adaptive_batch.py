@@ -185,7 +185,8 @@ def test_records_have_the_labels_of_a_model_that_has_some(tmp_path):
     ]
     lines = {}
     for name in ("plain", "labelled"):
-        handler = CaptionHandler(str(tmp_path / name), open_model(tmp_path / name).fingerprint, Decoding(), 16)
+        decoding = Decoding(label_bonus=0)
+        handler = CaptionHandler(str(tmp_path / name), open_model(tmp_path / name).fingerprint, decoding, 16)
         lines[name] = [record.to_json("r") for record in handler.run_inference(batch, handler.load_model())]
     labels = []
     for plain, labelled in zip(*lines.values(), strict=True):

@@ -16,7 +16,7 @@ try:
 except ImportError:
     pillow_heif = None  # type: ignore[assignment]
 
-_AVIF_BYTES_PER_PIXEL = 18
+_AVIF_BYTES_PER_PIXEL = 19
 _HEIC_BYTES_PER_PIXEL = 22
 _MAX_BOXES = 1_000
 
