@@ -74,8 +74,8 @@ def measure(model: OpenModel, decoding: Decoding, examples: Sequence[Example]) -
     captioner = Captioner(model, decoding, BATCH)
     captioner.warm_up()
     started = time.perf_counter()
-    captions = caption_images(captioner, [example.image for example in examples], BATCH)
-    return captions, time.perf_counter() - started
+    found = caption_images(captioner, [example.image for example in examples], BATCH)
+    return [captions[0] for captions in found], time.perf_counter() - started
 
 
 def plot(captions: Sequence[Caption], examples: Sequence[Example], path: Path) -> None:

@@ -11,14 +11,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from beam_job.images.pixels import decode
 from beam_job.model.answer.labels import Labels
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import DEFAULT_MODEL, open_model
-from beam_job.records import Captions, NoCaption
-from train.data.captions import Image, read_captions
-from train.evaluation.evaluate import EvaluationError, check_tools, score
+from beam_job.records import Captions
+from train.data.captions import read_captions
+from train.evaluation.evaluate import EvaluationError, caption_images, check_tools, score
 
 SURE = 0.7
 BATCH = 32
@@ -45,32 +44,13 @@ def main() -> None:
         captioner = Captioner(model, Decoding(label_bonus=bonus), BATCH)
         captioner.warm_up()
         started = time.perf_counter()
-        found = caption(captioner, [example.image for example in examples])
+        found = caption_images(captioner, [example.image for example in examples], BATCH)
         took.append(time.perf_counter() - started)
         named = names_its_class(found, model.labels)
         quality = score([captions[0].text for captions in found], [example.captions for example in examples])
         share = f"{sum(named) / len(named):.0%}".replace("%", " %") if named else "-"
         figures = [f"{bonus:g}", len(named), sum(named), share, f"{quality['cider']:.1f}", f"{took[-1] / took[0]:.2f}"]
         print(f"| {' | '.join(map(str, figures))} |", flush=True)
-
-
-def caption(captioner: Captioner, images: Sequence[Image]) -> list[Captions]:
-    """The captions and labels of each image.
-
-    Raises:
-      ImageError, OSError: an image can't be read.
-      ValueError: the model has no caption for an image.
-    """
-    size = captioner.model.manifest.image
-    found: list[Captions] = []
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
-        pixels = [decode(image.read_bytes(), size.height, size.width).array for image in batch]
-        for image, captions in zip(batch, captioner.caption(pixels, [str(image) for image in batch]), strict=True):
-            if isinstance(captions, NoCaption):
-                raise ValueError(f"{image}: {captions.reason}")
-            found.append(captions)
-    return found
 
 
 def names_its_class(found: Sequence[Captions], labels: Labels) -> list[bool]:

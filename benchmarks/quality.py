@@ -61,7 +61,8 @@ def measure(model: OpenModel, data_sets: list[DataSet]) -> list[str]:
     judged: list[list[Example]] = []
     scores = []
     for data, dev in zip(data_sets, dev_sets, strict=True):
-        captions = caption_images(captioner, [data.examples[image].image for image in dev.references], BATCH)
+        found = caption_images(captioner, [data.examples[image].image for image in dev.references], BATCH)
+        captions = [each[0] for each in found]
         cider = Cider([[words(told, recipe.lowercase) for told in all_told] for all_told in dev.references.values()])
         before = sum(map(len, judged))
         judged.append([])
@@ -71,9 +72,9 @@ def measure(model: OpenModel, data_sets: list[DataSet]) -> list[str]:
             judged[-1].append(Example(ids, log_probs, cider.score(photo, caption.tokens), before + photo))
         scores.append(rank_correlation([caption.score for caption in captions], [one.cider for one in judged[-1]]))
     examples = [example for each in learned for examples in each for example in examples]
-    found = agreement(examples, judged, len(vocabulary))
+    agreed = agreement(examples, judged, len(vocabulary))
     rows = []
-    for dev, of_others, own in zip(dev_sets, found, scores, strict=True):
+    for dev, of_others, own in zip(dev_sets, agreed, scores, strict=True):
         photos = len(dev.references)
         told = [f"{value:.2f}" if photos > 1 else "-" for value in (*of_others, own)]
         rows.append(f"| {dev.name}, {photos:,} | {' | '.join(told)} |")

@@ -44,7 +44,8 @@ def main() -> None:
     options = parser.parse_args()
     examples = read_captions(options.captions)
     captioner = Captioner(open_model(options.model), Decoding(), BATCH)
-    captions = caption_images(captioner, [example.image for example in examples], BATCH)
+    found = caption_images(captioner, [example.image for example in examples], BATCH)
+    captions = [each[0] for each in found]
 
     missed = []
     print("| subject | photographs | named in the caption |")

@@ -19,16 +19,24 @@ from benchmarks.archive.plots import memory, plot
 FAULTS = Faults(broken=0.02, missing=0.02, unavailable=0.05)
 NIGHTS = [600, 700, 800, 900, 1000]
 OUTPUT = "gs://output/out"
-BUSY = "import time\nwhile time.process_time() < 1: pass\nprint('busy', flush=True)\ntime.sleep(600)"
+IDLE = "import signal\nsignal.pause()"
+BUSY = "import time\nwhile time.process_time() < 1: pass\nprint('busy', flush=True)\n" + IDLE
 TWO_WORKERS = """
-import subprocess, sys, time
+import signal, subprocess, sys
 busy, idle = (subprocess.Popen([sys.executable, "-c", code, "sdk_worker"]) for code in (sys.argv[1], sys.argv[2]))
 if sys.argv[3] == "fails":
     busy.wait()
     print("idle goes on" if idle.poll() is None else "both have ended")
     idle.kill()
     sys.exit(1)
-time.sleep(600)
+signal.pause()
+"""
+ZOMBIE = """
+import os, signal
+child = os.fork() or os._exit(0)
+os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+print("there", flush=True)
+signal.pause()
 """
 PATIENT = ["--fetch_deadline=600", "--decode_deadline=600"]  # a busy machine changes no count
 
@@ -85,7 +93,7 @@ def test_five_nights_over_a_bucket_that_grows(seeds):
 @pytest.mark.parametrize("then", ["fails", "goes on"])
 def test_a_kill_hits_the_worker_that_has_worked_most(tmp_path, then):
     log = tmp_path / "log"
-    command = [sys.executable, "-c", TWO_WORKERS, BUSY, "import time\ntime.sleep(600)", then]
+    command = [sys.executable, "-c", TWO_WORKERS, BUSY, IDLE, then]
     patience = 600 if then == "fails" else 0
     used = observe(command, log, kill=WORKER, kill_when=lambda: "busy" in log.read_text(), patience=patience)
     if then == "fails":
@@ -96,9 +104,15 @@ def test_a_kill_hits_the_worker_that_has_worked_most(tmp_path, then):
 
 
 def test_a_process_that_is_only_seen_after_its_end_has_no_figures(tmp_path):
-    zombie = "import os, time\nif not os.fork(): os._exit(0)\ntime.sleep(2)"
-    used = observe([sys.executable, "-c", zombie], tmp_path / "log")
-    assert used.status == 0
+    log, looks = tmp_path / "log", []
+
+    def looked_at() -> bool:
+        """Whether there was a look at the processes after the child had ended."""
+        looks.extend(["there"] * ("there" in log.read_text()))
+        return len(looks) == 2
+
+    used = observe([sys.executable, "-c", ZOMBIE], log, kill_when=looked_at)
+    assert used.status == -signal.SIGKILL
     assert all(process.role and process.memory for process in used.processes)
 
 

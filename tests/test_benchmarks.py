@@ -15,7 +15,7 @@ from beam_job.model.directory import open_model
 from beam_job.records import Caption, Captions, Label
 from benchmarks.__main__ import PARTS
 from benchmarks.archive.plots import cost, memory, plot
-from benchmarks.labels import caption, names_its_class
+from benchmarks.labels import names_its_class
 from benchmarks.measurement import Measurement
 from benchmarks.page import page
 from benchmarks.peers import measure as peers
@@ -24,6 +24,7 @@ from benchmarks.photographs import photographs
 from benchmarks.send_buffer import arrived
 from benchmarks.subjects import shows
 from tests.tiny_model import LABELS, write_tiny_model
+from train.evaluation.evaluate import caption_images
 
 JOB = Measurement("rates", "job", "images/s", [9.0, 10.0, 5.0])
 ENCODER = Measurement("rates", "encoder", "images/s", [10.0, 10.0, 10.0])
@@ -89,7 +90,7 @@ def test_a_great_bonus_lets_captions_name_the_class(tmp_path):
     for path, pixels in zip(paths, np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8), strict=True):
         Image.fromarray(pixels).save(path)
     plain, favoured = (
-        names_its_class(caption(Captioner(model, Decoding(label_bonus=bonus), 32), paths), LABELS)
+        names_its_class(caption_images(Captioner(model, Decoding(label_bonus=bonus), 32), paths, 32), LABELS)
         for bonus in (0.0, 50.0)
     )
     assert len(plain) == len(favoured) > 5

@@ -1,6 +1,5 @@
 """A tiny run from end to end by the command line: fit, export, read back, caption, evaluate; killed, and resumed."""
 
-import errno
 import gzip
 import json
 import shutil
@@ -234,16 +233,6 @@ def test_features_are_made_ahead(captions: Path, tmp_path: Path, capsys: pytest.
     assert "untold.png: no caption" in told
 
 
-def test_wrong_paths_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "captions.jsonl"
-    file.write_text(json.dumps({"image": "elsewhere/1.jpg", "captions": ["a red wall"] * 8}))
-    command = ["fit", "--captions", str(file), "--encoder", "tiny", "--cache", str(tmp_path / "cache")]
-    assert main([*command, "--output", str(tmp_path / "model"), "--set", *QUICK]) == 2
-    told = capsys.readouterr().err
-    assert "1 image, and none can be read" in told
-    assert f"{tmp_path}/elsewhere/1.jpg: " in told
-
-
 @pytest.mark.skipif(shutil.which("java") is None, reason="needs Java")
 def test_evaluate(model: OpenModel, captions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from pycocoevalcap.bleu.bleu import Bleu
@@ -269,64 +258,9 @@ def test_evaluate(model: OpenModel, captions: Path, tmp_path: Path, capsys: pyte
     assert "A red wall." in shown or "The wall is red." in shown
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (["--set", "epochs=many"], "epochs=many"),
-        (["--encoder", "VGG16"], "VGG16 is unknown"),
-        (["--captions", "none.jsonl"], "none.jsonl can't be read"),
-        (["--captions", "tfds:coco_captions"], "expected tfds:NAME:SPLIT"),
-        (["--start", "default", "--encoder", "ResNet50"], "brings its own encoder"),
-        (["--fresh_decoder"], "works only with --start"),
-        (["--encoder", "tiny", "--set", "vocabulary_size=4"], "No word of the captions"),
-        (["--start", "/nope"], "Model /nope: manifest.json cannot be read"),
-        (["--checkpoint_seconds", "nan"], "--checkpoint_seconds nan: choose 0 or more"),
-    ],
-)
-def test_bad_input_is_one_sentence(
-    given: list[str], message: str, captions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "model"
-    assert main(["fit", "--captions", str(captions), "--output", str(output), *given]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
-    assert not output.exists()
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (["batch_size=9"], "8 captions, too few for a batch of 9"),
-        (["self_critical_epochs=1"], "1 photo, too few for the second stage"),
-    ],
-)
-def test_a_batch_that_is_never_full_is_refused_before_features_are_computed(
-    given: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "captions.jsonl"
-    file.write_text(json.dumps({"image": "elsewhere/1.jpg", "captions": ["a red wall"] * 8}))
-    command = ["fit", "--captions", str(file), "--encoder", "tiny", "--cache", str(tmp_path / "cache")]
-    assert main([*command, "--output", str(tmp_path / "model"), "--set", *QUICK, *given]) == 2
-    assert message in capsys.readouterr().err
-    assert not (tmp_path / "cache").exists()
-
-
 def test_a_taken_output_is_refused(model: OpenModel, captions: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments(captions, model.directory)) == 2
     assert "exists already" in capsys.readouterr().err
-
-
-def test_a_full_disk_leaves_no_model(captions: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    def full(*arguments: object, **options: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("train.exporting.export.write_functions", full)
-    command = ["fit", "--captions", str(captions), "--encoder", "tiny", "--cache", str(captions.parent / "cache")]
-    assert main([*command, "--output", str(tmp_path / "model"), "--set", *QUICK, "epochs=1"]) == 1
-    assert "can't be written next to" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
-    assert list((captions.parent / "cache" / "runs").iterdir())  # the same command exports without training again
 
 
 def test_where_nothing_is_better_the_start_is_what_comes_out(
@@ -352,14 +286,6 @@ def test_the_note_of_the_start_goes_along(model: OpenModel, captions: Path, tmp_
         note = open_model(output).manifest.licence
         assert note.startswith("Our own photos. Training started from model " + model.fingerprint[:12])
         assert note.endswith(model.manifest.licence)
-
-
-def test_a_run_that_diverges_exports_nothing(captions: Path, tmp_path: Path, capsys) -> None:
-    command = ["fit", "--captions", str(captions), "--encoder", "tiny", "--cache", str(captions.parent / "cache")]
-    command += ["--output", str(tmp_path / "model"), "--set", *QUICK, "learning_rate=1e38", "warmup_steps=0"]
-    assert main(command) == 1
-    assert "Training stopped at step" in capsys.readouterr().err
-    assert not (tmp_path / "model").exists()
 
 
 def test_german_nouns_keep_their_capitals(captions: Path, tmp_path: Path) -> None:

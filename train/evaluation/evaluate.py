@@ -28,7 +28,7 @@ from beam_job.messages.invocation import pip_install
 from beam_job.model.captioner import Captioner
 from beam_job.model.directory import DEFAULT_MODEL
 from beam_job.model.manifest import MODEL_MANIFEST, read_manifest
-from beam_job.records import Caption, NoCaption
+from beam_job.records import Caption, Captions, NoCaption
 from train.data.captions import DataSet, Image
 from train.data.text import repeated
 from train.errors import TrainError
@@ -80,7 +80,8 @@ def measure(
     """
     check_tools()  # before the work rather than after it
     unreadable: dict[int, str] = {}
-    captions = caption_images(captioner, [image for image, _ in data.examples], batch_size, report, unreadable)
+    found = caption_images(captioner, [image for image, _ in data.examples], batch_size, report, unreadable)
+    captions = [captions[0] for captions in found]
     examples = [example for index, example in enumerate(data.examples) if index not in unreadable]
     if not examples:
         raise EvaluationError(f"No image of {data.name} can be read: {unreadable[0]}.")
@@ -100,8 +101,8 @@ def caption_images(
     batch_size: int,
     report: Callable[[int], None] = lambda done: None,
     unreadable: dict[int, str] | None = None,
-) -> list[Caption]:
-    """The best caption of each image.
+) -> list[Captions]:
+    """The captions of each image, best first, and its labels.
 
     Args:
       captioner: with a model and a way of decoding.
@@ -115,7 +116,7 @@ def caption_images(
       ValueError: the model has no caption for an image.
     """
     size = captioner.model.manifest.image
-    captions: list[Caption] = []
+    captions: list[Captions] = []
     for start in range(0, len(images), batch_size):
         pixels, names, places = [], [], []
         for index, image in enumerate(images[start : start + batch_size], start):
@@ -130,7 +131,7 @@ def caption_images(
         if pixels:
             for index, found in zip(places, captioner.caption(pixels, names), strict=True):
                 if not isinstance(found, NoCaption):
-                    captions.append(found[0])
+                    captions.append(found)
                 elif unreadable is None:
                     raise ValueError(f"{images[index]}: {found.reason}")
                 else:
