@@ -21,7 +21,7 @@ class WriteError(OSError):
     """A file cannot be written; the message names it and says why."""
 
 
-def write_whole(path: str, data: bytes) -> None:
+def write_whole(path: str, data: bytes | bytearray) -> None:
     """Writes a file whole, on any file system that Beam writes, and replaces what is there; raises ``WriteError``."""
     try:
         with open_whole(path) as file:

@@ -81,19 +81,20 @@ class OpenShard:
     def add(self, record: Any, limits: ShardLimits) -> Shard | None:
         """Adds a record; returns the file if this record completes it. A failed write keeps the records."""
         with self._lock:
-            if not self._lines:
+            if not self._records:
                 self._opened = time.monotonic()
-            self._lines.append(record.to_json(self._run))
+            self._data += f"{record.to_json(self._run)}\n".encode("utf-8", "backslashreplace")
+            self._records += 1
             self._counts.update(record.summary_keys)
             count(self._prefix)
-            if len(self._lines) >= limits.records or time.monotonic() - self._opened >= limits.seconds:
+            if self._records >= limits.records or time.monotonic() - self._opened >= limits.seconds:
                 return self._write()
         return None
 
     def close(self) -> Shard | None:
         """Writes the records, if there are any."""
         with self._lock:
-            written = self._write() if self._lines else None
+            written = self._write() if self._records else None
         with _OPEN_LOCK:
             _OPEN.discard(self)
         return written
@@ -101,19 +102,19 @@ class OpenShard:
     def close_for_good(self) -> None:
         """Writes the records; later records are neither taken nor counted."""
         self._lock.acquire()
-        if self._lines:
+        if self._records:
             self._write()
 
     def _write(self) -> Shard:
         name = f"{self._prefix}-{uuid.uuid4().hex}.jsonl"
-        data = "".join(f"{line}\n" for line in self._lines).encode("utf-8", "backslashreplace")
-        shard = Shard(name, len(self._lines), hashlib.sha256(data).hexdigest(), dict(self._counts))
-        write_whole(FileSystems.join(self._directory, name), data)
+        shard = Shard(name, self._records, hashlib.sha256(self._data).hexdigest(), dict(self._counts))
+        write_whole(FileSystems.join(self._directory, name), self._data)
         self._empty()
         return shard
 
     def _empty(self) -> None:
-        self._lines: list[str] = []
+        self._data = bytearray()  # grows in place: a list of lines would be copied three times to be written
+        self._records = 0
         self._counts: Counter[str] = Counter()
         self._opened = 0.0
 

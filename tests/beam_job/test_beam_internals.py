@@ -9,7 +9,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.metrics.execution import MetricsEnvironment
 from apache_beam.metrics.metricbase import MetricName
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.worker import sdk_worker
+from apache_beam.runners.worker import data_plane, sdk_worker
 
 
 def test_options_can_be_added_to_a_parser():
@@ -37,6 +37,14 @@ def test_a_worker_prints_what_it_hands_over():
     assert "print(traceback_string, file=sys.stderr)" in code
     assert "_LOGGER.error(" in code
     assert sdk_worker._LOGGER.name == sdk_worker.__name__
+
+
+def test_what_a_worker_sends_is_collected_in_a_buffer():
+    """`portions` decides when such a buffer is sent."""
+    buffer = data_plane.SizeBasedBufferingClosableOutputStream
+    assert "if self.size() > self._size_flush_threshold:" in inspect.getsource(buffer)
+    assert callable(buffer.flush)
+    assert type(data_plane.ClosableOutputStream.create(None, None, 0)) is buffer
 
 
 def test_objects_are_deleted_in_batches():

@@ -15,6 +15,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_job.runs.digest import digest64
+from beam_job.runs.earlier.portions import send_in_small_portions
 
 _GROUPS = 1024  # of 100,000,000 keys, one has 100,000: some tens of megabytes while it is worked on
 _BLOCK_BYTES = 8_192  # before compression; a group has that much pending at most, 8 MiB all together
@@ -39,6 +40,9 @@ def pairs(group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[str, Any]]:
 
 
 class _Pack(beam.DoFn):
+    def setup(self) -> None:
+        send_in_small_portions()
+
     def start_bundle(self) -> None:
         self._pending: dict[int, list[bytes]] = {}
         self._bytes: dict[int, int] = {}

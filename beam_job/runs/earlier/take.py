@@ -16,6 +16,7 @@ from beam_job.records import EarlierCaption, Failure, Unchanged
 from beam_job.runs.counters import TO_CAPTION, count
 from beam_job.runs.earlier.known import CAPTIONED, DONE, LIST, key_of
 from beam_job.runs.earlier.packed import GroupPacked, pairs
+from beam_job.runs.earlier.portions import send_in_small_portions
 from beam_job.runs.earlier.recheck import Recheck
 
 _PARTS = 6  # known of a caption; the URI that it was captioned under may follow
@@ -139,6 +140,9 @@ class _Take(beam.DoFn):
 
     def __init__(self, recheck: bool) -> None:
         self._recheck = recheck
+
+    def setup(self) -> None:
+        send_in_small_portions()
 
     def start_bundle(self) -> None:
         self._duplicates = self._skipped = self._unversioned = 0
