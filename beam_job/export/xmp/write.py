@@ -30,7 +30,7 @@ from beam_job.records import labels_of
 from beam_job.runs.reviews import CORRECTED, WRONG
 
 ERRORS = {
-    "bad_uri": "The image's URI is not a path, or the sidecar would be the image itself.",
+    "bad_uri": "The image's URI is not valid, or the sidecar would be the image itself.",
     "conflict": "Two images would share one sidecar.",
     "not_found": "The image no longer exists, so no sidecar is written.",
     "not_a_file": "The sidecar's path is a folder or something else that is not a file.",
