@@ -62,17 +62,17 @@ def main():
         drawn += random.Random(f"{arguments.seed} {module}").sample(names, count)
     if not drawn:
         sys.exit(f"No module's path holds one of {arguments.modules}.")
-    mutmut("run", "--max-children", "1", *drawn)
+    mutmut("run", "--max-children", "1", *drawn, memory=MEMORY)
     found = results()
     if hung := [name for name in drawn if found[name] == "timeout"]:  # a busy machine may be the reason
-        mutmut("run", "--max-children", "1", *hung)
+        mutmut("run", "--max-children", "1", *hung, memory=MEMORY)
     sys.exit(tell(drawn))
 
 
-def mutmut(*command):
+def mutmut(*command, memory=resource.RLIM_INFINITY):
     environment = {**os.environ, "PYTHONPATH": str(WORK)}  # programs that tests start run the mutants, too
     program = Path(sys.executable).with_name("mutmut")
-    limit = lambda: resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))  # noqa: E731
+    limit = lambda: resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))  # noqa: E731
     return subprocess.run([program, *command], cwd=ROOT, env=environment, preexec_fn=limit, check=True)
 
 
