@@ -92,7 +92,7 @@ def traced_search(
     sampling,
     length_penalty=0.0,
     attention=False,
-    favour=None,
+    favoured=None,
     **bans,
 ):
     propose = likeliest(2 * width)
@@ -112,7 +112,7 @@ def traced_search(
         start_id=START,
         end_id=END,
         pad_id=PAD,
-        favour=favour,
+        favour=favoured and favour_words(*favoured),
         keep_attention=attention,
     )
 
@@ -159,8 +159,8 @@ def test_favoured_words_are_likelier_until_a_caption_has_one(seed, bonus):
     model = RandomModel(seed)
     plain, favoured = dict(model.every_caption()), dict(model.every_caption(bonus=bonus))
     ids, more = [word for word, _ in bonus], [each for _, each in bonus]
-    favour = favour_words(tf.constant([[*ids, 0]]), tf.constant([[*more, 0.0]]))  # behind them an unused place
-    found = model.search(EVERY_SEQUENCE, favour=favour)
+    favoured_words = tf.constant([[*ids, 0]]), tf.constant([[*more, 0.0]])  # behind them an unused place
+    found = model.search(EVERY_SEQUENCE, favoured=favoured_words)
     assert set(captions(found)) == set(favoured)
     for tokens, each, rank in zip(captions(found), found.log_probs[0].numpy(), found.rank[0].numpy(), strict=False):
         np.testing.assert_allclose(rank, sum(favoured[tokens]), atol=1e-4)
@@ -171,12 +171,12 @@ def test_each_row_has_words_of_its_own_also_when_others_have_left():
     model = RandomModel(0, spread=3)
     random = np.random.default_rng(7)
     features, state = random.normal(size=(40, 2, UNITS)), random.normal(size=(40, UNITS)) * 2
-    ids = random.choice(WORDS, size=[40, 1]).astype(np.int32)
-    bonus = random.choice([0.0, 3.0], size=[40, 1]).astype(np.float32)
-    together = run_search(model, features, state, 2, favour=favour_words(ids, bonus))
+    ids = tf.constant(random.choice(WORDS, size=[40, 1]), tf.int32)
+    bonus = tf.constant(random.choice([0.0, 3.0], size=[40, 1]), tf.float32)
+    together = run_search(model, features, state, 2, favoured=(ids, bonus))
     for row in range(40):
         place = slice(row, row + 1)
-        alone = run_search(model, features[place], state[place], 2, favour=favour_words(ids[place], bonus[place]))
+        alone = run_search(model, features[place], state[place], 2, favoured=(ids[place], bonus[place]))
         assert captions(together, row) == captions(alone)
         np.testing.assert_allclose(together.log_probs[row], alone.log_probs[0], atol=1e-5)
 
