@@ -149,7 +149,7 @@ def test_a_caption_stays_if_no_bonus_makes_it_name_the_class(labelled, pixels, s
     """A second decoding may find no caption at all, or one that does not name it, either."""
     captioner = Captioner(labelled, GREEDY, 30)
     plain = Captioner(labelled, replace(GREEDY, label_bonus=0.0), 30).caption(pixels, [""] * 30)
-    decode, decoded_again = captioner._decode, []
+    decode, decoded_again = captioner._decoder.captions, []
 
     def stand_in(features, state, uris, labels, *words):
         if not words:
@@ -158,7 +158,7 @@ def test_a_caption_stays_if_no_bonus_makes_it_name_the_class(labelled, pixels, s
         told = replace(plain[0][0], tokens=["on", "on"], text="On on.")
         return [NoCaption("") if second == "nothing" else Captions([told], each) for each in labels]
 
-    with mock.patch.object(captioner, "_decode", stand_in):
+    with mock.patch.object(captioner._decoder, "captions", stand_in):
         assert captioner.caption(pixels, [""] * 30) == plain
     assert decoded_again
 
