@@ -1,4 +1,7 @@
-"""Benchmarks of the job: ``python -m benchmarks`` measures, prints ratios and draws a page."""
+"""Benchmarks of the job: ``python -m benchmarks`` measures, prints ratios and draws a page.
+
+Each module on this level is a command, and so is ``archive``. The other folders have what these commands are made of.
+"""
 
 import os
 

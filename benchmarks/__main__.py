@@ -17,15 +17,15 @@ from typing import Any
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
-from benchmarks import content, image_decoding, overhead, startup, xla
-from benchmarks.facts import facts
-from benchmarks.measurement import Measurement
-from benchmarks.models import RECIPE, export_recipe, of_one_length, recipe_notebook
-from benchmarks.page import page
-from benchmarks.peers import measure as peers
-from benchmarks.photographs import SAMPLES, photographs
-from benchmarks.storage import storage
-from benchmarks.throughput import DEFAULT, ENCODER, FIVE, GREEDY, STORAGE, Throughput
+from benchmarks.figures.facts import facts
+from benchmarks.figures.measurement import Measurement
+from benchmarks.figures.page import page
+from benchmarks.inputs.photographs import SAMPLES, photographs
+from benchmarks.inputs.storage import storage
+from benchmarks.parts import content, image_decoding, overhead, startup, xla
+from benchmarks.parts.models import RECIPE, export_recipe, of_one_length, recipe_notebook
+from benchmarks.parts.peers import measure as peers
+from benchmarks.parts.throughput import DEFAULT, ENCODER, FIVE, GREEDY, STORAGE, Throughput
 
 LATENCY = 0.05  # seconds that the storage emulator waits before each answer
 

@@ -20,11 +20,11 @@ from benchmarks.archive.engine import DIRECT, ENGINES
 from benchmarks.archive.experiment import Row, Scale
 from benchmarks.archive.observed import ENGINE, JOB, WORKER
 from benchmarks.archive.parts import PARTS
-from benchmarks.archive.photos import Faults
-from benchmarks.archive.place import BUCKET, DISK
-from benchmarks.facts import facts
-from benchmarks.measurement import Measurement
-from benchmarks.page import page
+from benchmarks.archive.simulated.photos import Faults
+from benchmarks.archive.simulated.place import BUCKET, DISK
+from benchmarks.figures.facts import facts
+from benchmarks.figures.measurement import Measurement
+from benchmarks.figures.page import page
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -13,8 +13,8 @@ from benchmarks.archive import job
 from benchmarks.archive.books import books, runs
 from benchmarks.archive.engine import DIRECT, engine
 from benchmarks.archive.observed import JOB, Observed, observe
-from benchmarks.archive.photos import Faults, write_list
-from benchmarks.archive.place import DISK, Place, place
+from benchmarks.archive.simulated.photos import Faults, write_list
+from benchmarks.archive.simulated.place import DISK, Place, place
 
 
 @dataclass(frozen=True)

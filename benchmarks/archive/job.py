@@ -29,9 +29,9 @@ from beam_job.listing.uris import ReadUris
 from beam_job.pipeline import write_manifest
 from beam_job.runs.run import Run
 from beam_job.runs.shards import Shard, ShardLimits
-from benchmarks.archive.idle_model import IdleHandler
-from benchmarks.archive.small_bundles import SmallBundles
-from benchmarks.archive.unending import Unending
+from benchmarks.archive.stand_ins.idle_model import IdleHandler
+from benchmarks.archive.stand_ins.small_bundles import SmallBundles
+from benchmarks.archive.stand_ins.unending import Unending
 
 _FULL = ShardLimits().records
 CAPTION, LIST, MANIFEST = "caption", "list", "manifest"

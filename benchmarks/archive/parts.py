@@ -6,8 +6,8 @@ from dataclasses import replace
 from beam_job.runs.shards import ShardLimits
 from benchmarks.archive.books import captioned
 from benchmarks.archive.experiment import Experiment, Row, Scale, experiment
-from benchmarks.archive.photos import BROKEN, MISSING, expected
 from benchmarks.archive.shuffled import bytes_for_each
+from benchmarks.archive.simulated.photos import BROKEN, MISSING, expected
 
 _FEW = 10  # records in a small file
 

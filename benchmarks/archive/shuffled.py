@@ -14,8 +14,8 @@ from beam_job.devices import BATCH_SIZE
 from beam_job.listing.uris import LISTED
 from beam_job.runs.earlier.known import CAPTIONED
 from beam_job.runs.earlier.packed import GroupPacked
-from benchmarks.archive.bucket import NAME
-from benchmarks.archive.photos import name_of
+from benchmarks.archive.simulated.bucket import NAME
+from benchmarks.archive.simulated.photos import name_of
 
 _GENERATION = "1700000000000000"
 _RUN = "run=20260102T030405Z-a1b2c3"

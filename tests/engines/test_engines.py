@@ -7,7 +7,7 @@ from unittest import mock
 import pytest
 
 from beam_job.cli import main
-from benchmarks.archive.small_bundles import SmallBundles
+from benchmarks.archive.stand_ins.small_bundles import SmallBundles
 from tests.engines.processes import UnavailableError, flink_job_server, free_port, prism, running, sdk_workers
 from tests.photos import SAMPLES
 from tests.tiny_model import write_tiny_model

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.archive.__main__ import main
 from benchmarks.archive.engine import DIRECT, FLINK, PRISM
 from benchmarks.archive.observed import ENGINE, JOB, WORKER
-from benchmarks.archive.photos import BROKEN, MISSING, Faults, expected
+from benchmarks.archive.simulated.photos import BROKEN, MISSING, Faults, expected
 from tests.engines.processes import UnavailableError, flink_job_server, prism
 
 IMAGES, SHARD = 600, 100

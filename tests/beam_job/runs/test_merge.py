@@ -26,7 +26,7 @@ from beam_job.runs.folder import RecordFile, ReplacedError, open_run_folder
 from beam_job.runs.merge import LostFileError, MergeShards, groups, merge
 from beam_job.runs.run import Run
 from beam_job.runs.shards import OpenShard, Shard, ShardLimits
-from benchmarks.archive.small_bundles import SmallBundles
+from benchmarks.archive.stand_ins.small_bundles import SmallBundles
 from tests.kills import AFTER, BEFORE, MOMENTS, Kill, KilledError
 from tests.memory import traced
 from tests.photo_places import Bucket, Disk, captioned, manifests, picture, stand_in

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-SAMPLES = tuple(sorted((Path(__file__).parent.parent / "samples").glob("*.jpg")))
+SAMPLES = tuple(sorted((Path(__file__).parents[2] / "samples").glob("*.jpg")))
 _QUALITY = 90
 _GRAIN = 3.0  # an enlarged photo alone has no detail that a decoder could lose
 

@@ -1,8 +1,8 @@
 """What the pipeline itself costs: the whole job with a model that does nothing.
 
 The photographs are small, and what reading and decoding them takes is measured apart and taken off. Each run has a
-process of its own, for the sake of its memory, whose peak Linux tells: ``python -m benchmarks.overhead FOLDER IMAGES``
-prints one as JSON.
+process of its own, for the sake of its memory, whose peak Linux tells: ``python -m benchmarks.parts.overhead FOLDER
+IMAGES`` prints one as JSON.
 """
 
 import json
@@ -23,9 +23,9 @@ from beam_job.model.adaptive_batch import AdaptiveCaptioner
 from beam_job.model.directory import DEFAULT_MODEL
 from beam_job.model.handler import CaptionHandler
 from beam_job.model.manifest import read_manifest
-from benchmarks.archive.idle_model import IdleCaptioner
-from benchmarks.measurement import Measurement
-from benchmarks.photographs import photographs
+from benchmarks.archive.stand_ins.idle_model import IdleCaptioner
+from benchmarks.figures.measurement import Measurement
+from benchmarks.inputs.photographs import photographs
 
 GROUP = "Overhead with a model that does nothing"
 _PHOTOS = 500  # different ones; the others are links to them
@@ -67,7 +67,7 @@ def _reading_and_decoding(photos: Sequence[str]) -> float:
 
 
 def _run(links: Path, count: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.overhead", str(links), str(count)]
+    command = [sys.executable, "-m", "benchmarks.parts.overhead", str(links), str(count)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 

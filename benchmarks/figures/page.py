@@ -5,7 +5,7 @@ from html import escape
 from itertools import groupby
 
 from beam_job.pages.page import html_page
-from benchmarks.measurement import Measurement
+from benchmarks.figures.measurement import Measurement
 
 _TITLE = "Benchmarks of the captioning job"
 _LABEL, _WIDTH, _ROW, _VALUE = 380, 460, 26, 190  # pixels

@@ -1,7 +1,7 @@
 """A simulated archive: any number of small photos under names of their own, a share of them with faults.
 
-Each photo is one of a few hundred JPEGs, which a disk has as hard links, and which ``benchmarks.archive.bucket``
-serves as objects. A photo's name and its fault depend on its number alone, so that an archive can grow.
+Each photo is one of a few hundred JPEGs, which a disk has as hard links, and which ``bucket`` serves as objects. A
+photo's name and its fault depend on its number alone, so that an archive can grow.
 """
 
 import os
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beam_job.runs.digest import digest64
-from benchmarks.photographs import photographs
+from benchmarks.inputs.photographs import photographs
 
 SIZE = (96, 72)
 SEEDS = 300

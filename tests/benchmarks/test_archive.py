@@ -10,11 +10,11 @@ import pytest
 
 from benchmarks.archive.__main__ import main
 from benchmarks.archive.books import books
-from benchmarks.archive.bucket import bucket
 from benchmarks.archive.job import caption
 from benchmarks.archive.observed import WORKER, observe
-from benchmarks.archive.photos import BROKEN, MISSING, UNAVAILABLE, Faults, Seeds, expected, link, name_of
 from benchmarks.archive.plots import memory, plot
+from benchmarks.archive.simulated.bucket import bucket
+from benchmarks.archive.simulated.photos import BROKEN, MISSING, UNAVAILABLE, Faults, Seeds, expected, link, name_of
 
 FAULTS = Faults(broken=0.02, missing=0.02, unavailable=0.05)
 NIGHTS = [600, 700, 800, 900, 1000]

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.measurement import Measurement
-from benchmarks.photographs import SAMPLES, photographs
+from benchmarks.figures.measurement import Measurement
+from benchmarks.inputs.photographs import SAMPLES, photographs
 
 GROUP = "The whole command, the default model"
 _PHOTOS = 24  # different ones; the others are links to them

@@ -5,9 +5,9 @@ import tempfile
 
 import numpy as np
 
-from benchmarks.peers.batch_ends import note_end
-from benchmarks.peers.captions import best
-from benchmarks.peers.task import Task
+from benchmarks.parts.peers.batch_ends import note_end
+from benchmarks.parts.peers.captions import best
+from benchmarks.parts.peers.task import Task
 
 _OBJECT_STORE = 500_000_000  # bytes of shared memory: Ray would take a third of the machine's
 

@@ -26,7 +26,7 @@ from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel
 from beam_job.model.handler import CaptionHandler
 from beam_job.records import Captions, NoCaption
-from benchmarks.measurement import Measurement, seconds
+from benchmarks.figures.measurement import Measurement, seconds
 
 STRATEGIES = (Decoding("greedy"), Decoding("beam", beam_width=3), Decoding("sample", num_captions=5, top_k=10))
 GREEDY = "encoder and greedy loop"

@@ -17,8 +17,8 @@ from PIL import Image
 from beam_job.images.pixels import decode
 from beam_job.model.captioner import Captioner
 from beam_job.records import NoCaption
-from benchmarks.measurement import Measurement, seconds
-from benchmarks.photographs import photographs
+from benchmarks.figures.measurement import Measurement, seconds
+from benchmarks.inputs.photographs import photographs
 from tests.profiles import DISPLAY_P3, display
 
 LARGEST = (4000, 3000)

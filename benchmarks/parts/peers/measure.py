@@ -13,10 +13,10 @@ from pathlib import Path
 
 from beam_job.messages.invocation import pip_install
 from beam_job.model.directory import OpenModel
-from benchmarks.measurement import Measurement, seconds
-from benchmarks.peers.batch_ends import read_ends, steady_rate
-from benchmarks.peers.captions import read_captions
-from benchmarks.peers.task import Task
+from benchmarks.figures.measurement import Measurement, seconds
+from benchmarks.parts.peers.batch_ends import read_ends, steady_rate
+from benchmarks.parts.peers.captions import read_captions
+from benchmarks.parts.peers.task import Task
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Program:
     files: str
 
 
-RAY = Program("Ray Data", "benchmarks.peers.ray_data", "*.json")
-RAY_BLOCKS = Program("Ray Data, blocks of one batch", "benchmarks.peers.ray_blocks", "*.json")
-BY_HAND = Program("a loop by hand", "benchmarks.peers.by_hand", "captions.jsonl")
-JOB = Program("the job", "benchmarks.peers.job", "*/captions-*.jsonl")
+RAY = Program("Ray Data", "benchmarks.parts.peers.ray_data", "*.json")
+RAY_BLOCKS = Program("Ray Data, blocks of one batch", "benchmarks.parts.peers.ray_blocks", "*.json")
+BY_HAND = Program("a loop by hand", "benchmarks.parts.peers.by_hand", "captions.jsonl")
+JOB = Program("the job", "benchmarks.parts.peers.job", "*/captions-*.jsonl")
 WHOLE, STEADY, CAPTIONS = "Peers: whole command", "Peers: steady state", "Peers: captions"
 _GOALS = {(RAY, WHOLE): ">= 2", (RAY_BLOCKS, WHOLE): ">= 2", (BY_HAND, STEADY): ">= 0.95"}
 

@@ -24,7 +24,7 @@ BUCKET = "photographs"
 @contextmanager
 def storage(folder: Path, latency: float) -> Iterator[list[str]]:
     """Serves the files of ``folder``; ``latency`` is in seconds."""
-    with serving("benchmarks.storage", str(folder), str(latency)):
+    with serving("benchmarks.inputs.storage", str(folder), str(latency)):
         yield [f"gs://{BUCKET}/{path.name}" for path in sorted(folder.iterdir())]
 
 

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks.archive.bucket import NAME, OUTPUT, Served, bucket
-from benchmarks.archive.photos import Faults, Seeds, link
+from benchmarks.archive.simulated.bucket import NAME, OUTPUT, Served, bucket
+from benchmarks.archive.simulated.photos import Faults, Seeds, link
 
 DISK, BUCKET = "disk", "bucket"
 

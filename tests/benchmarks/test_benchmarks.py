@@ -15,12 +15,12 @@ from beam_job.model.directory import open_model
 from beam_job.records import Caption, Captions, Label
 from benchmarks.__main__ import PARTS
 from benchmarks.archive.plots import cost, memory, plot
+from benchmarks.figures.measurement import Measurement
+from benchmarks.figures.page import page
+from benchmarks.inputs.photographs import photographs
 from benchmarks.labels import names_its_class
-from benchmarks.measurement import Measurement
-from benchmarks.page import page
-from benchmarks.peers import measure as peers
-from benchmarks.peers.batch_ends import BatchEnd, steady_rate
-from benchmarks.photographs import photographs
+from benchmarks.parts.peers import measure as peers
+from benchmarks.parts.peers.batch_ends import BatchEnd, steady_rate
 from benchmarks.send_buffer import arrived
 from benchmarks.subjects import shows
 from tests.tiny_model import LABELS, write_tiny_model
@@ -98,7 +98,7 @@ def test_a_great_bonus_lets_captions_name_the_class(tmp_path):
 
 
 def test_the_page_on_benchmarks_lists_every_part():
-    told = (Path(__file__).parents[1] / "docs" / "benchmarks.md").read_text()
+    told = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text()
     assert set(re.findall(r"^\| `(\w+)` \|", told, re.MULTILINE)) == set(PARTS)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from beam_job.images.pixels import decode
 from beam_job.images.pixels.dhash import difference_hash
 from beam_job.model.captioner import Captioner
-from benchmarks.measurement import Measurement, seconds
+from benchmarks.figures.measurement import Measurement, seconds
 
 GROUP = "SHA-256 and difference hash"
 

@@ -10,9 +10,9 @@ from PIL import Image
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import open_model
-from benchmarks.peers.batch_ends import note_end
-from benchmarks.peers.captions import best
-from benchmarks.peers.task import Task
+from benchmarks.parts.peers.batch_ends import note_end
+from benchmarks.parts.peers.captions import best
+from benchmarks.parts.peers.task import Task
 
 _THREADS = 2
 

@@ -10,7 +10,7 @@ from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel
 from beam_job.model.graph import bind, read_functions
-from benchmarks.measurement import Measurement, seconds
+from benchmarks.figures.measurement import Measurement, seconds
 
 
 def measure(model: OpenModel, batch_size: int, rounds: int) -> list[Measurement]:

@@ -7,8 +7,8 @@ from unittest import mock
 
 import numpy as np
 
-from benchmarks.peers.batch_ends import note_end
-from benchmarks.peers.task import Task
+from benchmarks.parts.peers.batch_ends import note_end
+from benchmarks.parts.peers.task import Task
 
 
 def main() -> None:

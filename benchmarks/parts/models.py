@@ -8,7 +8,7 @@ import keras
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel, open_model
 from beam_job.model.vocabulary import END, PADDING, START, UNKNOWN, Vocabulary
-from benchmarks.notebook import Notebook
+from benchmarks.parts.notebook import Notebook
 from train.exporting.export import export
 from train.models.decoder import Decoder, build_decoder
 from train.models.encoders import Encoder, build_encoder

@@ -6,8 +6,8 @@ chose in a trial, every other batch had 3 photos and took as long as one of 32.
 
 import math
 
-from benchmarks.peers.ray_data import caption
-from benchmarks.peers.task import Task
+from benchmarks.parts.peers.ray_data import caption
+from benchmarks.parts.peers.task import Task
 
 
 def main() -> None:

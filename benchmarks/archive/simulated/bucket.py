@@ -25,8 +25,8 @@ from urllib.request import Request, urlopen
 import google_crc32c
 from apache_beam.internal.gcp import auth
 
-from benchmarks.archive.photos import MISSING, UNAVAILABLE, Faults, Seeds, name_of
-from benchmarks.storage import serving
+from benchmarks.archive.simulated.photos import MISSING, UNAVAILABLE, Faults, Seeds, name_of
+from benchmarks.inputs.storage import serving
 
 HOST = "127.0.0.1"
 NAME = "archive"
@@ -57,7 +57,7 @@ class Served:
 @contextmanager
 def bucket(seeds: Path, faults: Faults, count: int) -> Iterator[Served]:
     """Serves an archive of ``count`` photos, made of the files in ``seeds``."""
-    with serving("benchmarks.archive.bucket", str(seeds), json.dumps(asdict(faults)), str(count)) as address:
+    with serving("benchmarks.archive.simulated.bucket", str(seeds), json.dumps(asdict(faults)), str(count)) as address:
         auth._Credentials._credentials_init = True  # noqa: SLF001 # Beam would look for credentials for 20 s
         yield Served(address)
 

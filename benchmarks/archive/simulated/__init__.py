@@ -1,0 +1,1 @@
+"""A simulated archive: its photos, and the disk or the bucket that has them."""

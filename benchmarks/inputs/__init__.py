@@ -1,0 +1,1 @@
+"""What benchmarks caption: photographs on a disk, and in an emulator of Cloud Storage."""

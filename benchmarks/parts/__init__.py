@@ -1,0 +1,1 @@
+"""The parts of ``python -m benchmarks``: each measures one side of the job."""
