@@ -35,7 +35,7 @@ ERRORS = {
     "not_found": "The image no longer exists, so no sidecar is written.",
     "not_a_file": "The sidecar's path is a folder or something else that is not a file.",
     "permission_denied": "This account has no permission to read or write the sidecar.",
-    "cannot_access": "An error of the disk or the bucket prevents reading or writing the sidecar.",
+    "cannot_access": "The disk or the bucket reports an error while the sidecar is read or written.",
     "unavailable": "Cloud Storage cannot be reached.",
     "changed_meanwhile": "Another program changed the sidecar during the export. It was not overwritten.",
     "too_large": "The sidecar is larger than 16 MiB, or has more than 10,000 properties.",
