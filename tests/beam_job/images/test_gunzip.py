@@ -36,8 +36,9 @@ def test_a_gzip_body_of_one_member_or_more():
         gzip.compress(DATA) + gzip.compress(DATA)[:-1],
         gzip.compress(b"") * 10_001,
         zlib.compress(DATA),
+        gzip.compress(DATA) + zlib.compress(DATA),
     ],
-    ids=["empty", "plain", "short", "no-trailer", "half", "wrong-length", "trailing", "second", "members", "zlib"],
+    ids=["empty", "plain", "short", "no-trailer", "half", "wrong-length", "trailing", "second", "members", "zlib", "zlib-second"],
 )
 @pytest.mark.usefixtures("one_try")
 def test_a_gzip_body_that_is_not_whole_is_damaged(body):

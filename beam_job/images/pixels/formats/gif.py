@@ -25,7 +25,7 @@ def read(data: bytes, options: ReadOptions) -> Picture:
         size, box, still = _first_picture(data, options)
     except (IndexError, struct.error) as error:
         raise ImageError("truncated", "The GIF ends before its picture begins.") from error
-    with reading("GIF"):
+    with reading("GIF", cut=True):  # what stands before the pixels is whole, or the file ends there
         image = GifImagePlugin.GifImageFile(io.BytesIO(still))
     ending = load(image)
     if ending is Ending.BROKEN:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import random
+import struct
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from beam_job.images.pixels import ImageError, Pixels, decode, decode_image, file_format
+from beam_job.images.pixels import ImageError, Pixels, decode, decode_image, exif, file_format
 from beam_job.images.pixels.formats import jpeg
 from beam_job.images.pixels.picture import Picture
 from tests import images
@@ -115,6 +116,28 @@ def test_turning_after_the_reduction_equals_turning_before(orientation: int) -> 
     with Image.open(io.BytesIO(data)) as file:
         before = np.asarray(ImageOps.exif_transpose(file).resize((64, 48), Image.Resampling.BILINEAR)).astype(int)
     assert np.abs(turned - before).max() <= 1
+
+
+def test_an_avif_with_exif_shows_its_picture() -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "what the photo shows"
+    data = images.encode(images.picture(), "AVIF", quality=95, exif=exif)
+    assert b"what the photo shows" in data
+    assert_colours(decode(data, 36, 40), COLOURS, 8)
+
+
+def exif_of(*entries: tuple[int, int], count: int | None = None) -> bytes:
+    """A block of short numbers by their tags; ``count`` is how many it says that there are."""
+    packed = (struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in entries)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries) if count is None else count) + b"".join(packed)
+
+
+def test_only_entries_of_the_first_directory_count() -> None:
+    others = [(0x0100 + number, 5) for number in range(12)]
+    assert exif.orientation(exif_of(*others, (0x0112, 6))) == 6
+    assert exif.orientation(exif_of(*others, (0x0112, 6), count=12)) == 1
+    assert exif.orientation(exif_of(*others, (0x0112, 6), count=65_535)) == 6
+    assert exif.orientation(exif_of(*others, (0x0112, 6))[:-1]) == 1
 
 
 # Reduced decoding of large JPEGs

@@ -59,9 +59,17 @@ def test_the_pixel_limit_holds_for_every_format(image_format: str, bytes_per_pix
     data = images.encode(images.picture(), image_format)
     least = -(-WIDTH * HEIGHT * bytes_per_pixel // 12)
     assert decode(data, 8, 8, max_pixels=least).width == WIDTH
-    with pytest.raises(ImageError, match="64 x 48 pixels, over the limit of 3,071") as caught:
+    with pytest.raises(ImageError) as caught:
         decode(data, 8, 8, max_pixels=least - 1)
+    why = "" if bytes_per_pixel == 12 else f" for its format, which takes {bytes_per_pixel} bytes per pixel"
+    assert str(caught.value) == f"The image has 64 x 48 pixels, over the limit of 3,071{why}."
     assert caught.value.code == "too_many_pixels"
+
+
+@pytest.mark.parametrize("kind", ["webp", "webp-lossless", "webp-animated"])
+def test_the_pixel_limit_holds_for_every_kind_of_webp(kind: str) -> None:
+    with pytest.raises(ImageError, match="64 x 48 pixels, over the limit of 3,071"):
+        decode(KINDS[kind].data, 8, 8, max_pixels=WIDTH * HEIGHT * 18 // 12 - 1)
 
 
 def test_the_limit_can_be_raised_above_pillows_own() -> None:
@@ -178,6 +186,21 @@ def test_a_truncated_webp_has_nothing_to_show(kind: str) -> None:
 def test_a_webp_of_its_full_length_whose_picture_is_damaged_is_corrupt(kind: str) -> None:
     data = KINDS[kind].data
     assert code_of(data[:40] + bytes(len(data) - 40)) == "corrupt"
+
+
+def test_an_avif_of_its_full_length_whose_picture_is_damaged_is_corrupt() -> None:
+    data = KINDS["avif"].data
+    pixels = data.index(b"mdat") + 4
+    assert code_of(data[:pixels] + bytes(len(data) - pixels)) == "corrupt"
+    assert code_of(data[:-1]) == "truncated"
+
+
+def test_a_gif_that_ends_anywhere_before_its_last_pixels_is_truncated() -> None:
+    data = KINDS["gif"].data
+    for length in range(6, len(data) - 8):
+        with pytest.raises(ImageError, match=r"^The GIF ends before its picture (begins|is complete)\.$") as caught:
+            decode(data[:length], 8, 8)
+        assert caught.value.code == "truncated"
 
 
 def test_nothing_is_made_up_for_a_picture_that_is_missing_altogether() -> None:

@@ -59,6 +59,14 @@ def test_a_palette(bits: int) -> None:
     np.testing.assert_array_equal(decode(data, 36, 40).array, np.array(colours, np.uint8)[indices])
 
 
+def test_a_picture_whose_box_gives_its_size_in_eight_bytes() -> None:
+    data = images.encode(images.picture(), "JPEG2000")
+    start = data.index(b"jp2c") - 4
+    content = data[start + 8 :]
+    long = data[:start] + struct.pack(">I4sQ", 1, b"jp2c", 16 + len(content)) + content
+    np.testing.assert_array_equal(decode(long, 36, 40).array, decode(data, 36, 40).array)
+
+
 def test_samples_of_several_kinds_are_refused() -> None:
     data = bytearray(images.encode(images.photo(64, 48), "JPEG2000", no_jp2=True))
     data[45] = 3
