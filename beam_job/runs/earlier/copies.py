@@ -2,7 +2,6 @@
 
 import json
 
-from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.records import CopiedCaption, Unchanged
@@ -20,7 +19,7 @@ def copy_caption(found: Unchanged) -> CopiedCaption:
     """
     place = found.caption
     try:
-        with FileSystems.open(place.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        with FileSystems.open(place.path) as file:
             file.seek(place.offset)
             record = json.loads(file.read(place.length))
         if record["uri"] != (place.uri or found.uri):

@@ -2,13 +2,22 @@
 
 import pytest
 
+from beam_job.files import whole
 from beam_job.files.whole import WriteError, has_folders, open_whole, write_whole
 from tests.hadoop_like import HadoopLike, Rigid
 
 
 @pytest.mark.parametrize(
     ("path", "folders"),
-    [("/a/b", True), ("a", True), ("gs", True), ("hdfs://a/b", True), ("gs://a/b", False), ("s3://a/b", False)],
+    [
+        ("/a/b", True),
+        ("a", True),
+        ("gs", True),
+        ("hdfs://a/b", True),
+        ("gs://a/b", False),
+        ("s3://a/b", False),
+        ("gs://a/b://c", False),
+    ],
 )
 def test_which_storages_have_folders(path, folders):
     assert has_folders(path) is folders
@@ -36,6 +45,13 @@ def test_a_file_is_replaced_whole(scheme, tmp_path):
     write_whole(path, b"old")
     write_whole(path, b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("report.html", b"new")]
+
+
+@pytest.mark.parametrize("stores", [(), (HadoopLike.scheme(),)])
+def test_whatever_its_name_a_file_has_the_bytes_that_were_written(stores, tmp_path, monkeypatch):
+    monkeypatch.setattr(whole, "_OBJECT_STORES", stores)
+    write_whole(f"{HadoopLike.scheme()}://{tmp_path}/page.html.gz", b"as it is")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("page.html.gz", b"as it is")]
 
 
 @pytest.mark.parametrize("scheme", ["", f"{HadoopLike.scheme()}://"])

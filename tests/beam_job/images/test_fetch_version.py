@@ -1,5 +1,7 @@
 """Which content an image has now, as its place tells it."""
 
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
 from beam_job.images.download import FetchError
@@ -16,6 +18,31 @@ def answered(monkeypatch, answer):
 
 def test_the_generation_of_an_object(monkeypatch):
     assert answered(monkeypatch, b'{"generation": "1700000000000001"}').version(URI) == "1700000000000001"
+
+
+def test_a_listing_asks_for_three_fields_of_each_object_page_after_page(monkeypatch):
+    asked = []
+    pages = [
+        b'{"items": [{"name": "a b/1.jpg", "size": "5", "generation": "7"}], "nextPageToken": "more"}',
+        b'{"items": [{"name": "a b/2.jpg", "size": "6"}]}',
+        b"{}",
+    ]
+
+    def answer(_, path, *__, **___):
+        asked.append(urlsplit(path))
+        return pages[len(asked) - 1]
+
+    monkeypatch.setattr(Fetcher, "_get", answer)
+    fetcher = Fetcher(FetchLimits())
+    assert list(fetcher.objects("photos", "a b/")) == [("a b/1.jpg", 5, "7"), ("a b/2.jpg", 6, None)]
+    assert list(fetcher.objects("none", "")) == []
+    first = {
+        "prefix": ["a b/"],
+        "fields": ["items(name,size,generation),nextPageToken"],
+        "maxResults": ["5000"],
+    }
+    assert [parse_qs(url.query) for url in asked[:2]] == [first, first | {"pageToken": ["more"]}]
+    assert [url.path for url in asked] == [*["/storage/v1/b/photos/o"] * 2, "/storage/v1/b/none/o"]
 
 
 @pytest.mark.parametrize("answer", [b"[]", b"{}", b'{"generation": 5}', b'{"generation": "\\ud800"}'])

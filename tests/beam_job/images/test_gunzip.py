@@ -38,7 +38,19 @@ def test_a_gzip_body_of_one_member_or_more():
         zlib.compress(DATA),
         gzip.compress(DATA) + zlib.compress(DATA),
     ],
-    ids=["empty", "plain", "short", "no-trailer", "half", "wrong-length", "trailing", "second", "members", "zlib", "zlib-second"],
+    ids=[
+        "empty",
+        "plain",
+        "short",
+        "no-trailer",
+        "half",
+        "wrong-length",
+        "trailing",
+        "second",
+        "members",
+        "zlib",
+        "second-zlib",
+    ],
 )
 @pytest.mark.usefixtures("one_try")
 def test_a_gzip_body_that_is_not_whole_is_damaged(body):

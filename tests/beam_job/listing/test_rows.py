@@ -108,6 +108,8 @@ def test_a_missing_column_is_said_once_a_file(tmp_path):
         "At line 1: there is no column 'uri'; the columns are ['url']. See --uri_field and --carry. "
         "Rows below it that were not read: 1,234.",
     )
+    with pytest.raises(ValueError, match=r"See --uri_field and --carry\. None of its rows can be read\.$"):
+        check_list(f"{tmp_path}/a.csv", Fields(), {})
 
 
 @pytest.mark.parametrize("depth", [90, 120, 490, 900])

@@ -88,7 +88,24 @@ def test_a_record_that_another_program_wrote_is_found_whatever_the_order_of_its_
     other = {"score": -1.0, "caption": 'A "cat".', "uri": "gs://b/\u00e4 \u2028.jpg"}
     path.write_text(lines([other]) + json.dumps(caption(other["uri"]), ensure_ascii=False) + "\n")
     assert [record["uri"] for _, record in rows(str(path), CAPTIONS)] == [other["uri"]] * 2
-    assert rewrite(str(path), CAPTIONS, {}, photo_names(other["uri"])).entry is None
+    found = rewrite(str(path), CAPTIONS, {}, photo_names(other["uri"]))
+    assert (found.entry, found.removed) == (None, 2)
+
+
+def test_a_caption_that_is_torn_after_its_photo_was_named_goes_too(tmp_path):
+    path = tmp_path / "captions-1.jsonl"
+    path.write_text('{"uri": "a", "caption": "A cat.", "sco\n{"uri": "b", "caption": "A dog.", "sco')
+    found = rewrite(str(path), CAPTIONS, {}, photo_names("a"))
+    assert (tmp_path / found.entry["name"]).read_text() == '{"uri": "b", "caption": "A dog.", "sco\n'
+
+
+def test_copies_of_captions_that_stay_are_counted_as_such(tmp_path):
+    path = tmp_path / "captions-1.jsonl"
+    path.write_text(lines([caption("a"), caption("b"), caption("c")]))
+    copied = rewrite(str(path), CAPTIONS, {"records": 3, "touched": 3}, photo_names("a"))
+    assert (copied.touched, copied.entry["records"], copied.entry["touched"]) == (True, 2, 2)
+    made = rewrite(str(path), CAPTIONS, {"records": 3, "touched": 0}, photo_names("a"))
+    assert (made.touched, made.entry["records"], made.entry["touched"]) == (False, 2, 0)
 
 
 def test_a_line_that_no_reader_takes_goes_with_a_file_that_is_written_again(tmp_path):

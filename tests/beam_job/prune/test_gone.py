@@ -6,8 +6,9 @@ import shutil
 
 import pytest
 
+from beam_job.prune import gone
 from beam_job.prune.gone import MissingPlaceError, SilentStorageError, look_for
-from beam_job.prune.presence import Presences
+from beam_job.prune.presence import SILENT, Answer, Presence, Presences
 from tests.storage import Storage
 
 
@@ -51,7 +52,8 @@ def test_photos_of_an_empty_folder_stay_as_their_disk_may_not_be_mounted(photos)
     assert looked.unclear.total() == 1
     assert look(photos, str(album))[0] == list(map(str, photos))
     assert look(photos, str(album.parent))[0] == list(map(str, photos))
-    assert not look(photos, f"{album}2")[0]
+    for other in ("2", "X"):
+        assert not look(photos, f"{album}{other}")[0]
 
 
 def test_a_disk_that_left_no_folder_behind_may_not_be_mounted(photos, tmp_path, monkeypatch):
@@ -115,7 +117,7 @@ def test_other_places_are_not_asked(photos):
         [*photos, "https://example.org/a.jpg", "hdfs://host/a.jpg", "relative.jpg", "file://host/a.jpg", "a\0b"]
     )
     assert not gone
-    assert looked.unclear.total() == 5
+    assert looked.unclear == {"only disks and gs:// are asked": 2, "the path is not absolute": 2, "it is no path": 1}
 
 
 def test_photos_of_a_moved_archive_are_looked_for_in_their_new_place(photos, tmp_path):
@@ -167,6 +169,16 @@ def test_storage_that_does_not_answer_ends_the_prune(storage):
     storage.metadata_faults = {f"{number}.jpg": [503] * 99 for number in range(250)}
     with pytest.raises(SilentStorageError, match="gs://archive does not answer"):
         look(uris, seconds=0.05)
+
+
+def test_storage_that_answers_now_and_then_does_not_end_the_prune(monkeypatch):
+    silent = Answer(Presence.UNCLEAR, SILENT, "gs://archive")
+    answers = {"gs://archive/2": Answer(Presence.THERE, place="gs://archive")}
+    monkeypatch.setattr(Presences, "ask", lambda self, uri: answers.get(uri, silent))
+    monkeypatch.setattr(gone, "_MOST_SILENT", 3)
+    assert look([f"gs://archive/{number}" for number in range(5)])[1].unclear == {SILENT: 4}
+    with pytest.raises(SilentStorageError):
+        look([f"gs://archive/{number}" for number in range(6)])
 
 
 def test_a_bucket_that_was_deleted_is_refused(bucket):

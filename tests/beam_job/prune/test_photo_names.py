@@ -19,4 +19,5 @@ def test_a_photo_has_one_name_as_a_path_and_as_a_uri_and_two_in_a_moved_archive(
     assert "gs://new/a.jpg" in photo_names("/old/a.jpg", renamed=moved)
     assert "/older/a.jpg" not in photo_names("gs://new/a.jpg", renamed=moved)
     assert present_name("/old/a.jpg", moved) == "gs://new/a.jpg"
+    assert present_name("/older/a.jpg", moved) == "/older/a.jpg"
     assert list(names_of("/a.jpg", None)) == [present_name("/a.jpg", None)]

@@ -248,6 +248,35 @@ def test_files_that_cannot_be_deleted_are_named_and_go_with_the_next_prune(
     assert not traces(output, [str(photos[0])])
 
 
+class Killed(BaseException):
+    pass
+
+
+def test_what_a_prune_began_that_was_killed_after_its_switch_is_ended(tmp_path, photos, output, monkeypatch, capsys):
+    def killed(*_):
+        raise Killed
+
+    arguments = [str(output), "--uris", str(named(tmp_path, [photos[0]])), "--killed", KILLED]
+    with monkeypatch.context() as patches:
+        patches.setattr(prune, "complete", killed)
+        with pytest.raises(Killed):
+            main([*arguments, "--delete"])
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert "An earlier prune was interrupted; --delete finishes it.\n" in capsys.readouterr().out
+    assert traces(output, [str(photos[0])])
+    assert prune.finish_earlier(str(output)) == {}
+    assert not traces(output, [str(photos[0])])
+    assert prune.finish_earlier(str(output)) is None
+    with monkeypatch.context() as patches:
+        patches.setattr(prune, "complete", killed)
+        with pytest.raises(Killed):
+            main([*arguments[:2], str(named(tmp_path, [photos[3]])), *arguments[3:], "--delete"])
+    assert main([*arguments, "--delete"]) == 0
+    assert "An earlier prune was interrupted. It was finished.\n" in capsys.readouterr().out
+    assert not traces(output, [str(photos[3])])
+
+
 def test_files_that_a_run_without_a_manifest_writes_late_are_no_leftovers(output):
     books, _ = open_books(str(output))
     late = output / f"run={KILLED}" / f"captions-{'d' * 32}.jsonl"

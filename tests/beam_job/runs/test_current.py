@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_job.report.run_records import open_source, read
-from beam_job.runs.current import NoRunsError, ReadCaptions, caption_files
+from beam_job.runs.current import NoRunsError, ReadCaptions, caption_files, current_runs, records_of
 from tests.earlier_runs import DECODING, earlier_run
 
 TRIAL = DECODING | {"strategy": "sample"}
@@ -57,6 +57,18 @@ def test_a_killed_run_that_left_an_image_twice_counts_once(tmp_path):
     run = earlier_run(tmp_path / "run=1", captions=["a"], finished=False)
     (run / "captions-0.jsonl").write_text('{"uri": "a", "caption": "first"}\n{"uri": "b", "caption": "first"}\n')
     assert current(tmp_path) == {"a": "1", "b": "1"}
+
+
+def test_the_records_of_runs_come_file_after_file_the_newest_run_first(tmp_path):
+    earlier_run(tmp_path / "run=1", captions=["c", "a"], failures=[("x", "fetch", "not_found")])
+    earlier_run(tmp_path / "run=2", captions=["b"], decoding=TRIAL)
+    run = earlier_run(tmp_path / "run=3", captions=["a", "b"], finished=False)
+    (run / "captions-0.jsonl").write_text('{"uri": "d", "caption": "A dog."}\n')
+    found = records_of(current_runs(str(tmp_path), run="1"))
+    assert [(record["uri"], record["caption"]) for record in found] == [
+        ("d", "A dog."),
+        *((uri, "A cat.") for uri in "abca"),
+    ]
 
 
 def test_where_there_is_no_run_as_asked_for(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from beam_job.files.document import UnreadableError
 from beam_job.runs import folder
-from beam_job.runs.folder import RecordFile, is_caption, is_failure, open_run_folder
+from beam_job.runs.folder import RecordFile, ReplacedError, is_caption, is_failure, open_run_folder
 from tests.earlier_runs import earlier_run
 
 
@@ -47,6 +47,18 @@ def test_the_longest_line_is_read_and_the_next_longer_one_is_not(tmp_path, monke
         assert passed_over == 2
         data = path.read_bytes()
         assert [data[first : first + length] for _, (first, length), _ in found] == [short, longest, longest, short]
+
+
+@pytest.mark.parametrize(
+    ("about", "said"), [({}, "was replaced at the end of its run"), ({"pruned": [{}]}, "was pruned")]
+)
+def test_a_file_that_its_run_no_longer_names_was_replaced(tmp_path, about, said):
+    run = earlier_run(tmp_path / "run=1", captions=["a"], **about)
+    with pytest.raises(ReplacedError) as caught:
+        read(run / "captions-0.jsonl")
+    assert str(caught.value) == f"{run}/captions-0.jsonl {said} while it was read; start again."
+    (run / "captions-1.jsonl").unlink()
+    assert read(run / "captions-1.jsonl") == ([], 1, "it is gone.")
 
 
 def test_every_byte_of_a_file_is_seen(tmp_path, monkeypatch):

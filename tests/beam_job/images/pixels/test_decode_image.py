@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from beam_job.images.pixels import ImageError, Pixels, decode, decode_image, exif, file_format
+from beam_job.images.pixels import ImageError, Pixels, decode, decode_image, file_format
+from beam_job.images.pixels.exif import orientation as exif_orientation
 from beam_job.images.pixels.formats import jpeg
 from beam_job.images.pixels.picture import Picture
 from tests import images
@@ -134,10 +135,10 @@ def exif_of(*entries: tuple[int, int], count: int | None = None) -> bytes:
 
 def test_only_entries_of_the_first_directory_count() -> None:
     others = [(0x0100 + number, 5) for number in range(12)]
-    assert exif.orientation(exif_of(*others, (0x0112, 6))) == 6
-    assert exif.orientation(exif_of(*others, (0x0112, 6), count=12)) == 1
-    assert exif.orientation(exif_of(*others, (0x0112, 6), count=65_535)) == 6
-    assert exif.orientation(exif_of(*others, (0x0112, 6))[:-1]) == 1
+    assert exif_orientation(exif_of(*others, (0x0112, 6))) == 6
+    assert exif_orientation(exif_of(*others, (0x0112, 6), count=12)) == 1
+    assert exif_orientation(exif_of(*others, (0x0112, 6), count=65_535)) == 6
+    assert exif_orientation(exif_of(*others, (0x0112, 6))[:-1]) == 1
 
 
 # Reduced decoding of large JPEGs
