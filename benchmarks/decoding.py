@@ -100,7 +100,7 @@ def plot(captions: Sequence[Caption], examples: Sequence[Example], path: Path) -
     axes.axhline(cider.mean(), color="#cc6677", linestyle="--", linewidth=1)
     axes.text(-0.4, cider.mean() + 1, "all photos", color="#cc6677", fontsize=9)
     axes.set_xticks(range(10), labels, fontsize=7)
-    axes.set_xlabel("score of the caption (mean log-probability), a tenth of the photos each")
+    axes.set_xlabel("score of the caption, a tenth of the photos each")
     axes.set_ylabel("CIDEr")
     axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -148,4 +148,4 @@ def write_tiny_model(
 def _quality(vocabulary: Vocabulary) -> Quality:
     random = np.random.default_rng(0)
     shapes = (1, len(NUMBERS), len(vocabulary), len(vocabulary))
-    return Quality(*(random.normal(size=shape).astype(np.float32) for shape in shapes))
+    return Quality(*(random.normal(scale=0.1, size=shape).astype(np.float32) for shape in shapes))

@@ -20,9 +20,10 @@ from beam_job.model.directory import OpenModel, copy_model
 from beam_job.model.manifest import Manifest
 from train.curves import Stages, describe_curves, report_to
 from train.data.captions import DataSet
+from train.exporting.dev_captions import DevSet, Sight
 from train.exporting.export import export
 from train.exporting.labels import refit
-from train.exporting.quality import DevSet, learn_quality
+from train.exporting.quality import learn_quality
 from train.exporting.warm_start import load_decoder, shaped_like
 from train.fitting.checkpoint import Checkpoint
 from train.fitting.loop import values
@@ -113,7 +114,8 @@ def train(
         vocabulary = inputs.vocabulary
         names = [dev.name for dev in dev_sets]
         dev = [DevSet(*parts) for parts in zip(names, inputs.dev_features, inputs.dev_references, strict=True)]
-        learned = learn_quality(learner.trained, recipe, dev, vocabulary, seed=seed)
+        sight = Sight(encoder.classifier, split.tail) if encoder.classifier else None
+        learned = learn_quality(learner.trained, recipe, dev, vocabulary, seed=seed, sight=sight)
         if learned:
             for described, agreement in zip(training["dev_sets"], learned.agreement, strict=True):
                 described["rank_correlation"] = {name: round(value, 4) for name, value in agreement._asdict().items()}

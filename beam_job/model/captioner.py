@@ -20,7 +20,7 @@ from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel
 from beam_job.model.graph.traced import TracedGraphs
 from beam_job.model.search import ROWS
-from beam_job.records import Captions, Label, NoCaption
+from beam_job.records import Captions, NoCaption
 
 # Why a caption does not depend on its batch, to the last bit. On CPUs a matrix product with a single row takes another
 # path and rounds differently; so do the exponentials of the last few elements of an array, those that do not fill a
@@ -65,8 +65,8 @@ class Captioner:
         self._rows = -(-batch_size // ROWS) * ROWS
         self._encoder_rows = max(min(batch_size, _MAX_ENCODER_ROWS if self._on_cpu else batch_size), _ENCODER_ROWS)
         self._graphs = TracedGraphs(model, decoding, self.device)
-        self._decoder = Decoder(model, decoding, self._graphs)
-        self._evidence = word_evidence(model.labels, model.vocabulary) if decoding.label_bonus else None
+        self._evidence = word_evidence(model.labels, model.vocabulary)
+        self._decoder = Decoder(model, decoding, self._graphs, self._evidence)
 
     @property
     def _on_cpu(self) -> bool:
@@ -126,30 +126,23 @@ class Captioner:
 
     def decode(self, encoded: Encoded, uris: Sequence[str]) -> list[Captions | NoCaption]:
         """The decoder's part of ``caption``: captions of the encoded images, named ``uris``."""
-        labels = self._labels(encoded)
-        found = self._decoder.captions(encoded.features, encoded.state, uris, labels)
-        if self._evidence and encoded.classes is not None:
-            vocabulary, bonus = self.model.vocabulary, self.decoding.label_bonus
-            unnamed = Unnamed(found, encoded.classes, self._evidence, vocabulary, bonus)
-            for row, captions in self._again(encoded, uris, labels, unnamed):
+        found = self._decoder.captions(encoded.features, encoded.state, encoded.classes, uris)
+        bonus = self.decoding.label_bonus
+        if bonus and self._evidence and encoded.classes is not None:
+            unnamed = Unnamed(found, encoded.classes, self._evidence, self.model.vocabulary, bonus)
+            for row, captions in self._again(encoded, encoded.classes, uris, unnamed):
                 if unnamed.is_named(row, captions):
                     found[row] = captions
         return found
 
     def _again(
-        self, encoded: Encoded, uris: Sequence[str], labels: Sequence[Sequence[Label] | None], unnamed: Unnamed
+        self, encoded: Encoded, classes: np.ndarray, uris: Sequence[str], unnamed: Unnamed
     ) -> Iterator[tuple[int, Captions | NoCaption]]:
         """Decodes the unnamed images with a bonus; gives their places in the batch and what was found."""
         for start in range(0, len(unnamed.rows), ROWS):
             some = unnamed.rows[start : start + ROWS]
             rows = [*some, *[0] * (ROWS - len(some))]
             features, state = (tf.gather(part, rows) for part in (encoded.features, encoded.state))
-            named, labelled = [uris[row] for row in some], [labels[row] for row in some]
-            found = self._decoder.captions(features, state, named, labelled, *unnamed.words(rows))
+            names = [uris[row] for row in some]
+            found = self._decoder.captions(features, state, classes[rows], names, *unnamed.words(rows))
             yield from zip(some, found, strict=True)
-
-    def _labels(self, encoded: Encoded) -> Sequence[Sequence[Label] | None]:
-        """Those of each row."""
-        if encoded.classes is None or self.model.labels is None:
-            return [None] * self._rows
-        return [self.model.labels.likely(each) for each in encoded.classes]

@@ -1,15 +1,17 @@
 """Encoded images in, captions out: one run of the decoder loop, or as many as distinct samples need.
 
-decoder = Decoder(model, Decoding("sample", num_captions=3), graphs)
-decoder.captions(features, state, ["gs://bucket/cat.jpg"], [None])[0][0].text
+decoder = Decoder(model, Decoding("sample", num_captions=3), graphs, word_evidence(model.labels, model.vocabulary))
+decoder.captions(features, state, classes, ["gs://bucket/cat.jpg"])[0][0].text
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
 from beam_job.model.answer.captions import Distinct, by_image, captions_of
+from beam_job.model.answer.evidence import WordEvidence
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel
 from beam_job.model.draws import uniforms
@@ -24,17 +26,20 @@ _MAX_DRAWS = 10
 class Decoder:
     """Captions encoded images, as the decoding options say."""
 
-    def __init__(self, model: OpenModel, decoding: Decoding, graphs: TracedGraphs) -> None:
+    def __init__(
+        self, model: OpenModel, decoding: Decoding, graphs: TracedGraphs, evidence: WordEvidence | None
+    ) -> None:
         self._model = model
         self._decoding = decoding
         self._graphs = graphs
+        self._evidence = evidence
 
     def captions(
         self,
         features: tf.Tensor,
         state: tf.Tensor,
+        classes: np.ndarray | None,
         uris: Sequence[str],
-        labels: Sequence[Sequence[Label] | None],
         *words: np.ndarray,
     ) -> list[Captions | NoCaption]:
         """The captions of the images ``uris``.
@@ -42,8 +47,8 @@ class Decoder:
         Args:
           features: float32 [rows, positions, width]; rows behind those of the images are padding.
           state: float32 [rows, units].
+          classes: the probability of each class, float32 [rows, classes]; ``None`` for a model without a classifier.
           uris: the images' names.
-          labels: of each image, and perhaps of the padding.
           words: that get a bonus, as in ``favour_words``.
         """
         rows = features.shape[0]
@@ -58,8 +63,18 @@ class Decoder:
             in_use = np.pad(np.array(missing, bool), [0, rows - len(missing)])
             hypotheses = by_image(decode(features, state, in_use, *words), rows)
             for row in np.flatnonzero(missing):
-                found[row].add(captions_of(hypotheses[row], vocabulary, quality, every_word=every_word))
-        return [captions.best_first(each) for captions, each in zip(found, labels, strict=False)]
+                share = None
+                if self._evidence and classes is not None:
+                    share = partial(self._evidence.share, probabilities=classes[row])
+                found[row].add(captions_of(hypotheses[row], vocabulary, quality, share, every_word=every_word))
+        labels = self._labels(classes, len(found))
+        return [captions.best_first(each) for captions, each in zip(found, labels, strict=True)]
+
+    def _labels(self, classes: np.ndarray | None, images: int) -> Sequence[Sequence[Label] | None]:
+        """Those of each image."""
+        if classes is None or self._model.labels is None:
+            return [None] * images
+        return [self._model.labels.likely(each) for each in classes[:images]]
 
     def graphs(self) -> list[Callable[..., Hypotheses]]:
         """The graphs that each batch may need, as functions of the features, the state and which rows are in use."""

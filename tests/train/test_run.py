@@ -12,7 +12,7 @@ import tensorflow as tf
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel, open_model
-from benchmarks.quality import measure
+from benchmarks.quality import measure, write
 from tests.tiny_model import LABELS
 from tests.train.colours import COLOURS, QUICK, add_tiny_encoder, picture, run_and_kill, write_colours
 from tests.train.tiny_encoder import tiny_encoder
@@ -93,15 +93,36 @@ def test_the_model_learned_its_colours(model: OpenModel) -> None:
 def test_scores_are_judged_by_cross_validation(model: OpenModel, captions: Path) -> None:
     """Of so few photos the model learned no quality: its own scores are mean log-probabilities."""
     data = DataSet.parse(str(captions))
-    for row in measure(model, [data, data]):
+    for row in measure(model, [data, data]).rows:
         name, of_others, by_log_probability, own = row.strip("| ").split(" | ")
         assert name == f"{captions.parent.name}/captions.jsonl, 16"  # one of the 17 is broken
         assert by_log_probability == own
         assert -1 <= float(of_others) <= 1
 
 
+def test_a_model_can_learn_its_scores_afterwards(model: OpenModel, captions: Path, tmp_path: Path) -> None:
+    data = DataSet.parse(str(captions))
+    learned = measure(model, [data])
+    write(str(tmp_path / "scored"), model, learned.quality, {data.name: learned.agreement[0]})
+    scored = open_model(tmp_path / "scored")
+    assert scored.fingerprint != model.fingerprint
+    assert scored.quality
+    assert len(scored.quality.words) == len(model.vocabulary)
+    assert weights(scored).keys() == weights(model).keys()
+    (found, other) = scored.manifest.training["dev_sets"]
+    assert found["rank_correlation"] == {
+        "score": round(learned.agreement[0].score, 4),
+        "mean_log_prob": round(learned.agreement[0].mean_log_prob, 4),
+    }
+    assert "rank_correlation" not in other
+    pixels = [np.asarray(picture(name, 9)) for name in COLOURS]
+    captioner = Captioner(scored, Decoding(), batch_size=4)
+    for (caption,) in captioner.caption(pixels, list(COLOURS)):
+        assert caption.score != caption.mean_log_prob
+
+
 def test_of_a_single_photograph_there_is_no_rank_correlation(model: OpenModel, captions: Path) -> None:
-    (row,) = measure(model, [DataSet.parse(str(captions.with_name("dev.jsonl")))])
+    (row,) = measure(model, [DataSet.parse(str(captions.with_name("dev.jsonl")))]).rows
     assert row == f"| {captions.parent.name}/dev.jsonl, 1 | - | - | - |"
 
 

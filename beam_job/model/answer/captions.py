@@ -1,19 +1,23 @@
 """From what the search found to the captions of an image.
 
 for hypotheses in by_image(found, rows):
-    ranked = captions_of(hypotheses, vocabulary, quality)  # [(-0.71, Caption("A dog runs.", ...)), ...]
+    ranked = captions_of(hypotheses, vocabulary, quality, share)  # [(-0.71, Caption("A dog runs.", ...)), ...]
     best_first(ranked, labels)[0].text
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
-from beam_job.model.answer.quality import Quality
+from beam_job.model.answer.quality import Context, Quality
 from beam_job.model.search import Hypotheses
 from beam_job.model.vocabulary import Vocabulary
 from beam_job.records import Caption, Captions, Label, NoCaption
+
+# The words of a caption -> the probability of the image's classes that it names
+Share: TypeAlias = Callable[[Sequence[str]], float]
 
 
 def by_image(found: Hypotheses, rows: int) -> list[Hypotheses]:
@@ -25,7 +29,12 @@ def by_image(found: Hypotheses, rows: int) -> list[Hypotheses]:
 
 
 def captions_of(
-    hypotheses: Hypotheses, vocabulary: Vocabulary, quality: Quality | None, *, every_word: bool = False
+    hypotheses: Hypotheses,
+    vocabulary: Vocabulary,
+    quality: Quality | None,
+    share: Share | None = None,
+    *,
+    every_word: bool = False,
 ) -> list[tuple[float, Caption]]:
     """The captions of one image with their ranks.
 
@@ -33,17 +42,20 @@ def captions_of(
       hypotheses: of the image, numpy arrays [count, ...].
       vocabulary: the model's.
       quality: what the model expects of its captions, which is then their score.
+      share: of the image's classes; ``None`` for a model without a classifier.
       every_word: captions also have the log-probability and the attention of each word.
     """
     captions = []
-    for rank, ids, log_probs, attention in zip(*hypotheses, strict=True):
-        if rank == -math.inf:
-            continue
-        length = int(np.count_nonzero(ids != vocabulary.pad_id))
+    found = [hypothesis for hypothesis in zip(*hypotheses, strict=True) if hypothesis[0] > -math.inf]
+    lengths = [int(np.count_nonzero(ids != vocabulary.pad_id)) for _, ids, *_ in found]
+    means = [float(log_probs[:length].mean()) for (_, _, log_probs, _), length in zip(found, lengths, strict=True)]
+    for (rank, ids, log_probs, attention), length, mean in zip(found, lengths, means, strict=True):
         ended = bool(ids[length - 1] == vocabulary.end_id)
         tokens = vocabulary.decode(ids[: length - ended].tolist())
-        mean = float(log_probs[:length].mean())
-        expected = None if quality is None else quality.of(ids[:length], log_probs[:length])
+        expected = None
+        if quality:
+            context = Context(sum(means) / len(means), share(tokens) if share else 0.0)
+            expected = quality.of(ids[:length], log_probs[:length], context)
         caption = Caption(
             text=vocabulary.text(tokens),
             tokens=tokens,

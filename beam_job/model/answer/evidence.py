@@ -3,6 +3,7 @@
     evidence = word_evidence(labels, vocabulary)
     ids, shares = evidence.of(probabilities)  # the words of each image
     evidence.is_in(["a", "cat"], probabilities[0])
+    evidence.share(["a", "cat"], probabilities[0])  # 0.9, the probability of a cat
 
 A word's evidence is the sum of the probabilities of its likely classes: with 0.4 for a tabby and 0.5 for an Egyptian
 cat there is 0.9 for "cat".
@@ -28,6 +29,7 @@ class WordEvidence:
 
     def __init__(self, labels: Labels, vocabulary: Vocabulary) -> None:
         known = [sorted({word for word in words if word in vocabulary}) for words in labels.words]
+        self._words = [frozenset(words) for words in known]
         pairs = [(number, word) for number, words in enumerate(known) for word in words]
         names = sorted({word for _, word in pairs})
         self._place = {word: place for place, word in enumerate(names)}
@@ -62,6 +64,16 @@ class WordEvidence:
         """
         sums = self._sums(probabilities)
         return any(sums[self._place[token]] > 0 for token in tokens if token in self._place)
+
+    def share(self, tokens: Sequence[str], probabilities: np.ndarray) -> float:
+        """The probability of the likely classes that a caption names.
+
+        Args:
+          tokens: the caption's words.
+          probabilities: of the image's classes, float32 [classes].
+        """
+        likely = np.flatnonzero(probabilities >= _LIKELY).tolist()
+        return float(sum(probabilities[number] for number in likely if not self._words[number].isdisjoint(tokens)))
 
     def _sums(self, probabilities: np.ndarray) -> np.ndarray:
         """The evidence for each word; summed in the same order in every batch, and so to the same last bit."""

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_job.model.answer.evidence import WordEvidence
+from beam_job.model.answer.evidence import WordEvidence, word_evidence
+from beam_job.model.answer.quality import Context
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import open_model
@@ -67,16 +68,18 @@ def caption_all(captioner, pixels, size, order=None):
 
 
 def test_the_score_is_the_expected_quality_of_a_model_that_has_one(model, knowing, pixels):
-    decoding = Decoding("beam", num_captions=2, label_bonus=0, attention=True)
-    bare, found = (caption_all(Captioner(each, decoding, 32), pixels, 32) for each in (model, knowing))
-    vocabulary = knowing.vocabulary
-    for captions, others in zip(found, bare, strict=True):
+    decoding = Decoding("beam", beam_width=2, num_captions=2, label_bonus=0, attention=True)
+    captioners = [Captioner(each, decoding, 32) for each in (model, knowing)]
+    bare, found = (caption_all(each, pixels, 32) for each in captioners)
+    vocabulary, evidence = knowing.vocabulary, word_evidence(knowing.labels, knowing.vocabulary)
+    for captions, others, classes in zip(found, bare, captioners[1].encode(pixels).classes, strict=False):
         for caption, other in zip(captions, others, strict=True):
             assert caption.tokens == other.tokens
             assert caption.mean_log_prob == other.score
             assert other.mean_log_prob is None
             ids = [*vocabulary.encode(caption.tokens), *[vocabulary.end_id] * caption.ended]
-            expected = knowing.quality.of(np.array(ids), np.array(caption.log_probs, np.float32))
+            context = Context(np.mean([other.score for other in others]), evidence.share(caption.tokens, classes))
+            expected = knowing.quality.of(np.array(ids), np.array(caption.log_probs, np.float32), context)
             assert caption.score == pytest.approx(expected, abs=1e-5)
     assert len({caption.score for captions in found for caption in captions}) > 20
 

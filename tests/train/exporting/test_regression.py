@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from beam_job.model.answer.quality import numbers_of
+from beam_job.model.answer.quality import Context, Quality, numbers_of
 from train.evaluation.agreement import rank_correlation
 from train.exporting import regression as module
 from train.exporting.regression import Example, cross_validated, fit_examples
@@ -15,31 +15,48 @@ RANDOM = np.random.default_rng(0)
 def example(cider) -> Example:
     ids = RANDOM.integers(4, VOCABULARY, size=RANDOM.integers(3, 9))
     log_probs = np.log(RANDOM.uniform(0.05, 1.0, len(ids))).astype(np.float32)
-    return Example(ids, log_probs, cider(ids, log_probs))
+    return Example(ids, log_probs, cider(ids, log_probs), context=Context(*RANDOM.normal(size=2)))
+
+
+def of(quality: Quality, one: Example) -> float:
+    return quality.of(one.ids, one.log_probs, one.context)
 
 
 def agreement(cider) -> float:
     """The correlation of the expected with the true quality, on captions that were not learned from."""
     quality = fit_examples([example(cider) for _ in range(3000)], VOCABULARY, ridge=(0.01, 1, 1))
     others = [example(cider) for _ in range(300)]
-    expected = [quality.of(one.ids, one.log_probs) for one in others]
-    return float(np.corrcoef(expected, [one.cider for one in others])[0, 1])
+    expected = [of(quality, one) for one in others]
+    return float(np.corrcoef(np.log(expected), np.log([one.cider for one in others]))[0, 1])
 
 
 def test_it_learns_what_quality_depends_on() -> None:
-    assert agreement(lambda ids, log_probs: log_probs.mean()) > 0.99
-    assert agreement(lambda ids, log_probs: np.sum(ids == 5)) > 0.99
-    assert agreement(lambda ids, log_probs: np.exp(log_probs[ids == 5]).sum()) > 0.99
+    assert agreement(lambda ids, log_probs: np.exp(log_probs.mean())) > 0.99
+    assert agreement(lambda ids, log_probs: np.exp(np.sum(ids == 5))) > 0.99
+    assert agreement(lambda ids, log_probs: np.exp(np.exp(log_probs[ids == 5]).sum())) > 0.99
 
 
 def test_noise_teaches_nothing() -> None:
-    assert abs(agreement(lambda ids, log_probs: RANDOM.normal())) < 0.2
+    assert abs(agreement(lambda ids, log_probs: RANDOM.exponential())) < 0.2
+
+
+def test_it_learns_what_is_beside_a_caption() -> None:
+    examples = [example(lambda *_: 0.0) for _ in range(500)]
+    examples = [one._replace(cider=float(np.exp(one.context.named))) for one in examples]
+    quality = fit_examples(examples[:400], VOCABULARY)
+    expected = [of(quality, one) for one in examples[400:]]
+    assert rank_correlation(expected, [one.cider for one in examples[400:]]) > 0.99
 
 
 def test_it_expects_the_mean_of_what_it_saw() -> None:
-    seen = [example(lambda ids, log_probs: 0.8 + 0.1 * RANDOM.normal()) for _ in range(1000)]
+    seen = [example(lambda ids, log_probs: RANDOM.exponential() ** 2) for _ in range(1000)]
     quality = fit_examples(seen, VOCABULARY)
-    assert abs(np.mean([quality.of(one.ids, one.log_probs) for one in seen]) - 0.8) < 0.02
+    assert np.mean([of(quality, one) for one in seen]) == pytest.approx(np.mean([one.cider for one in seen]), rel=1e-4)
+
+
+def test_a_cider_of_zero_is_learned_too() -> None:
+    seen = [example(lambda ids, log_probs: 0.0) for _ in range(100)]
+    assert of(fit_examples(seen, VOCABULARY), seen[0]) == pytest.approx(0.0, abs=1e-4)
 
 
 def test_words_that_no_caption_has_count_nothing() -> None:
@@ -49,7 +66,7 @@ def test_words_that_no_caption_has_count_nothing() -> None:
 
 
 def test_rare_words_count_nothing_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    examples = [example(lambda ids, log_probs: np.sum(ids == 5) + np.sum(ids == 6)) for _ in range(500)]
+    examples = [example(lambda ids, log_probs: np.exp(np.sum(ids == 5) + np.sum(ids == 6))) for _ in range(500)]
     for number, rare in enumerate(examples[:3]):
         rare.ids[:] = [5, 6, VOCABULARY + number, *[5] * 9][: len(rare.ids)]
     monkeypatch.setattr(module, "_WORDS", VOCABULARY - 4)
@@ -59,26 +76,27 @@ def test_rare_words_count_nothing_where_there_are_too_many(monkeypatch: pytest.M
 
 
 def test_the_weights_are_those_of_ridge_regression() -> None:
-    examples = [example(lambda ids, log_probs: 5 + log_probs.mean() + np.sum(ids == 5)) for _ in range(40)]
+    examples = [example(lambda ids, log_probs: 4 + log_probs.mean() + np.sum(ids == 5)) for _ in range(40)]
     ridge = (0.5, 2.0, 3.0)
     quality = fit_examples(examples, VOCABULARY, ridge)
-    numbers = np.array([numbers_of(one.log_probs) for one in examples], np.float64)
+    numbers = np.array([numbers_of(one.log_probs, one.context) for one in examples], np.float64)
     said, probable = np.zeros([2, len(examples), VOCABULARY])
     for row, one in enumerate(examples):
         np.add.at(said[row], one.ids, 1.0)
         np.add.at(probable[row], one.ids, np.exp(one.log_probs))
     design = np.concatenate([(numbers - numbers.mean(axis=0)) / numbers.std(axis=0), said, probable], axis=1)
-    target = np.array([one.cider for one in examples])
-    penalties = np.diag(np.sqrt(np.repeat(ridge, [4, VOCABULARY, VOCABULARY])))
+    ciders = np.array([one.cider for one in examples])
+    target = np.log(ciders + 0.1)
+    penalties = np.diag(np.sqrt(np.repeat(ridge, [6, VOCABULARY, VOCABULARY])))
     rows = np.concatenate([design - design.mean(axis=0), penalties])
     weights = np.linalg.lstsq(rows, np.concatenate([target - target.mean(), np.zeros(len(penalties))]))[0]
-    expected = target.mean() + (design - design.mean(axis=0)) @ weights
-    found = [quality.of(one.ids, one.log_probs) for one in examples]
-    np.testing.assert_allclose(found, expected, atol=5e-5)
+    expected = np.exp((design - design.mean(axis=0)) @ weights)
+    found = [of(quality, one) for one in examples]
+    np.testing.assert_allclose(found, expected * (ciders + 0.1).mean() / expected.mean() - 0.1, rtol=1e-4)
 
 
 def test_many_examples_are_added_up_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    examples = [example(lambda ids, log_probs: log_probs.mean() + np.sum(ids == 5)) for _ in range(100)]
+    examples = [example(lambda ids, log_probs: 4 + log_probs.mean() + np.sum(ids == 5)) for _ in range(100)]
     whole = fit_examples(examples, VOCABULARY)
     monkeypatch.setattr(module, "_AT_ONCE", 7)
     for one, other in zip(whole, fit_examples(examples, VOCABULARY), strict=True):
@@ -91,19 +109,20 @@ def photos(count: int, captions: int, cider) -> list[Example]:
 
 
 def test_what_is_expected_of_a_caption_is_learned_without_its_photo() -> None:
-    seen = photos(25, 3, lambda ids, log_probs: log_probs.mean() + np.sum(ids == 5))
+    seen = photos(25, 3, lambda ids, log_probs: 4 + log_probs.mean() + np.sum(ids == 5))
     judged = photos(25, 1, lambda *_: 0.0)
     found = cross_validated(seen, judged, VOCABULARY)
     for place in (0, 7, 24):
         fold = [photo for photo in range(25) if photo % 10 == place % 10]
         design = module._Design(seen, VOCABULARY)  # of all: it depends on no CIDEr
-        quality = design.solve(design.sums([one for one in seen if one.photo not in fold]), module._RIDGE)
-        assert found[place] == pytest.approx(quality.of(judged[place].ids, judged[place].log_probs), abs=1e-5)
+        others = [one for one in seen if one.photo not in fold]
+        quality = module._levelled(design.solve(design.sums(others), module._RIDGE), others)
+        assert found[place] == pytest.approx(of(quality, judged[place]), rel=1e-4)
 
 
 def test_what_is_known_of_a_photo_alone_is_worth_nothing_for_others() -> None:
     """Each photo has a word of its own, and a CIDEr of its own."""
-    values = RANDOM.normal(size=200)
+    values = np.exp(RANDOM.normal(size=200))
     seen = [
         Example(np.array([photo, 200]), np.full(2, -1.0, np.float32), values[photo], photo)
         for photo in range(200)
@@ -111,14 +130,14 @@ def test_what_is_known_of_a_photo_alone_is_worth_nothing_for_others() -> None:
     ]
     ciders = [one.cider for one in seen]
     learned = fit_examples(seen, 201, ridge=(0.01, 1, 1))
-    assert rank_correlation([learned.of(one.ids, one.log_probs) for one in seen], ciders) > 0.99
+    assert rank_correlation([of(learned, one) for one in seen], ciders) > 0.99
     of_others = cross_validated(seen, seen, 201, ridge=(0.01, 1, 1))
     assert -0.4 < rank_correlation(of_others, ciders) < 0.1  # around -0.2: photos above the mean lower that of the rest
 
 
 @pytest.mark.parametrize("step", [2, 10])
 def test_numbers_of_photos_may_have_gaps(step: int) -> None:
-    seen = photos(25, 3, lambda ids, log_probs: log_probs.mean() + np.sum(ids == 5))
+    seen = photos(25, 3, lambda ids, log_probs: 4 + log_probs.mean() + np.sum(ids == 5))
     judged = photos(25, 1, lambda *_: 0.0)
     apart = [[one._replace(photo=step * one.photo) for one in ones] for ones in (seen, judged)]
     assert cross_validated(*apart, VOCABULARY).tolist() == cross_validated(seen, judged, VOCABULARY).tolist()

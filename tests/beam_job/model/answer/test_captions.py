@@ -43,7 +43,24 @@ def test_the_expected_quality_is_the_score_and_depends_on_the_end_too():
     none = np.zeros_like(words)
     quality = Quality(np.zeros(1, np.float32), np.zeros(len(NUMBERS), np.float32), words, none)
     ((_, caption),) = captions_of(hypotheses((-0.5, [A, DOG, END])), VOCABULARY, quality)
-    assert (caption.score, caption.mean_log_prob, caption.min_log_prob) == (1.25, -1.0, -1.5)
+    assert caption.score == pytest.approx(math.exp(1.25) - 0.1)
+    assert (caption.mean_log_prob, caption.min_log_prob) == (-1.0, -1.5)
+
+
+def test_the_quality_knows_the_other_captions_and_the_classes():
+    none = np.zeros(len(VOCABULARY), np.float32)
+    quality = Quality(np.zeros(1, np.float32), np.array([0, 0, 0, 0, 1, 10], np.float32), none, none)
+
+    def share(tokens):
+        return 0.5 if "dog" in tokens else 0.25
+
+    found = hypotheses((-0.5, [A, DOG, END]), (-math.inf, []), (-1.0, [A, CAT, RUNS, A, END]))
+    (_, dog), (_, cat) = captions_of(found, VOCABULARY, quality, share)
+    mean = (-1.0 - 1.5) / 2
+    assert math.log(dog.score + 0.1) == pytest.approx(mean + 5)
+    assert math.log(cat.score + 0.1) == pytest.approx(mean + 2.5)
+    ((_, bare), _) = captions_of(found, VOCABULARY, quality)
+    assert math.log(bare.score + 0.1) == pytest.approx(mean)
 
 
 def test_every_word_has_its_figures_where_they_are_asked_for():

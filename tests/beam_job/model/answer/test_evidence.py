@@ -42,6 +42,16 @@ def test_a_caption_may_also_name_a_class_that_is_only_likely(tokens, expected):
     assert evidence.is_in(tokens.split(), np.array([0.1, 0, 0.8, 0.09, 0.01, 0], np.float32)) == expected
 
 
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [("a cat runs", 0.5), ("a red dog", 0.25), ("on the grass", 0.25), ("a cat 's dog", 0.75), ("a ball", 0)],
+)
+def test_the_share_is_that_of_the_likely_classes_that_are_named(tokens, expected):
+    """Both cats, the dog, and espresso and a lakeside, for which there is no word; the ball is too unlikely."""
+    probabilities = np.array([0.25, 0.25, 0.25, 0.0625, 0.125, 0.125], np.float32)
+    assert WordEvidence(LABELS, VOCABULARY).share(tokens.split(), probabilities) == expected
+
+
 def test_no_word_of_any_class_may_be_known():
     evidence = WordEvidence(Labels(("espresso",), (("coffee", "cup"),)), VOCABULARY)
     assert evidence.most == 0

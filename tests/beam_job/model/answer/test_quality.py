@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beam_job.model.answer.quality import NUMBERS, Quality, numbers_of
+from beam_job.model.answer.quality import NUMBERS, Context, Quality, numbers_of
 
 WORDS = 6
+CONTEXT = Context(-0.75, named=0.5)
 
 
 def quality(**changed: np.ndarray) -> Quality:
@@ -20,22 +21,34 @@ def test_each_part_counts() -> None:
     ids, log_probs = np.array([4, 5, 4]), np.log([0.5, 0.25, 1.0]).astype(np.float32)
 
     def of(**changed: np.ndarray) -> float:
-        return quality(**changed).of(ids, log_probs)
+        return float(np.log(quality(**changed).of(ids, log_probs, CONTEXT) + 0.1))
 
     rising = np.arange(WORDS)
-    assert of() == 0.5
-    assert of(words=rising) == 0.5 + 4 + 5 + 4
+    assert of() == pytest.approx(0.5)
+    assert of(words=rising) == pytest.approx(0.5 + 4 + 5 + 4)
     assert of(probable=rising) == pytest.approx(0.5 + 4 * 0.5 + 5 * 0.25 + 4 * 1.0)
-    assert of(numbers=np.array([0, 0, 0, 2])) == 0.5 + 2 * 3  # the number of tokens
+    assert of(numbers=np.array([0, 0, 0, 2, 0, 0])) == pytest.approx(0.5 + 2 * 3)  # the number of tokens
+    assert of(numbers=np.array([0, 0, 0, 0, 1, 2])) == pytest.approx(0.5 - 0.75 + 2 * 0.5)
+
+
+def test_a_file_of_an_earlier_release_has_weights_of_the_cider_itself(tmp_path: Path) -> None:
+    quality(numbers=np.array([0, 0, 0, 2]), words=np.arange(WORDS)).write(tmp_path / "quality.npz")
+    read = Quality.read(tmp_path / "quality.npz")
+    assert read.of(np.array([4, 5]), np.zeros(2, np.float32), CONTEXT) == 0.5 + 2 * 2 + 4 + 5
+
+
+def test_endless_weights_give_an_endless_quality() -> None:
+    assert quality(bias=np.array([1e4])).of(np.array([4]), np.zeros(1, np.float32), CONTEXT) == np.inf
 
 
 def test_the_numbers_of_a_caption() -> None:
-    found = dict(zip(NUMBERS, numbers_of(np.array([-0.1, -4.0, -0.2, -2.0], np.float32)), strict=True))
+    found = dict(zip(NUMBERS, numbers_of(np.array([-0.1, -4.0, -0.2, -2.0], np.float32), CONTEXT), strict=True))
     assert found["mean log-probability"] == pytest.approx(-6.3 / 4)
     assert found["least log-probability"] == -4.0
     assert found["mean of the three least"] == pytest.approx(-6.2 / 3)
     assert found["tokens"] == 4
-    assert numbers_of(np.array([-1.0], np.float32)).tolist() == [-1.0, -1.0, -1.0, 1.0]
+    assert tuple(found.values())[4:] == CONTEXT
+    assert numbers_of(np.array([-1.0], np.float32), Context(-1.0)).tolist() == [-1.0, -1.0, -1.0, 1.0, -1.0, 0.0]
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
