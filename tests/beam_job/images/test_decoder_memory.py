@@ -15,6 +15,7 @@ from PIL import Image
 from beam_job.images.decoders import Decoders
 from beam_job.images.pixels import ImageError
 from tests.images import bmp_with_alpha, encode
+from tests.tiffs import DEFLATE, tiff
 
 DURABILITY = Path(__file__).parents[3] / "docs" / "durability.md"
 WIDTH, HEIGHT = 1500, 1000
@@ -79,6 +80,7 @@ def pictures():
             encode(ink, "TIFF", compression="tiff_lzw"),
             encode(clear, "TIFF", compression="tiff_lzw", strip_size=1 << 30),
             encode(colour.convert("LAB"), "TIFF"),
+            tiff(deep_samples(), 2, compression=DEFLATE, extra=[2]),
         ],
         "JPEG 2000": [encode(colour, "JPEG2000"), encode(clear, "JPEG2000"), encode(grey, "JPEG2000")],
         "AVIF": [
@@ -90,9 +92,14 @@ def pictures():
     }
 
 
+def deep_samples():
+    """RGB with alpha, 16 bits a sample."""
+    return np.broadcast_to(np.linspace(0, 65535, WIDTH).astype(np.uint16)[:, np.newaxis], (HEIGHT, WIDTH, 4))
+
+
 def deep_heic():
     """With alpha, of 12 bits a sample."""
-    samples = np.broadcast_to(np.linspace(0, 65535, WIDTH).astype(np.uint16)[:, np.newaxis], (HEIGHT, WIDTH, 4))
+    samples = deep_samples()
     file = io.BytesIO()
     with mock.patch.object(pillow_heif.options, "SAVE_HDR_TO_12_BIT", True):
         made = pillow_heif.from_bytes(mode="RGBA;16", size=(WIDTH, HEIGHT), data=samples.tobytes())
