@@ -138,7 +138,7 @@ def test_without_ray_the_job_is_compared_with_a_loop_alone(compared, no_ray, cap
     said = capsys.readouterr().err
     assert "Ray Data is left out, as it is not installed: " in said
     assert "pip install 'ray[data]'" in said
-    assert names(found, peers.WHOLE) == names(found, peers.STEADY) == ["a loop by hand", "the job"]
+    assert names(found, peers.WHOLE) == names(found, peers.STEADY) == ["the hand-written program", "the job"]
     assert all(measurement.median > 0 for measurement in found)
     assert [(measurement.group, measurement.median) for measurement in found][-1] == (peers.CAPTIONS, 1)
 
@@ -148,14 +148,17 @@ def test_ray_is_compared_where_it_is_installed(compared, capsys):
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray[data]'")
     found = compared()
     assert "not installed" not in capsys.readouterr().err
-    everyone = ["Ray Data", "Ray Data, blocks of one batch", "a loop by hand", "the job"]
+    everyone = ["Ray Data", "Ray Data, blocks of one batch", "the hand-written program", "the job"]
     assert names(found, peers.WHOLE) == names(found, peers.STEADY) == everyone
     assert [measurement.median for measurement in found if measurement.group == peers.CAPTIONS] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
     ("program", "error"),
-    [(peers.BY_HAND, "a loop by hand failed: (.|\n)*cannot identify image"), (peers.JOB, "captioned 7 of 8 photos")],
+    [
+        (peers.BY_HAND, "the hand-written program failed: (.|\n)*cannot identify image"),
+        (peers.JOB, "captioned 7 of 8 photos"),
+    ],
     ids=lambda value: getattr(value, "name", None),
 )
 def test_a_program_that_does_not_caption_every_photo_is_not_compared(program, error, compared, monkeypatch):
@@ -169,9 +172,9 @@ def test_ratios_above_one_are_in_the_jobs_favour():
     steady = {peers.RAY: [60.0], peers.BY_HAND: [110.0], peers.JOB: [99.0]}
     told = "\n".join(str(measurement) for measurement in peers.compare(whole, steady))
     assert "Ray Data / the job: 2  >= 2: holds" in told
-    assert "a loop by hand / the job: 1.2" in told
+    assert "the hand-written program / the job: 1.2" in told
     assert "the job / Ray Data: 1.65" in told
-    assert "the job / a loop by hand: 0.9  >= 0.95: MISSED" in told
+    assert "the job / the hand-written program: 0.9  >= 0.95: MISSED" in told
 
 
 def row(size, job, decoder):

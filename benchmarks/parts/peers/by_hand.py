@@ -1,4 +1,4 @@
-"""A loop written by hand: two threads decode the next batch while the model captions this one."""
+"""A hand-written program: two threads decode the next batch while the model captions this one."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor

@@ -36,7 +36,7 @@ class Program:
 
 RAY = Program("Ray Data", "benchmarks.parts.peers.ray_data", "*.json")
 RAY_BLOCKS = Program("Ray Data, blocks of one batch", "benchmarks.parts.peers.ray_blocks", "*.json")
-BY_HAND = Program("a loop by hand", "benchmarks.parts.peers.by_hand", "captions.jsonl")
+BY_HAND = Program("the hand-written program", "benchmarks.parts.peers.by_hand", "captions.jsonl")
 JOB = Program("the job", "benchmarks.parts.peers.job", "*/captions-*.jsonl")
 WHOLE, STEADY, CAPTIONS = "Peers: whole command", "Peers: steady state", "Peers: captions"
 _GOALS = {(RAY, WHOLE): ">= 2", (RAY_BLOCKS, WHOLE): ">= 2", (BY_HAND, STEADY): ">= 0.95"}
