@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from beam_job.model.captioner import Captioner
 
 ERRORS = {
-    "out_of_memory": "The model ran out of memory on this image alone.",
+    "out_of_memory": "The model ran out of memory even with this image alone.",
     "no_caption": "The model finds no caption that the options allow for this image.",
-    "inference_failed": "The model failed on this image alone.",
+    "inference_failed": "The model failed even with this image alone.",
 }
 """The codes that a failure of the stage ``infer`` can have, beside that of all stages, and what they mean."""
 
