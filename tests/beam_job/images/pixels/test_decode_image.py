@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import io
 import random
-import struct
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,7 +16,6 @@ import pytest
 from PIL import Image, ImageOps
 
 from beam_job.images.pixels import ImageError, Pixels, decode, decode_image, file_format
-from beam_job.images.pixels.exif import orientation as exif_orientation
 from beam_job.images.pixels.formats import jpeg
 from beam_job.images.pixels.picture import Picture
 from tests import images
@@ -119,28 +117,6 @@ def test_turning_after_the_reduction_equals_turning_before(orientation: int) -> 
     assert np.abs(turned - before).max() <= 1
 
 
-def test_an_avif_with_exif_shows_its_picture() -> None:
-    exif = Image.Exif()
-    exif[0x010E] = "what the photo shows"
-    data = images.encode(images.picture(), "AVIF", quality=95, exif=exif)
-    assert b"what the photo shows" in data
-    assert_colours(decode(data, 36, 40), COLOURS, 8)
-
-
-def exif_of(*entries: tuple[int, int], count: int | None = None) -> bytes:
-    """A block of short numbers by their tags; ``count`` is how many it says that there are."""
-    packed = (struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in entries)
-    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries) if count is None else count) + b"".join(packed)
-
-
-def test_only_entries_of_the_first_directory_count() -> None:
-    others = [(0x0100 + number, 5) for number in range(12)]
-    assert exif_orientation(exif_of(*others, (0x0112, 6))) == 6
-    assert exif_orientation(exif_of(*others, (0x0112, 6), count=12)) == 1
-    assert exif_orientation(exif_of(*others, (0x0112, 6), count=65_535)) == 6
-    assert exif_orientation(exif_of(*others, (0x0112, 6))[:-1]) == 1
-
-
 # Reduced decoding of large JPEGs
 
 
@@ -212,3 +188,11 @@ def test_pictures_of_one_pixel_in_a_row(name, size):
     found = decode(file.getvalue(), 2, 3)
     assert (found.width, found.height) == size
     assert np.abs(found.array.astype(int) - (200, 40, 90)).max() < 9
+
+
+@pytest.mark.parametrize(("height", "width"), [(0, 10), (10, 0), (-1, 10)])
+def test_a_size_of_nothing_is_the_callers_mistake(height: int, width: int) -> None:
+    with pytest.raises(ValueError, match="at least 1") as caught:
+        decode(KINDS["png-rgb"].data, height, width)
+    assert not isinstance(caught.value, ImageError)
+    assert decode(KINDS["png-rgb"].data, 1, 1).array.shape == (1, 1, 3)

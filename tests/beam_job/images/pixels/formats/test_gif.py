@@ -98,3 +98,11 @@ def test_transparency_is_kept_and_other_extensions_are_not():
     assert (decode(before_picture(data, control), 3, 2).array == 255).all()
     assert (decode(before_picture(data, control.replace(b"\x04\x01", b"\x04\x00")), 3, 2).array == RED).all()
     assert (decode(before_picture(data, b"\x21\xff" + control[2:]), 3, 2).array == RED).all()
+
+
+def test_a_gif_that_ends_anywhere_before_its_last_pixels_is_truncated():
+    data = red((64, 48))
+    for length in range(6, len(data) - 8):
+        with pytest.raises(ImageError, match=r"^The GIF ends before its picture (begins|is complete)\.$") as caught:
+            decode(data[:length], 8, 8)
+        assert caught.value.code == "truncated"
