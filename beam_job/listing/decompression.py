@@ -49,7 +49,7 @@ class _Inflate:
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
         piece = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
-        self.needs_input = not self._zlib.unconsumed_tail and len(piece) < max_length
+        self.needs_input = not self._zlib.unconsumed_tail  # output that waits comes with the next: a checksum is last
         return piece
 
 

@@ -11,6 +11,7 @@ import pytest
 import zstandard
 from apache_beam.io.filesystem import CompressionTypes
 
+from beam_job.listing import decompression
 from beam_job.listing.decompression import DamagedError, unpacked
 
 PACKERS = {
@@ -70,6 +71,17 @@ def test_pieces_are_small_whatever_a_file_unpacks_to(kind):
     sizes = [len(piece) for piece in unpacked([packed], kind)]
     assert sum(sizes) == 32 << 20
     assert max(sizes) <= 2 << 20
+
+
+@every_kind
+@pytest.mark.parametrize("chunk", [1, 2, 1000])
+def test_no_byte_is_lost_between_pieces(kind, chunk, monkeypatch):
+    monkeypatch.setattr(decompression, "_PIECE_BYTES", 5)
+    for data in (bytes(3000), DATA + bytes(257)):
+        packed = PACKERS[kind](data)
+        assert unpack(packed, kind, chunk) == data
+        with pytest.raises(DamagedError, match="ends too early"):
+            unpack(packed[:-1], kind, chunk)
 
 
 def test_a_file_that_asks_for_much_memory_is_refused():

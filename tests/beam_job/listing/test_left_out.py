@@ -92,6 +92,15 @@ def test_the_output_folder_is_left_out(tree, monkeypatch):
     assert found("**", output=".") == ["-run=1", "c.jpg"]
 
 
+def test_the_output_folder_in_a_bucket_is_left_out():
+    for output in ("gs://photos/OUTBOX", "gs://photos/OUTBOX/"):
+        rules = Rules(LeaveOut(output=output), "gs://photos")
+        paths = ("gs://photos/OUTBOX", "gs://photos/OUTBOX/run=1", "gs://photos/OUTBO", "gs://photos/OUTBOX2")
+        assert [rules.is_output("gs://photos", path) for path in paths] == [True, True, False, False]
+        assert rules.is_output("gs://photos/OUTBOX", "gs://photos/OUTBOX/run=1")
+        assert not rules.is_output("gs://photos/OUTBOX", "gs://photos/OUTBOX/album")
+
+
 def test_excluded_paths_in_a_bucket_are_written_as_its_globs_are():
     def excluded(bucket, name):
         rules = Rules(LeaveOut(exclude=["gs://photos/a/*.jpg"]), f"gs://{bucket}")

@@ -158,7 +158,12 @@ def test_parts_of_a_profile_that_are_not_all_there() -> None:
     first, second = profile[:300], profile[300:]
     for whole in (with_parts((1, 2, first), (2, 2, second)), with_parts((2, 2, second), (1, 2, first))):
         np.testing.assert_allclose(seen(whole), expected, atol=6)
-    for lacking in (with_parts((1, 2, first)), with_parts((1, 3, first), (3, 3, second)), with_parts((0, 0, profile))):
+    for lacking in (
+        with_parts((1, 2, first)),
+        with_parts((1, 3, first), (3, 3, second)),
+        with_parts((0, 0, profile)),
+        with_parts((1, 2, b""), (2, 2, profile)),
+    ):
         np.testing.assert_array_equal(decode(lacking, 36, 40).array, decode(plain, 36, 40).array)
 
 
