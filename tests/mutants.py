@@ -29,6 +29,7 @@ MEMORY = 6 << 30  # bytes: a mutant that never stops collecting ends by itself
 TESTS = 250  # of one function
 EXAMPLES = 40  # of a property test: a fault that shows is in most of them
 GOAL = 0.9
+NOTICED = ("killed", "timeout", "segfault", "suspicious")  # the last two: the process of the tests crashed
 
 
 def pytest_collection_modifyitems(items):
@@ -128,7 +129,7 @@ def tell(drawn):
         print(f"{module:<45} {told(count)}")
     total = sum(counts.values(), Counter())
     print(f"{'all':<45} {told(total)}")
-    alive = [name for name in drawn if found[name] not in ("killed", "timeout")]
+    alive = [name for name in drawn if found[name] not in NOTICED]
     with SURVIVORS.open("w") as file:
         for name in alive:
             shown = [Path(sys.executable).with_name("mutmut"), "show", name]
@@ -143,7 +144,7 @@ def told(count):
 
 
 def score(count):
-    return (count["killed"] + count["timeout"]) / count.total()
+    return sum(count[result] for result in NOTICED) / count.total()
 
 
 if __name__ == "__main__":
