@@ -129,12 +129,13 @@ def write(output: str, model: OpenModel, quality: Quality, agreement: dict[str, 
         for name in manifest.files.keys() - {VOCABULARY, LABELS, QUALITY}:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(model.directory / name, folder / name)
+        model.check_unchanged()
 
     found = {name: {key: round(value, 4) for key, value in each._asdict().items()} for name, each in agreement.items()}
-    dev_sets: list[dict[str, Any]] = [
-        {**dev, **({"rank_correlation": found[dev["name"]]} if dev["name"] in found else {})}
-        for dev in manifest.training.get("dev_sets", [])
-    ]
+    dev_sets: list[dict[str, Any]] = []
+    for dev in manifest.training.get("dev_sets", []):
+        others = {key: value for key, value in dev.items() if key != "rank_correlation"}  # which is of former scores
+        dev_sets.append({**others, **({"rank_correlation": found[dev["name"]]} if dev["name"] in found else {})})
     training = {**manifest.training, **({"dev_sets": dev_sets} if dev_sets else {})}
     written = write_model(output, copy, model.vocabulary, replace(manifest, training=training), model.labels, quality)
     print(f"{output}: fingerprint {written.fingerprint}")

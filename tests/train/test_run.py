@@ -119,6 +119,9 @@ def test_a_model_can_learn_its_scores_afterwards(model: OpenModel, captions: Pat
     captioner = Captioner(scored, Decoding(), batch_size=4)
     for (caption,) in captioner.caption(pixels, list(COLOURS)):
         assert caption.score != caption.mean_log_prob
+    write(str(tmp_path / "again"), scored, learned.quality, {})
+    for dev in open_model(tmp_path / "again").manifest.training["dev_sets"]:
+        assert "rank_correlation" not in dev, "it was that of the former scores"
 
 
 def test_of_a_single_photograph_there_is_no_rank_correlation(model: OpenModel, captions: Path) -> None:

@@ -63,12 +63,10 @@ class Quality(NamedTuple):
           log_probs: float32 [tokens], their natural log-probabilities.
           context: what there is beside the caption.
         """
-        found = self.bias[0] + numbers_of(log_probs, context)[: len(self.numbers)] @ self.numbers
-        found += self.words[ids].sum() + np.exp(log_probs) @ self.probable[ids]
-        if len(self.numbers) == _LINEAR:
-            return float(found)
-        with np.errstate(over="ignore"):  # infinite, of weights that were not learned from captions
-            return float(np.exp(found, dtype=np.float64) - FLOOR)
+        with np.errstate(over="ignore", invalid="ignore"):  # no number, of weights that were not learned from captions
+            found = self.bias[0] + numbers_of(log_probs, context)[: len(self.numbers)] @ self.numbers
+            found += self.words[ids].sum() + np.exp(log_probs) @ self.probable[ids]
+            return float(found if len(self.numbers) == _LINEAR else np.exp(found, dtype=np.float64) - FLOOR)
 
     @classmethod
     def read(cls, path: Path) -> "Quality":

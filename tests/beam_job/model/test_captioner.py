@@ -154,12 +154,12 @@ def test_a_caption_stays_if_no_bonus_makes_it_name_the_class(labelled, pixels, s
     plain = Captioner(labelled, replace(GREEDY, label_bonus=0.0), 30).caption(pixels, [""] * 30)
     decode, decoded_again = captioner._decoder.captions, []
 
-    def stand_in(features, state, uris, labels, *words):
+    def stand_in(features, state, classes, uris, *words):
         if not words:
-            return decode(features, state, uris, labels)
+            return decode(features, state, classes, uris)
         decoded_again.extend(uris)
         told = replace(plain[0][0], tokens=["on", "on"], text="On on.")
-        return [NoCaption("") if second == "nothing" else Captions([told], each) for each in labels]
+        return [NoCaption("") if second == "nothing" else Captions([told]) for _ in uris]
 
     with mock.patch.object(captioner._decoder, "captions", stand_in):
         assert captioner.caption(pixels, [""] * 30) == plain
@@ -240,6 +240,14 @@ def test_weights_stored_in_half_precision_caption_like_the_same_weights_stored_i
 def open_model_of(path, dtype):
     write_tiny_model(path, dtype=dtype, seed=5)
     return open_model(path)
+
+
+def test_a_score_does_not_depend_on_how_many_captions_of_the_beam_are_wanted(knowing, pixels):
+    one, many = (
+        Captioner(knowing, Decoding("beam", num_captions=count, label_bonus=50.0), 30).caption(pixels, [""] * 30)
+        for count in (1, 3)
+    )
+    assert [captions[0] for captions in one] == [captions[0] for captions in many]
 
 
 def test_special_tokens_never_come_out(tmp_path, pixels):

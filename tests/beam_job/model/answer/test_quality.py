@@ -37,8 +37,17 @@ def test_a_file_of_an_earlier_release_has_weights_of_the_cider_itself(tmp_path: 
     assert read.of(np.array([4, 5]), np.zeros(2, np.float32), CONTEXT) == 0.5 + 2 * 2 + 4 + 5
 
 
-def test_endless_weights_give_an_endless_quality() -> None:
-    assert quality(bias=np.array([1e4])).of(np.array([4]), np.zeros(1, np.float32), CONTEXT) == np.inf
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("bias", [1e4, 3e38, -3e38])
+@pytest.mark.parametrize("numbers", [4, 6])
+def test_endless_weights_give_a_quality_that_is_no_number_or_the_least(bias: float, numbers: int) -> None:
+    """Nobody reads a warning for each caption."""
+    endless = quality(bias=np.array([bias]), numbers=np.zeros(numbers), words=np.full(WORDS, bias))
+    found = endless.of(np.array([4, 5]), np.zeros(2, np.float32), CONTEXT)
+    if numbers == 6:
+        assert found == (np.inf if bias > 0 else -0.1)
+    else:
+        assert found == (3e4 if bias == 1e4 else np.copysign(np.inf, bias))
 
 
 def test_the_numbers_of_a_caption() -> None:
