@@ -1,9 +1,11 @@
 """Servers that answer slowly, wrongly or without end: each answer costs its own image, within the limits."""
 
+import base64
 import gzip
 import logging
 from datetime import UTC, datetime, timedelta
 
+import google_crc32c
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +28,15 @@ def dripping(start, drip):
 
     server = RawServer(endless)  # which ``endless`` looks at
     return server
+
+
+def test_no_cookie_is_sent_back():
+    with sent(answer("Set-Cookie: visitor=1; Path=/")) as server:
+        downloader = Downloader(anonymous_session(), 1, redirects=True)
+        for _ in range(2):
+            downloader.get(f"{server.url}/a.jpg", max_bytes=10**6, seconds=30.0, stats=FetchStats())
+        assert len(server.requests) == 2
+        assert not any(b"cookie" in request.lower() for request in server.requests)
 
 
 # Time
@@ -145,6 +156,16 @@ def test_lengths_that_are_in_order(headers):
 @pytest.mark.usefixtures("one_try")
 def test_a_digest_that_is_none_or_another_ones(hashes, found):
     assert code(answer(f"X-Goog-Hash: {hashes}")) == found
+
+
+@pytest.mark.parametrize("hashes", ["{}", "{},md5=x==", "md5=x==,{}", "md5=x==, {}", "{}, {}"])
+@pytest.mark.usefixtures("one_try")
+def test_a_digest_counts_wherever_it_stands(hashes):
+    digest = base64.b64encode(google_crc32c.Checksum(DATA).digest()).decode()
+    header = f"X-Goog-Hash: {hashes.replace('{}', f'crc32c={digest}')}"
+    with sent(answer(header)) as server:
+        assert get(server) == DATA
+    assert code(answer(header, body=DATA[:-1] + b"x")) == "unavailable"
 
 
 @pytest.mark.parametrize("header", ["gzip, chunked", "x", "", "chunked ", "chunked, chunked", "identity"])
