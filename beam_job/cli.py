@@ -205,7 +205,7 @@ def make_job(options: CaptionOptions, inputs: Inputs) -> Job:
     return Job(
         run,
         ReadUris(options.images, options.uris, fields, inputs.copies, options.to_leave_out()),
-        ReadEarlier(run, options.recaption, versions=versions, renamed=options.to_renamed()),
+        ReadEarlier(run, recaption=options.recaption, versions=versions, renamed=options.to_renamed()),
         CaptionImages(
             options.model,
             decoding,

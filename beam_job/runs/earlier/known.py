@@ -73,9 +73,7 @@ class ReadEarlier(beam.PTransform):
       renamed: (old, new) prefixes of URIs: what is known under the old one is also known under the new one.
     """
 
-    def __init__(
-        self, run: Run, recaption: bool = False, *, versions: bool = False, renamed: tuple[str, str] | None = None
-    ) -> None:
+    def __init__(self, run: Run, *, recaption: bool, versions: bool, renamed: tuple[str, str] | None = None) -> None:
         super().__init__()
         self._renamed = renamed
         self._run = run

@@ -124,9 +124,8 @@ def test_what_a_file_does_to_its_decoder_costs_that_file_alone(caplog, stand_in,
     for name, data in says.items():
         (tmp_path / name).write_bytes(data)
     loading = Loading(threads=4, decode_memory=200_000_000)
-    found = {
-        outcome.uri.rpartition("/")[2]: outcome for outcome in load([str(tmp_path / name) for name in says], loading)
-    }
+    uris = [(str(tmp_path / name), {"id": name}) for name in says]
+    found = {outcome.uri.rpartition("/")[2]: outcome for outcome in load(uris, loading)}
     assert set(found) == set(says)
     failures = {name: outcome.error for name, outcome in found.items() if isinstance(outcome, Failure)}
     assert failures == {
@@ -138,6 +137,7 @@ def test_what_a_file_does_to_its_decoder_costs_that_file_alone(caplog, stand_in,
     for name in failures:
         assert found[name].stage == "decode"
         assert found[name].sha256 == hashlib.sha256(says[name]).hexdigest()
+    assert {name: outcome.carried["id"] for name, outcome in found.items()} == {name: name for name in says}
     assert found["good-0"].content.sha256 == hashlib.sha256(FINE).hexdigest()
     assert found["fault"].message == "KeyError: 'nobody foresaw this'"
     (logged,) = caplog.records  # once for both

@@ -51,6 +51,15 @@ def test_what_does_not_add_up_leaves_no_manifest(run, tmp_path, read):
     assert not (tmp_path / f"run={run.id}" / "manifest.json").exists()
 
 
+def test_a_run_that_a_prune_took_for_a_killed_one_gets_no_manifest(run, tmp_path):
+    folder = tmp_path / f"run={run.id}"
+    said = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**said, "pruned": [{"id": "1"}]}))
+    with pytest.raises(UnbalancedError, match=f"Run {run.id} was pruned while it went on"):
+        run.finish([16], [(3, 4, 0)], CAPTIONS, FAILURES)
+    assert not (folder / "manifest.json").exists()
+
+
 def test_files_of_bundles_that_were_tried_again_are_deleted(run, tmp_path):
     folder = tmp_path / f"run={run.id}"
     for name in (

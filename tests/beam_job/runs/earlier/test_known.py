@@ -71,7 +71,7 @@ def left(tmp_path, listed=(), failures=(), recaption=False, model="m", decoding=
     run = Run(str(tmp_path), model, {"decoding": decoding}, id="now")
     kept = Path(tempfile.mkdtemp(dir=tmp_path))
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
-        earlier = pipeline | ReadEarlier(run, recaption)
+        earlier = pipeline | ReadEarlier(run, recaption=recaption, versions=False)
         rows = pipeline | "Listed" >> beam.Create([(uri, None) for uri in listed])
         failed = pipeline | "Failures" >> beam.Create([Failure(*failure) for failure in failures])
         new = (rows, failed, earlier.known) | TakeNew()

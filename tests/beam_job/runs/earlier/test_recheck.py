@@ -4,7 +4,9 @@ import apache_beam as beam
 from apache_beam.testing.util import assert_that, equal_to
 
 from beam_job.images.fetch import Fetcher, FetchLimits
+from beam_job.records import Failure
 from beam_job.runs.earlier.recheck import Recheck
+from beam_job.runs.earlier.take import CAPTIONED, TakeNew
 
 
 def test_images_of_another_version_and_those_that_cannot_be_asked_for_changed(tmp_path):
@@ -25,3 +27,24 @@ def test_images_of_another_version_and_those_that_cannot_be_asked_for_changed(tm
         assert_that(found.uris, equal_to(changed), label="uris")
         sums = found.counts | beam.CombineGlobally(lambda counts: [sum(each) for each in zip(*counts, strict=True)])
         assert_that(sums | beam.Map(lambda counts: counts[1]), equal_to([2]), label="counts")
+
+
+def test_what_changed_is_left_to_do_and_the_rest_is_skipped(tmp_path):
+    same, other, new = (str(tmp_path / name) for name in ("same.jpg", "other.jpg", "new.jpg"))
+    for path in (same, other):
+        with open(path, "w") as file:
+            file.write(path)
+    version = Fetcher(FetchLimits()).version
+    versions = {same: version(same), other: "of another day"}
+    known = [(uri, (CAPTIONED, "1", captioned, "ab", "1.jsonl", 5, 9)) for uri, captioned in versions.items()]
+    failures = [Failure("list.csv#3", "list", "bad_row", "no URI")]
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        listed = pipeline | "Listed" >> beam.Create([(uri, None) for uri in (same, other, new, new)])
+        failed, earlier = pipeline | "Failed" >> beam.Create(failures), pipeline | "Known" >> beam.Create(known)
+        found = (listed, failed, earlier) | TakeNew(Recheck(FetchLimits(), 2))
+        uris = [(new, None, None), (other, None, None, version(other), (("ab", "1.jsonl", 5, 9),))]
+        assert_that(found.uris, equal_to(uris), label="uris")
+        assert_that(found.failures, equal_to(failures), label="failures")
+        sums = found.counts | beam.CombineGlobally(lambda counts: [sum(each) for each in zip(*counts, strict=True)])
+        assert_that(sums, equal_to([[1, 1, 0]]), label="counts")
+        assert_that(found.renamed, equal_to([]), label="renamed")
