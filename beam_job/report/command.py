@@ -25,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="a run=<id> folder, or the --output of the job for the current captions of all its runs",
     )
     parser.add_argument("--compare", metavar="DIR", help="a second run or folder to show next to the first")
-    parser.add_argument("--to", metavar="FILE", help=f"the page to write (default: {REPORT} in DIR)")
+    parser.add_argument(
+        "--to", metavar="FILE", help=f"the page to write (default: {REPORT} in DIR, or in that of --compare)"
+    )
     parser.add_argument("--groups", metavar="FILE", help="also write all groups of copies to this file, as JSON lines")
     parser.add_argument(
         "--sample", type=int, default=SAMPLE, help="maximum number of images on the page (default: %(default)s)"

@@ -63,7 +63,7 @@ def write_report(
     Args:
       run: the folder of a run, or a folder of runs for its current captions; on any file system that Beam reads.
       compare: a second run, shown next to the first.
-      to: the file to write; by default ``report.html`` in the reported folder.
+      to: the file to write; by default ``report.html`` in the reported folder, with ``compare`` in that one.
       sample: maximum number of images on the page: a third of them the least confident (in a comparison: the greatest
         changes), the others chosen at random.
       seed: random seed.
