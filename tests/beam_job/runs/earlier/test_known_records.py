@@ -89,3 +89,19 @@ def test_which_files_of_a_run_are_read(tmp_path):
     manifest["failures"][0]["known"] = 1
     (run / "manifest.json").write_text(json.dumps(manifest))
     assert files(run) == ({captions: alike[captions]}, 1)
+
+
+def test_what_is_passed_over_is_named(tmp_path, caplog):
+    run = earlier_run(tmp_path / "run=1", captions=["a"], failures=[])
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["captions"].append({"name": "../secret.jsonl"})
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    found = list(_Files("m", DECODING, captions=True).process(str(run)))
+    assert found[0] == (f"{run}/captions-1.jsonl", ("captions", "run=1", True))
+    assert [output.value for output in found if isinstance(output, TaggedOutput)] == [1]
+    odd = "manifest.json names 1 file that a run does not write, such as '../secret.jsonl'."
+    assert [record.getMessage() for record in caplog.records] == [f"Passed over: '{run}': {odd}"]
+    caplog.clear()
+    (passed_over,) = _Files("m", DECODING, captions=True).process(f"{tmp_path}/run=2")
+    assert passed_over.value == 1
+    assert caplog.records[0].getMessage().startswith(f"Passed over: '{tmp_path}/run=2': ")
