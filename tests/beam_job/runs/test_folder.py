@@ -76,6 +76,18 @@ def test_a_file_that_may_not_be_read(tmp_path):
     assert records(tmp_path / "captions-1.jsonl") == ([], 1, "it cannot be read: this account lacks permission.")
 
 
+def test_of_a_killed_run_only_files_that_a_run_writes_count(tmp_path):
+    run = earlier_run(tmp_path / "run=1", captions=["a"], finished=False)
+    for name in (
+        "captions-\u00e4.jsonl",
+        "captions-a b.jsonl",
+        f"captions-{'a' * 32}-pruned.jsonl",
+        "captions-2.jsonl.tmp",
+    ):
+        (run / name).write_bytes(LINE)
+    assert open_run_folder(str(run)).files(CAPTIONS) == {f"{run}/captions-1.jsonl": {}}
+
+
 def test_names_of_files_outside_a_run_are_not_followed(tmp_path):
     names = ["../../x", "/etc/passwd", "gs://other/captions-1.jsonl", "../run=2/captions-1.jsonl", "failures-1.jsonl"]
     names += [
