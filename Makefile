@@ -34,7 +34,7 @@ test-slow: $(VENV)/installed-test ## Run the tests that take minutes
 test-engines: $(VENV)/installed-test ## Run the job on Prism and Flink, which go and mvn download to .engines
 	$(BIN)/python -m pytest -m engines tests/engines
 
-mutants: $(VENV)/installed-mutants ## Put small faults into the code: do the tests notice? Some 20 minutes (MUTANTS='--all runs/shards': of one module)
+mutants: $(VENV)/installed-mutants ## Put small faults into the code: do the tests notice? Up to an hour (MUTANTS='--all runs/shards': of one module)
 	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 bench: $(VENV)/installed-test ## Measure speed, half an hour (BENCH=--quick: some minutes); a page of plots in benchmarks/results

@@ -1,6 +1,6 @@
 """Mutation testing: small faults are put into the code, one at a time, and the tests should notice each.
 
-python -m tests.mutants                      # a sample of each module, some 20 minutes
+python -m tests.mutants                      # a sample of each module, up to an hour
 python -m tests.mutants --all runs/shards    # all mutants of one module
 
 mutmut makes the mutants and runs the tests; pyproject.toml says of which modules, and with which tests. This program
@@ -48,7 +48,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", help="parts of modules' paths, such as runs/shards (default: all)")
     parser.add_argument("--each", type=int, default=12, help="mutants of each module (default: %(default)s)")
-    parser.add_argument("--all", action="store_true", help="all mutants, in place of a sample: over three hours")
+    parser.add_argument("--all", action="store_true", help="all mutants, in place of a sample: many hours")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--seconds", type=float, default=30.0, help="of tests for a mutant (default: %(default)s)")
     arguments = parser.parse_args()
