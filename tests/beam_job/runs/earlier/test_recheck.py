@@ -8,13 +8,19 @@ from beam_job.records import Failure
 from beam_job.runs.earlier.recheck import Recheck
 from beam_job.runs.earlier.take import CAPTIONED, TakeNew
 
+version = Fetcher(FetchLimits()).version
+
+
+def images(folder):
+    """The paths of two files and of one that is not there."""
+    paths = [folder / name for name in ("same.jpg", "other.jpg", "absent.jpg")]
+    for path in paths[:2]:
+        path.write_text(path.name)
+    return [str(path) for path in paths]
+
 
 def test_images_of_another_version_and_those_that_cannot_be_asked_for_changed(tmp_path):
-    same, other, gone = (str(tmp_path / name) for name in ("same.jpg", "other.jpg", "gone.jpg"))
-    for path in (same, other):
-        with open(path, "w") as file:
-            file.write(path)
-    version = Fetcher(FetchLimits()).version
+    same, other, gone = images(tmp_path)
     rows = [
         (same, {"id": 1}, "earlier", version(same), ["A cat."]),
         (other, {"id": 2}, "earlier", "of another day", ["A dog."]),
@@ -30,11 +36,7 @@ def test_images_of_another_version_and_those_that_cannot_be_asked_for_changed(tm
 
 
 def test_what_changed_is_left_to_do_and_the_rest_is_skipped(tmp_path):
-    same, other, new = (str(tmp_path / name) for name in ("same.jpg", "other.jpg", "new.jpg"))
-    for path in (same, other):
-        with open(path, "w") as file:
-            file.write(path)
-    version = Fetcher(FetchLimits()).version
+    same, other, new = images(tmp_path)
     versions = {same: version(same), other: "of another day"}
     known = [(uri, (CAPTIONED, "1", captioned, "ab", "1.jsonl", 5, 9)) for uri, captioned in versions.items()]
     failures = [Failure("list.csv#3", "list", "bad_row", "no URI")]
