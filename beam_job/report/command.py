@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from beam_job.messages.invocation import command_parser
+from beam_job.report.page import COMPARISON, REPORT
 from beam_job.report.run_records import ReportError
-from beam_job.report.write import REPORT, SAMPLE, write_report
+from beam_job.report.write import SAMPLE, write_report
 from beam_job.runs.folder import ReplacedError
 from beam_job.terminal.streams import escaped, say, show
 
@@ -26,7 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--compare", metavar="DIR", help="a second run or folder to show next to the first")
     parser.add_argument(
-        "--to", metavar="FILE", help=f"the page to write (default: {REPORT} in DIR, or in that of --compare)"
+        "--to",
+        metavar="FILE",
+        help=f"the page to write (default: {REPORT} in DIR; with --compare, {COMPARISON.format('NAME')} in the second "
+        "folder, where NAME is that of the first)",
     )
     parser.add_argument("--groups", metavar="FILE", help="also write all groups of copies to this file, as JSON lines")
     parser.add_argument(

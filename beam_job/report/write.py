@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from apache_beam.io.filesystems import FileSystems
 
 from beam_job.files.document import is_number
 from beam_job.files.whole import write_whole
@@ -19,14 +18,13 @@ from beam_job.model import handler
 from beam_job.records import FIELDS, labels_of
 from beam_job.report.compare import compare as compare_runs
 from beam_job.report.copy_groups import CopyGroups, Group, images_of, lines, totals
-from beam_job.report.page import render
+from beam_job.report.page import page_path, render
 from beam_job.report.run_records import ReportError, Reviewed, open_reviewed
 from beam_job.report.sample import Sample
 from beam_job.report.summary import Summary, edges
 from beam_job.report.thumbnails import thumbnails
 from beam_job.runs.folder import CAPTIONS, FAILURES
 
-REPORT = "report.html"
 SAMPLE = 300
 _GROUPS, _GROUP_PICTURES = 6, 4  # of copies that are shown, and pictures of each
 _FEW = 60  # images whose thumbnails may be larger
@@ -63,7 +61,8 @@ def write_report(
     Args:
       run: the folder of a run, or a folder of runs for its current captions; on any file system that Beam reads.
       compare: a second run, shown next to the first.
-      to: the file to write; by default ``report.html`` in the reported folder, with ``compare`` in that one.
+      to: the file to write; by default ``report.html`` in the folder of ``run``, or ``comparison-with-<run>.html`` in
+        that of ``compare``.
       sample: maximum number of images on the page: a third of them the least confident (in a comparison: the greatest
         changes), the others chosen at random.
       seed: random seed.
@@ -86,7 +85,7 @@ def write_report(
     data["copies"] = None if second is not None else _copies(found, first, allow_https)
     if groups is not None:
         _write(groups, "".join(lines(found, images_of(found, _again(first)))))
-    target = to or FileSystems.join((second or first).source.directory, REPORT)
+    target = to or page_path(first.source.directory, None if second is None else second.source.directory)
     return _write(target, render(data))
 
 

@@ -16,9 +16,11 @@ from PIL import Image
 
 from beam_job.cli import main
 from beam_job.images.decoders import Decoders
+from beam_job.prune.pages import pages
 from beam_job.records import Caption, CaptionRecord, Failure, Label
 from beam_job.report import ReportError, write_report
 from beam_job.report.command import main as report_main
+from beam_job.report.page import page_path
 from beam_job.report.run_records import open_source, read
 from beam_job.report.sample import Sample
 from tests.https_server import https_server
@@ -296,6 +298,31 @@ def test_two_runs_are_joined_by_uri(tmp_path):
     assert len(data["items"]) == 10
     assert [run["model"][0] for run in data["runs"]] == ["f", "e"]
     assert not (first / "report.html").exists()
+
+
+def test_a_comparison_lies_beside_the_report_of_the_second_run_and_beside_other_comparisons(
+    tmp_path, monkeypatch, capsys
+):
+    first, other, second = (
+        write_run(tmp_path, [caption_record("a.jpg")], name=f"run=2026010{day}T000000Z-aaaaaa") for day in (1, 2, 3)
+    )
+    report = Path(write_report(str(second)))
+    before = report.read_bytes()
+    assert report_main([str(first), "--compare", str(second)]) == 0
+    written = second / f"comparison-with-{first.name}.html"
+    assert capsys.readouterr().out == f"{written}\n"
+    compared = written.read_bytes()
+    assert len(data_of(written)["runs"]) == 2
+    monkeypatch.chdir(other)
+    assert write_report(".", compare=f"../{second.name}/") == f"../{second.name}/comparison-with-{other.name}.html"
+    assert report.read_bytes() == before
+    assert written.read_bytes() == compared
+    assert {str(path) for path in tmp_path.rglob("*.html")} <= set(pages(str(tmp_path))), "a prune finds all of them"
+
+
+@pytest.mark.parametrize("first", ["gs://a/captions", "gs://a/captions/", "gs://captions", "/a/captions", "captions/."])
+def test_a_comparison_has_the_name_of_the_first_folder(first):
+    assert page_path(first, "gs://b/old") == "gs://b/old/comparison-with-captions.html"
 
 
 def test_a_hundred_thousand_records_take_little_memory(tmp_path):
