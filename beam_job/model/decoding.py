@@ -3,16 +3,19 @@
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b
 from typing import Any
 
 STRATEGIES = ("greedy", "beam", "sample")
+_OF_ONE = {"beam": ("beam_width", "length_penalty"), "sample": ("temperature", "top_k", "top_p", "seed")}
+"""Options that only one strategy uses."""
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """Options of the decoder loop. Impossible ones raise ``ValueError`` with a sentence for the user.
+    """Options of the decoder loop. Impossible ones raise ``ValueError`` with a sentence for the user, and so do those
+    that the strategy does not use.
 
         Decoding()                                                    # beam search
         Decoding("greedy")
@@ -85,6 +88,13 @@ class Decoding:
             "num_captions",
             "with --top_k 1 every sample is the same caption",
         )
+        for user, options in _OF_ONE.items():
+            for option in options if user != self.strategy else ():
+                refuse(
+                    getattr(self, option) != getattr(Decoding, option),
+                    option,
+                    f"only --decoding {user} uses this option; choose that method, or drop the option",
+                )
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
@@ -141,6 +151,15 @@ class Decoding:
     def width(self) -> int:
         """Width of the search; greedy decoding is a beam of width 1."""
         return {"greedy": 1, "beam": self.beam_width, "sample": self.num_captions}[self.strategy]
+
+
+def effective(decoding: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of an earlier run. What had no effect on it counts as its default: an option that is younger than the
+    run, and one that its strategy does not use, which was not refused in former versions."""
+    defaults = asdict(Decoding())
+    found = {**defaults, **decoding}
+    unused = [name for user, names in _OF_ONE.items() if user != found["strategy"] for name in names]
+    return {**found, **{name: defaults[name] for name in unused}}
 
 
 def decoding_digest(decoding: Mapping[str, Any]) -> str:

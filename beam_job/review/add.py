@@ -14,7 +14,6 @@ from beam_job.files.document import UnreadableError, is_number
 from beam_job.files.whole import has_folders, write_whole
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import quoted, shown
-from beam_job.model.decoding import decoding_digest
 from beam_job.runs.archive import ArchiveError
 from beam_job.runs.folder import CAPTIONS, RecordFile, is_caption, open_run_folder, run_folders
 from beam_job.runs.reviews import FOLDER, BadReviewError, Review, Reviews, read_reviews
@@ -137,12 +136,12 @@ def _captions(output: str, uris: set[str]) -> dict[str, set[Caption]]:
             run = open_run_folder(directory)
         except UnreadableError:
             continue
-        model, decoding = run.settings[0], decoding_digest(run.settings[1])
+        model, decodings = run.about["model"], run.decodings
         for path in run.files(CAPTIONS):
             for record in RecordFile(path, is_caption):
                 if record["uri"] in uris:
-                    caption = (record["caption"], model, decoding, _number(record.get("score")))
-                    found.setdefault(record["uri"], set()).add(caption)
+                    text, score = record["caption"], _number(record.get("score"))
+                    found.setdefault(record["uri"], set()).update((text, model, name, score) for name in decodings)
     return found
 
 

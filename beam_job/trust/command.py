@@ -69,7 +69,7 @@ def judge(archive: Archive) -> Trust:
       TooFewReviewsError: too few sampled photos were reviewed.
     """
     captions = _rounded(array("f", (record["score"] for record in archive.captions())))
-    newest = archive.reviews.newest(archive.model, archive.decoding)
+    newest = archive.reviews.newest(archive.model, archive.decodings)
     drawn: list[Review] = [review for review in newest if review.probability is not None]
     answers = weigh(
         _rounded([review.score for review in drawn]),

@@ -68,6 +68,7 @@ def test_a_folder_instead_of_a_glob_is_refused(capsys, tmp_path, slash):
         (["--output", "out", "--images", "x", "--decoding", "beam", "--beam_width", "0"], "--beam_width 0"),
         (["--output", "out", "--images", "x", "--decoding", "sample", "--top_p", "1.5"], "--top_p 1.5"),
         (["--output", "out", "--images", "x", "--decoding", "beam", "--num_captions", "6"], "--num_captions 6"),
+        (["--output", "out", "--images", "x", "--seed", "7"], "--seed 7: only --decoding sample uses this option"),
     ],
 )
 def test_bad_options_get_one_clear_sentence(capsys, tmp_path, monkeypatch, argv, message):

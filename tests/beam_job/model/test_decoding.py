@@ -1,11 +1,13 @@
 """The options of decoding: which are taken, and what is said of the others."""
 
 import argparse
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import pytest
 
-from beam_job.model.decoding import Decoding
+from beam_job.model.decoding import Decoding, effective
+
+ONLY_SAMPLE = "only --decoding sample uses this option; choose that method, or drop the option."
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,13 @@ from beam_job.model.decoding import Decoding
             {"strategy": "sample", "top_k": 1, "num_captions": 2},
             "--num_captions 2: with --top_k 1 every sample is the same caption.",
         ),
+        ({"top_k": 5}, f"--top_k 5: {ONLY_SAMPLE}"),
+        ({"top_k": 1, "num_captions": 2}, f"--top_k 1: {ONLY_SAMPLE}"),
+        ({"top_p": 0.9}, f"--top_p 0.9: {ONLY_SAMPLE}"),
+        ({"strategy": "greedy", "temperature": 0.5}, f"--temperature 0.5: {ONLY_SAMPLE}"),
+        ({"strategy": "greedy", "seed": 7}, f"--seed 7: {ONLY_SAMPLE}"),
+        ({"strategy": "greedy", "beam_width": 5}, f"--beam_width 5: {ONLY_SAMPLE.replace('sample', 'beam')}"),
+        ({"strategy": "sample", "length_penalty": 0}, f"--length_penalty 0: {ONLY_SAMPLE.replace('sample', 'beam')}"),
     ],
 )
 def test_nonsense_is_refused_by_name(options, sentence):
@@ -58,12 +67,12 @@ def test_nonsense_is_refused_by_name(options, sentence):
     [
         {"length_penalty": 0},
         {"length_penalty": 10},
-        {"temperature": 100},
-        {"temperature": 0.001},
-        {"top_p": 1},
-        {"top_p": 0.001},
-        {"seed": 0},
-        {"seed": 2**63 - 1},
+        {"strategy": "sample", "temperature": 100},
+        {"strategy": "sample", "temperature": 0.001},
+        {"strategy": "sample", "top_p": 1},
+        {"strategy": "sample", "top_p": 0.001},
+        {"strategy": "sample", "seed": 0},
+        {"strategy": "sample", "seed": 2**63 - 1},
         {"beam_width": 1},
         {"beam_width": 3, "num_captions": 3},
         {"max_length": 3, "min_length": 2},
@@ -74,8 +83,8 @@ def test_nonsense_is_refused_by_name(options, sentence):
         {"strategy": "sample", "num_captions": 99},
         {"strategy": "sample", "top_k": 1},
         {"strategy": "sample", "top_k": 2, "num_captions": 2},
-        {"top_k": 1, "num_captions": 2},  # which only sampling reads
         {"strategy": "greedy"},
+        {"strategy": "greedy", "temperature": 1, "top_k": 0, "top_p": 1, "seed": 0, "beam_width": 3},  # the defaults
     ],
     ids=str,
 )
@@ -94,8 +103,6 @@ def test_each_option_has_its_field():
     given = {
         "strategy": "sample",
         "num_captions": 4,
-        "beam_width": 6,
-        "length_penalty": 0.5,
         "temperature": 1.5,
         "top_k": 7,
         "top_p": 0.25,
@@ -106,10 +113,12 @@ def test_each_option_has_its_field():
         "label_bonus": 1.25,
         "attention": True,
     }
-    assert given.keys() == asdict(Decoding()).keys()
-    options = {"decoding" if name == "strategy" else name: value for name, value in given.items()}
-    argv = [part for name, value in options.items() for part in (f"--{name}", str(value)) if value is not True]
-    assert read(*argv, "--attention") == Decoding(**given)
+    wide = {"strategy": "beam", "beam_width": 6, "length_penalty": 0.5}
+    assert given.keys() | wide.keys() == asdict(Decoding()).keys()
+    for fields in (given, wide):
+        options = {"decoding" if name == "strategy" else name: value for name, value in fields.items()}
+        argv = [part for name, value in options.items() for part in (f"--{name}", str(value)) if value is not True]
+        assert read(*argv, *["--attention"] * ("attention" in fields)) == Decoding(**fields)
     with pytest.raises(ValueError, match=r"^--top_p 2.0: "):
         read("--top_p", "2")
 
@@ -126,12 +135,23 @@ def test_help_names_every_option_and_its_default(capsys):
 
 
 def test_how_wide_and_how_long_the_search_is():
-    wide = Decoding(beam_width=6, num_captions=4)
-    assert [replace(wide, strategy=strategy).width for strategy in ("beam", "sample")] == [6, 4]
-    assert Decoding("greedy", beam_width=6).width == 1
+    assert [Decoding(beam_width=6, num_captions=4).width, Decoding("sample", num_captions=4).width] == [6, 4]
+    assert Decoding("greedy").width == 1
     assert [Decoding(max_length=length).longest(12) for length in (0, 2, 11, 12)] == [12, 2, 11, 12]
     assert Decoding(min_length=11).longest(12) == 12
     with pytest.raises(ValueError, match=r"^--max_length 13: the model supports at most 12 tokens\.$"):
         Decoding(max_length=13).longest(12)
     with pytest.raises(ValueError, match=r"^--min_length 12: captions have at most 12 tokens, including the end"):
         Decoding(min_length=12).longest(12)
+
+
+def test_what_had_no_effect_on_an_earlier_run_counts_as_its_default():
+    default = asdict(Decoding())
+    assert effective({}) == effective(default) == default
+    assert effective(default | {"seed": 7, "top_k": 5, "top_p": 0.5, "temperature": 2}) == default
+    greedy = {"strategy": "greedy", "beam_width": 9, "length_penalty": 0.5, "seed": 7}
+    assert effective(greedy) == asdict(Decoding("greedy"))
+    drawn = {"strategy": "sample", "seed": 7, "top_k": 5, "top_p": 0.5, "temperature": 2}
+    assert effective(drawn | {"beam_width": 9}) == asdict(Decoding(**drawn))
+    wide = {"beam_width": 9, "length_penalty": 0.5, "num_captions": 4}
+    assert effective(wide | {"future": 1}) == asdict(Decoding(**wide)) | {"future": 1}
