@@ -40,8 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         wanted = None if args.right is None else _share(args.right)
-        if importlib.util.find_spec("sklearn") is None:
-            raise ArchiveError(f"scikit-learn is not installed: {pip_install('scikit-learn')}")
         archive = open_archive(args.output)
         trust = judge(archive)
         path = write_trust(archive.output, trust)
@@ -67,6 +65,7 @@ def judge(archive: Archive) -> Trust:
 
     Raises:
       TooFewReviewsError: too few sampled photos were reviewed.
+      ArchiveError: scikit-learn is not installed; nobody is asked for it before there are enough reviews.
     """
     captions = _rounded(array("f", (record["score"] for record in archive.captions())))
     newest = archive.reviews.newest(archive.model, archive.decodings)
@@ -77,6 +76,8 @@ def judge(archive: Archive) -> Trust:
         np.array([review.probability for review in drawn], np.float64),
         captions,
     )
+    if importlib.util.find_spec("sklearn") is None:
+        raise ArchiveError(f"scikit-learn is not installed: {pip_install('scikit-learn')}")
     time = max(review.time for review in drawn)
     made_by = (archive.model, archive.decoding)
     chances, thresholds = fit_chances(answers, captions), tuple(table(answers, captions))

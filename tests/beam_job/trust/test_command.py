@@ -92,6 +92,11 @@ def test_it_says_what_to_install(output, capsys, monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sklearn" else found(name))
     assert main([str(output)]) == 2
+    said = capsys.readouterr().err
+    assert "an estimate needs 50 more reviews" in said
+    assert "scikit-learn" not in said, "until there are enough reviews, it would be installed for nothing"
+    review_every(output, 4)
+    assert main([str(output)]) == 2
     assert "pip install scikit-learn" in capsys.readouterr().err
 
 
