@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.script_shell import Shell
+from tests.warm_python import warm_python
 
 # The same examples each time, however long they take: no test fails by chance, or where the machine is busy.
 settings.register_profile(
@@ -15,3 +16,10 @@ settings.load_profile("repeatable")
 @pytest.fixture
 def shell(tmp_path):
     return Shell(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def python():
+    """A Python whose commands need not import Beam."""
+    with warm_python() as program:
+        yield program

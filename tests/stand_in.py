@@ -11,6 +11,8 @@ import os
 import subprocess
 import sys
 
+from tests.warm_python import run
+
 
 def main(name: str, arguments: list[str]) -> int:
     if name == "make":
@@ -51,7 +53,8 @@ def _python(name: str, arguments: list[str]) -> int:
         arguments += [] if "--runner" in arguments else ["--runner=DirectRunner"]
     if arguments[:2] == ["-m", "beam_job.inspect"] and len(arguments) == 2:
         arguments += [os.environ["DOCS_MODEL"]]
-    return subprocess.call([sys.executable, *arguments])
+    run(arguments)
+    return 0
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -59,13 +58,13 @@ def write_reviews(folder):
 
 @pytest.mark.parametrize("dry", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["dry", "real"])
 @pytest.mark.parametrize("document", [doc for doc in DOCUMENTS if commands(doc)], ids=lambda document: document.stem)
-def test_every_command_of_a_document_runs(document, dry, made, tmp_path):
+def test_every_command_of_a_document_runs(document, dry, made, python, tmp_path):
     places = [tmp_path / "bin", tmp_path / ".venv" / "bin"]
     for place in places:
         place.mkdir(parents=True)
         for name in STAND_INS.split():
             script = place / name
-            script.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT}/tests/stand_in.py {name} "$@"\n')
+            script.write_text(f'#!/bin/sh\nexec {python} {ROOT}/tests/stand_in.py {name} "$@"\n')
             script.chmod(0o755)
     for name in ("docs", "examples", "flex_template", "Dockerfile"):
         if (ROOT / name).exists():
