@@ -72,7 +72,7 @@ def dataflow_service() -> Iterator[Dataflow]:
 
     server = ThreadingHTTPServer(("localhost", 0), Handler)
     service = Dataflow(f"http://localhost:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield service

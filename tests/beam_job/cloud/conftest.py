@@ -1,6 +1,12 @@
 """What tests of Dataflow share: a bucket, and the service that takes jobs."""
 
+import subprocess
+from functools import cache
+from types import SimpleNamespace
+from unittest import mock
+
 import pytest
+from apache_beam.runners.portability import stager
 
 from tests.cloud import BUCKET, dataflow_service, storage_emulator
 from tests.tiny_model import write_tiny_model
@@ -24,3 +30,11 @@ def bucket(tmp_path_factory):
 def service():
     with dataflow_service() as service:
         yield service
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed_listed_once():
+    """Beam runs ``pip freeze`` for each job, which takes a second; here it runs for the first alone."""
+    first = cache(lambda *command: subprocess.check_output(command))
+    with mock.patch.object(stager, "subprocess", SimpleNamespace(check_output=lambda command: first(*command))):
+        yield
