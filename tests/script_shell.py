@@ -1,27 +1,21 @@
 """A shell for run_dataflow.sh in which gcloud, curl and python are stand-ins: they record and answer as told."""
 
-import json
 import os
 import subprocess
 from pathlib import Path
+from shlex import quote
 
 SCRIPT = Path(__file__).parents[1] / "run_dataflow.sh"
 
 JOB = ["--", "--images", "gs://photos/a b/*.jpg", "--output=gs://photos/captions"]
 NIGHTLY = ["--cron", "0 2 * * *", "--time_zone=Europe/Zurich", "--scheduler_account=nightly@p.iam.gserviceaccount.com"]
 
-STAND_IN = """#!/usr/bin/env -S python3 -I -S
-import json, os, sys
-from pathlib import Path
-name, words = Path(sys.argv[0]).name, sys.argv[1:]
-with open(os.environ["RECORD"], "a") as record:
-    record.write(json.dumps([name, *words]) + "\\n")
-answers = json.loads(Path(os.environ["ANSWERS"]).read_text())
-line = " ".join([name, *words])
-for beginning, (text, status) in sorted(answers.items(), key=lambda answer: -len(answer[0])):
-    if line.startswith(beginning):
-        print(text)
-        sys.exit(status)
+# Records its words, which may hold anything.
+STAND_IN = r"""#!/bin/sh
+printf '%s\037' "${0##*/}" "$@" >>"$RECORD"
+printf '\036' >>"$RECORD"
+line="${0##*/} $*"
+. "$ANSWERS"
 """
 
 ANSWERS = {
@@ -62,7 +56,7 @@ class Shell:
 
     def __call__(self, *arguments, status=0):
         (self._folder / "record").write_text("")
-        (self._folder / "answers").write_text(json.dumps(self.answers))
+        (self._folder / "answers").write_text(self._answers())
         plain = {name: value for name, value in os.environ.items() if not name.startswith("CAPTION_")}
         files = {"RECORD": str(self._folder / "record"), "ANSWERS": str(self._folder / "answers"), "PATH": self.path}
         done = subprocess.run(
@@ -77,10 +71,20 @@ class Shell:
         self.out, self.err = done.stdout, done.stderr
         return self
 
+    def _answers(self):
+        """In the shell's language: the answer to the longest beginning of what is asked."""
+        longest_first = sorted(self.answers.items(), key=lambda answer: -len(answer[0]))
+        cases = [
+            f"{quote(beginning)}*) printf '%s\\n' {quote(text)}; exit {status} ;;\n"
+            for beginning, (text, status) in longest_first
+        ]
+        return f'case "$line" in\n{"".join(cases)}esac\n'
+
     @property
     def asked(self):
         """What the stand-ins were asked, in turn."""
-        return [json.loads(line) for line in (self._folder / "record").read_text().splitlines()]
+        commands = (self._folder / "record").read_bytes().decode().split("\036")[:-1]
+        return [command.split("\037")[:-1] for command in commands]
 
     @property
     def last(self):

@@ -213,14 +213,14 @@ def test_a_dry_run_prints_the_very_commands_and_asks_for_nothing(shell):
         assert same == [word for word in shell.last if not word.startswith("--job_name")]
 
 
-def test_a_dry_run_needs_no_gcloud(shell, tmp_path):
+def test_a_dry_run_needs_no_gcloud(shell, python, tmp_path):
     (tmp_path / "gcloud").unlink()
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("sed", "tr", "grep", "git", "dirname", "date", "python3", "env"):
         (tools / name).symlink_to(shutil.which(name))
     shell.path = str(tools)
-    assert "--runner=DataflowRunner" in shell("run", "--dry_run", "--python", sys.executable, *JOB).out
+    assert "--runner=DataflowRunner" in shell("run", "--dry_run", "--python", python, *JOB).out
     assert "gcloud is not installed" in shell.refusal("build")
 
 
@@ -238,8 +238,8 @@ def test_a_dry_run_needs_no_gcloud(shell, tmp_path):
         (["schedule", *NIGHTLY, "--accelerator=nvidia-l4:3", *JOB], "no machine has 3 of them"),
     ],
 )
-def test_a_dry_run_checks_the_jobs_options(shell, arguments, message):
-    assert message in shell.refusal(*arguments[:1], "--dry_run", f"--python={sys.executable}", *arguments[1:])
+def test_a_dry_run_checks_the_jobs_options(shell, python, arguments, message):
+    assert message in shell.refusal(*arguments[:1], "--dry_run", f"--python={python}", *arguments[1:])
     assert shell.out == ""
 
 
@@ -259,7 +259,7 @@ def test_a_machine_without_beam_launches_the_template_all_the_same(shell):
     )
 
 
-def test_a_job_all_the_way_to_dataflow(shell, tmp_path):
+def test_a_job_all_the_way_to_dataflow(shell, python, tmp_path):
     """The script, the real job behind it, and an address that takes what Google would."""
     write_tiny_model(tmp_path / "model")
     with storage_emulator() as client, dataflow_service() as service:
@@ -270,8 +270,7 @@ def test_a_job_all_the_way_to_dataflow(shell, tmp_path):
         client.bucket(BUCKET).blob("photos/cat.jpg").upload_from_string(b"")
         job = ["--images=gs://bucket/photos/*", "--output=gs://bucket/captions", "--model=gs://bucket/model"]
         shell.settings["STORAGE_EMULATOR_HOST"] = os.environ["STORAGE_EMULATOR_HOST"]
-        shell.settings["NO_GCE_CHECK"] = "true"
-        shell("run", "--bucket=gs://bucket", "--python", sys.executable, "--skip_preflight", "--", *job,
+        shell("run", "--bucket=gs://bucket", "--python", python, "--skip_preflight", "--", *job,
               "--no_auth", f"--dataflow_endpoint={service.url}")  # fmt: skip
         (received,) = service.jobs
     assert shell.out == "2026-01-01_00_00_00-1\n"

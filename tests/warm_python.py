@@ -43,11 +43,14 @@ def warm_python() -> Iterator[Path]:
 
 def serve(place: str) -> list[str]:
     """Forks a process for each command, and returns in none but theirs, with the arguments of the command."""
+    from apache_beam.internal.gcp import auth
+
     import beam_job.cli
     import beam_job.export.command
     import beam_job.report.command
     import beam_job.review.command  # noqa: F401
 
+    auth._Credentials._credentials_init = True  # there are none: Beam would look for them for 20 seconds
     assert threading.active_count() == 1, "a fork would lack the other threads"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
