@@ -2,6 +2,7 @@
 
 import ast
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,10 +45,11 @@ ORDER = {
 _TYPES_ONLY = "TYPE_CHECKING"
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def imported(text: str) -> set[str]:
     """Modules of this project that a file imports, by dotted names; those of type checkers alone do not count."""
     found = set()
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(text)
     skipped = {
         id(inner)
         for node in ast.walk(tree)
@@ -76,7 +78,7 @@ def modules(root: Path, package: str) -> dict[str, set[str]]:
             name = name.rpartition(".")[0]
         return name
 
-    return {name: {module(used) for used in imported(path)} - {name} for name, path in paths.items()}
+    return {name: {module(used) for used in imported(path.read_text())} - {name} for name, path in paths.items()}
 
 
 def room(package: str, module: str) -> str:
