@@ -61,24 +61,24 @@ def test_a_program_has_the_name_it_was_started_with(monkeypatch):
     assert program("train") == "python -m train"
 
 
-def help_of(*command):
+def help_of(python, *command):
     environment = {"PYTHONPATH": str(CHECKOUT), "COLUMNS": "120"}
-    command = [sys.executable, *command, "--help"]
+    command = [python, *command, "--help"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize(("module", "name"), SCRIPTS.items())
-def test_help_of_a_script_names_the_script(module, name, tmp_path):
+def test_help_of_a_script_names_the_script(module, name, python, tmp_path):
     where, function = console_scripts()[name]
     script = tmp_path / name
     script.write_text(f"import sys\nfrom {where} import {function}\nsys.exit({function}())\n")
-    shown = help_of(script)
+    shown = help_of(python, script)
     assert shown.startswith(f"usage: {name} ")
     assert f"python -m {module}" not in shown
 
 
-def test_help_of_a_module_names_the_module():
-    shown = help_of("-m", "beam_job")
+def test_help_of_a_module_names_the_module(python):
+    shown = help_of(python, "-m", "beam_job")
     assert shown.startswith("usage: python -m beam_job ")
     assert "caption-images" not in shown
 
