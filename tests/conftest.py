@@ -23,3 +23,10 @@ def python():
     """A Python whose commands need not import Beam."""
     with warm_python() as program:
         yield program
+
+
+@pytest.fixture(scope="session")
+def python_with_tensorflow():
+    """As ``python``, for commands that caption."""
+    with warm_python("tensorflow") as program:
+        yield program

@@ -1,6 +1,6 @@
 """A Python that has imported Beam and the job: what it runs is forked from it, and spends no second on imports.
 
-    python warm_python.py serve SOCKET              # imports, then forks a process for each command
+    python warm_python.py serve SOCKET [module ...] # imports, then forks a process for each command
     python warm_python.py SOCKET -m module ...      # runs a command in such a process, as `python -m module ...` would
 
 The command has this one's folder, environment and streams, and this one ends as the command does. For tests of what a
@@ -8,6 +8,7 @@ command does: not of what it imports, nor of signals.
 """
 
 import atexit
+import importlib
 import json
 import os
 import runpy
@@ -26,13 +27,13 @@ ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
-def warm_python() -> Iterator[Path]:
-    """A program that takes the arguments of Python, for as long as the block lasts."""
+def warm_python(*modules: str) -> Iterator[Path]:
+    """A program that takes Python's arguments, for as long as the block lasts; it has imported ``modules``, too."""
     with tempfile.TemporaryDirectory() as folder:  # the name of a socket has to be short
         place, program = f"{folder}/socket", Path(folder, "python")
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {__file__} {place} "$@"\n')
         program.chmod(0o755)
-        command = [sys.executable, __file__, "serve", place]
+        command = [sys.executable, __file__, "serve", place, *modules]
         with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE) as server:
             assert server.stdout.readline() == b"ready\n"
             try:
@@ -41,7 +42,7 @@ def warm_python() -> Iterator[Path]:
                 server.terminate()
 
 
-def serve(place: str) -> list[str]:
+def serve(place: str, modules: list[str]) -> list[str]:
     """Forks a process for each command, and returns in none but theirs, with the arguments of the command."""
     from apache_beam.internal.gcp import auth
 
@@ -51,6 +52,8 @@ def serve(place: str) -> list[str]:
     import beam_job.review.command  # noqa: F401
 
     auth._Credentials._credentials_init = True  # there are none: Beam would look for them for 20 seconds
+    for module in modules:
+        importlib.import_module(module)
     assert threading.active_count() == 1, "a fork would lack the other threads"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
@@ -135,6 +138,6 @@ def run_to_the_end(arguments: list[str]) -> NoReturn:
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        run_to_the_end(serve(sys.argv[2]))
+        run_to_the_end(serve(sys.argv[2], sys.argv[3:]))
     else:
         ask(sys.argv[1], sys.argv[2:])

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -108,8 +109,9 @@ def test_a_steady_state_lasts_from_the_first_batch_to_the_last_but_two():
 
 
 @pytest.fixture
-def compared(tmp_path):
+def compared(tmp_path, python_with_tensorflow, monkeypatch):
     """Compares programs over eight small photos with a tiny model, in one round."""
+    monkeypatch.setattr(sys, "executable", str(python_with_tensorflow))
     # So small that the job does not decode them at a reduced scale, which would give it other pixels than the others.
     photos = photographs(tmp_path / "photos", 8, (30, 24))
     write_tiny_model(tmp_path / "model")
