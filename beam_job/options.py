@@ -116,7 +116,7 @@ class CaptionOptions(PipelineOptions):
         job.add_argument(
             "--print_captions",
             action="store_true",
-            help="Print scores and captions at the end, sorted by confidence.",
+            help="Print scores and captions at the end, highest score first.",
         )
         job.add_argument("--report", action="store_true", help="Write the run's report.html at the end.")
         job.add_argument(

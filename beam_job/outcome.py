@@ -18,7 +18,7 @@ _LONGEST_REASON = 1000  # characters
 
 
 def show_captions(run: Run, manifest: Mapping[str, Any]) -> None:
-    """Prints score, image and caption, sorted by confidence."""
+    """Prints score, image and caption, highest score first."""
     records = []
     for shard in manifest["captions"]:
         with FileSystems.open(FileSystems.join(run.directory, shard["name"])) as file:

@@ -87,14 +87,14 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """One caption and the model's confidence.
+    """One caption with its score.
 
     Attributes:
       text: the sentence for people.
       tokens: the raw words, without ``<end>``.
-      score: the model's confidence, higher is better: the expected CIDEr, 1 for 100, if the model has a quality
-        (``beam_job.model.answer.quality``); otherwise the mean log-probability of its tokens (natural logarithm,
-        including ``<end>``), at temperature 1.
+      score: how good the model expects it to be, higher is better: the expected CIDEr, 1 for 100, if the model has a
+        quality (``beam_job.model.answer.quality``); otherwise the mean log-probability of its tokens (natural
+        logarithm, including ``<end>``), at temperature 1.
       min_log_prob: log-probability of the least likely token.
       ended: true if the model ended it; false if it was cut at the maximum length.
       log_probs: on request, each token's log-probability, including ``<end>``.

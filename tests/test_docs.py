@@ -12,6 +12,7 @@ import pytest
 from beam_job.cli import main
 from beam_job.export.xmp.write import ERRORS
 from beam_job.messages import unforeseen
+from beam_job.options import help_text
 from beam_job.records import FIELDS, Caption, CaptionRecord, Content, Failure, Label
 from beam_job.report.write import MEANINGS
 from beam_job.runs.archive import open_archive
@@ -146,6 +147,13 @@ def test_every_field_of_a_review_is_documented():
     text = (ROOT / "docs" / "records.md").read_text()
     review = Review("a.jpg", "right", None, "A dog.", "m", "d", "r", -1.0, 1.0, _TIME)
     assert fields_of(text, "Reviews") == set(json.loads(review.to_json()))
+
+
+def test_documents_pages_and_help_have_one_word_for_the_score():
+    texts = {path: path.read_text() for path in [*DOCUMENTS, *sorted((ROOT / "beam_job").glob("*/assets/*"))]}
+    texts |= {"--help": help_text(), "schema": (ROOT / "docs" / "bigquery_captions.json").read_text()}
+    assert len(texts) > 25
+    assert not [name for name, text in texts.items() if "confiden" in text.lower()]
 
 
 def test_every_failure_code_is_documented_as_the_report_explains_it():

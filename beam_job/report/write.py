@@ -63,8 +63,8 @@ def write_report(
       compare: a second run, shown next to the first.
       to: the file to write; by default ``report.html`` in the folder of ``run``, or ``comparison-with-<run>.html`` in
         that of ``compare``.
-      sample: maximum number of images on the page: a third of them the least confident (in a comparison: the greatest
-        changes), the others chosen at random.
+      sample: maximum number of images on the page: a third of them have the lowest scores (in a comparison: the
+        greatest changes), the others are chosen at random.
       seed: random seed.
       allow_https: whether pictures are fetched from https:// URIs, regardless of the run's options, because a run may
         name any server.

@@ -1,4 +1,4 @@
-"""Selects photos to review: a random sample with known probabilities, the least confident, or those of a list."""
+"""Selects photos to review: a random sample with known probabilities, the lowest scores, or those of a list."""
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,7 +56,7 @@ class Index:
         return found
 
     def least(self, size: int) -> dict[int, float]:
-        """The least confident captions: keys, with the probability 1."""
+        """The captions with the lowest scores: keys, with the probability 1."""
         return dict.fromkeys(map(int, self.keys[self._by_score[:size]]), 1.0)
 
 

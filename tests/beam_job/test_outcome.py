@@ -77,7 +77,7 @@ def test_every_count_is_said(tmp_path, capsys):
     assert said == f"1 image: 1 captioned, 0 failed, 0 skipped, 0 duplicates in 2 s. See {run.directory}.\n"
 
 
-def test_captions_are_shown_by_confidence_then_by_name(tmp_path, monkeypatch, capsys):
+def test_captions_are_shown_by_score_then_by_name(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run = Run(str(tmp_path), "f", {}, id="1")
     rows = [(f"{tmp_path}/photos/b.jpg", -2.0), ("gs://b/a.jpg", -2.0), ("/other/c\x1b.jpg", -0.126)]

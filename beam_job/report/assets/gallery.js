@@ -13,11 +13,11 @@ const repeats = (item) => {
 const SORTS = {
   ...(COMPARING ? {
     change: ["Greatest change of score", (item) => (changed(item) ? -Math.abs(difference(item)) : 1)],
-    loss: ["B less confident than A", (item) => difference(item)],
-    gain: ["B more confident than A", (item) => -difference(item)],
+    loss: ["Lower score in B first", (item) => difference(item)],
+    gain: ["Higher score in B first", (item) => -difference(item)],
   } : {}),
-  least: ["Least confident first", (item) => latest(item).score],
-  most: ["Most confident first", (item) => -latest(item).score],
+  least: ["Lowest score first", (item) => latest(item).score],
+  most: ["Highest score first", (item) => -latest(item).score],
   word: ["Weakest single word first", (item) => latest(item).min_log_prob ?? 0],
   short: ["Shortest caption first", (item) => latest(item).text.length],
   long: ["Longest caption first", (item) => -latest(item).text.length],
@@ -27,7 +27,7 @@ const SORTS = {
 const FILTERS = {
   all: ["All images", () => true],
   ...(COMPARING ? { changed: ["Different caption in B", changed], same: ["The same caption", (item) => !changed(item)] } : {}),
-  chosen: [COMPARING ? "Greatest changes" : "Least confident of the run", (item) => item.chosen],
+  chosen: [COMPARING ? "Greatest changes" : "Lowest scores of the run", (item) => item.chosen],
   random: ["Random sample", (item) => !item.chosen],
   repeated: ["Repeated captions", (item) => repeats(item) > 0],
   cut: ["Cut off", (item) => latest(item).ended === false],
@@ -87,7 +87,7 @@ function drawGallery() {
   fill(find("gallery"),
     el("h2", { id: "gallery-title" }, "Images"),
     sampled && el("p", { class: "dim" },
-      `${number(ITEMS.length)} of ${number(of)} images are on this page: the ${number(chosen)} ${COMPARING ? "whose score changed most" : "least confident"} and ${number(ITEMS.length - chosen)} chosen at random (seed ${seed}). The figures above are for all images; the search covers only these ${number(ITEMS.length)}.`),
+      `${number(ITEMS.length)} of ${number(of)} images are on this page: the ${number(chosen)} ${COMPARING ? "whose score changed most" : "with the lowest scores"} and ${number(ITEMS.length - chosen)} chosen at random (seed ${seed}). The figures above are for all images; the search covers only these ${number(ITEMS.length)}.`),
     el("div", { class: "controls", role: "search" },
       el("label", { class: "grow" }, el("span", {}, sampled ? "Search the images on this page" : "Search"), el("input", { type: "search", id: "search", placeholder: "words of a caption or a name", autocomplete: "off", spellcheck: "false", oninput: GALLERY.update })),
       el("label", {}, el("span", {}, "Show"), el("select", { id: "filter", onchange: GALLERY.update },

@@ -39,7 +39,7 @@ function drawOverview() {
     ...notices,
     el("div", { class: "panels" },
       el("div", { class: "panel" }, el("h2", {}, "Every image accounted for"), DATA.runs.map(countsOf)),
-      el("div", { class: "panel" }, el("h2", {}, "How confident the model was"), histogram()),
+      el("div", { class: "panel" }, el("h2", {}, "Scores"), histogram()),
       DATA.runs.map(curve)),
     COMPARING ? comparison() : tiles(DATA.runs[0]),
     DATA.runs.map(repeatedCaptions));
@@ -69,7 +69,7 @@ function countsOf(run, index) {
 function figures(run) {
   return [
     ...(run.trust ? [["Right captions", percent(run.trust.thresholds[0].right), `of all, by ${plural(run.trust.reviews, "review", "reviews")} until ${run.trust.time.slice(0, 10)}`]] : []),
-    ["Median score", score(run.median_score), `The model's confidence: the higher, the better.${run.trust ? "" : " Reviews show how many captions are right."}`],
+    ["Median score", score(run.median_score), `How good the model expects its captions to be: the higher, the better.${run.trust ? "" : " Reviews show how many captions are right."}`],
     ["Different captions", percent(run.captioned ? run.distinct / run.captioned : null), `${run.distinct_exact ? "" : "about "}${number(run.distinct)} different captions for ${number(run.captioned)} images`],
     ["Words in a caption", run.mean_words === null ? "–" : run.mean_words.toFixed(1), run.cut_off ? `${plural(run.cut_off, "caption was", "captions were")} cut off at the maximum length` : "no caption was cut off"],
     ...(run.runs ? [] : [["Speed", rate(run), `${duration(run.seconds)} from start to end, ${(run.devices || []).join(", ") || "device unknown"}`]]),
@@ -134,7 +134,7 @@ function histogram() {
       const value = edges[0] + place * (edges[edges.length - 1] - edges[0]);
       return el("span", {}, score(value));
     })),
-    el("p", { class: "dim" }, "← less confident", el("span", { class: "right" }, "more confident →")));
+    el("p", { class: "dim" }, "← lower score", el("span", { class: "right" }, "higher score →")));
 }
 
 /** How many photos are copies of each other, and the largest groups. */

@@ -21,7 +21,7 @@ function sureness(caption, run, verdict) {
   if (caption.person) return el("span", { class: "certainty" }, el("span", { class: "mark" }, "corrected by a person"));
   if (verdict === "right") return el("span", { class: "certainty" }, el("span", { class: "mark" }, "confirmed by a person"));
   const likely = chance(run, caption.score);
-  const about = `Score ${score(caption.score)}: the model's confidence, beside its other captions`;
+  const about = `Score ${score(caption.score)}: how good the model expects this caption to be, compared with its other captions`;
   return el("span", { class: "certainty" }, meter(likely ?? level(caption.score)),
     el("span", { title: likely === null ? about : `${about}. According to the reviews, this share of the captions with this score is right.` },
       likely === null ? score(caption.score) : `${percent(likely)} likely right`));
