@@ -7,12 +7,14 @@ of them, and computes with it the scores of these photographs' captions by the j
 rank correlation with the CIDEr of the captions as a Markdown table, and that of the model's own scores; - for a single
 photograph.
 
-With `--output DIR` it also writes a copy of the model whose scores are learned from these photographs.
+With `--output DIR` it also writes a copy of the model whose scores are learned from these photographs. The rank
+correlations of each data set are in its manifest.
 """
 
 import argparse
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -58,8 +60,7 @@ def main() -> None:
     for row in learned.rows:
         print(row)
     if options.output:
-        names = [data.name for data in data_sets]
-        write(options.output, model, learned.quality, dict(zip(names, learned.agreement, strict=True)))
+        write(options.output, model, learned.quality, list(zip(data_sets, learned.agreement, strict=True)))
 
 
 class Learned(NamedTuple):
@@ -121,8 +122,8 @@ def measure(model: OpenModel, data_sets: list[DataSet]) -> Learned:
     return Learned(rows, agreed, fit_examples(examples, len(vocabulary)))
 
 
-def write(output: str, model: OpenModel, quality: Quality, agreement: dict[str, Agreement]) -> None:
-    """Writes a copy of a model with another quality, and its agreement in the manifest."""
+def write(output: str, model: OpenModel, quality: Quality, agreed: Sequence[tuple[DataSet, Agreement]]) -> None:
+    """Writes a copy of a model with another quality, and the agreement for each data set in the manifest."""
     manifest = model.manifest
 
     def copy(folder: Path) -> None:
@@ -131,12 +132,13 @@ def write(output: str, model: OpenModel, quality: Quality, agreement: dict[str, 
             shutil.copyfile(model.directory / name, folder / name)
         model.check_unchanged()
 
-    found = {name: {key: round(value, 4) for key, value in each._asdict().items()} for name, each in agreement.items()}
-    dev_sets: list[dict[str, Any]] = []
-    for dev in manifest.training.get("dev_sets", []):
-        others = {key: value for key, value in dev.items() if key != "rank_correlation"}  # which is of former scores
-        dev_sets.append({**others, **({"rank_correlation": found[dev["name"]]} if dev["name"] in found else {})})
-    training = {**manifest.training, **({"dev_sets": dev_sets} if dev_sets else {})}
+    dev_sets: dict[str, dict[str, Any]] = {dev["name"]: {**dev} for dev in manifest.training.get("dev_sets", [])}
+    for dev in dev_sets.values():
+        dev.pop("rank_correlation", None)  # which is of the former scores
+    for data, each in agreed:
+        dev = dev_sets.setdefault(data.name, {"name": data.name, "images": len(data.examples)})
+        dev["rank_correlation"] = {key: round(value, 4) for key, value in each._asdict().items()}
+    training = {**manifest.training, **({"dev_sets": [*dev_sets.values()]} if dev_sets else {})}
     written = write_model(output, copy, model.vocabulary, replace(manifest, training=training), model.labels, quality)
     print(f"{output}: fingerprint {written.fingerprint}")
 

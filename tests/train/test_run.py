@@ -18,6 +18,7 @@ from tests.train.colours import COLOURS, QUICK, add_tiny_encoder, picture, run_a
 from tests.train.tiny_encoder import tiny_encoder
 from train.cli import main
 from train.data.captions import DataSet
+from train.exporting.quality import Agreement
 from train.fitting.checkpoint import Checkpoint
 from train.models.classifier import Classifier
 from train.recipe import DEFAULT, with_settings
@@ -103,23 +104,30 @@ def test_scores_are_judged_by_cross_validation(model: OpenModel, captions: Path)
 def test_a_model_can_learn_its_scores_afterwards(model: OpenModel, captions: Path, tmp_path: Path) -> None:
     data = DataSet.parse(str(captions))
     learned = measure(model, [data])
-    write(str(tmp_path / "scored"), model, learned.quality, {data.name: learned.agreement[0]})
+    elsewhere = data._replace(name="elsewhere/captions.jsonl", examples=data.examples[:3])
+    agreed = [(data, learned.agreement[0]), (elsewhere, Agreement(score=0.25, mean_log_prob=0.5))]
+    write(str(tmp_path / "scored"), model, learned.quality, agreed)
     scored = open_model(tmp_path / "scored")
     assert scored.fingerprint != model.fingerprint
     assert scored.quality
     assert len(scored.quality.words) == len(model.vocabulary)
     assert weights(scored).keys() == weights(model).keys()
-    (found, other) = scored.manifest.training["dev_sets"]
+    (found, other, new) = scored.manifest.training["dev_sets"]
     assert found["rank_correlation"] == {
         "score": round(learned.agreement[0].score, 4),
         "mean_log_prob": round(learned.agreement[0].mean_log_prob, 4),
     }
     assert "rank_correlation" not in other
+    assert new == {
+        "name": "elsewhere/captions.jsonl",
+        "images": 3,
+        "rank_correlation": {"score": 0.25, "mean_log_prob": 0.5},
+    }
     pixels = [np.asarray(picture(name, 9)) for name in COLOURS]
     captioner = Captioner(scored, Decoding(), batch_size=4)
     for (caption,) in captioner.caption(pixels, list(COLOURS)):
         assert caption.score != caption.mean_log_prob
-    write(str(tmp_path / "again"), scored, learned.quality, {})
+    write(str(tmp_path / "again"), scored, learned.quality, [])
     for dev in open_model(tmp_path / "again").manifest.training["dev_sets"]:
         assert "rank_correlation" not in dev, "it was that of the former scores"
 
