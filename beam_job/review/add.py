@@ -19,6 +19,10 @@ from beam_job.runs.folder import CAPTIONS, RecordFile, is_caption, open_run_fold
 from beam_job.runs.reviews import FOLDER, BadReviewError, Review, Reviews, read_reviews
 
 _MOST_BYTES = 64 << 20  # of a file: some 100,000 reviews
+_NO_FILE = (
+    "there is no such file. Browsers usually save reviews as ~/Downloads/reviews-*.jsonl; write a pattern without "
+    "quotation marks."
+)
 
 Caption = tuple[str, str, str, float]
 """A caption of an image: its text, the model's fingerprint, the decoding's digest, the score."""
@@ -121,7 +125,11 @@ def _content(path: str) -> bytes:
     try:
         with closing(FileSystems.open(local_path(path), compression_type=CompressionTypes.UNCOMPRESSED)) as file:
             data = file.read(_MOST_BYTES + 1)
+    except IsADirectoryError as error:
+        raise ArchiveError(f"{shown(path)}: this is a folder; name the files of reviews in it.") from error
     except Exception as error:  # file systems raise what they like
+        if isinstance(error, FileNotFoundError) or getattr(error, "code", None) == 404:
+            raise ArchiveError(f"{shown(path)}: {_NO_FILE}") from error
         raise ArchiveError(f"{shown(path)}: cannot be read ({shown(str(error), 300)}).") from error
     if len(data) > _MOST_BYTES:
         raise ArchiveError(f"{shown(path)}: it has more than {_MOST_BYTES:,} bytes, the limit for a file of reviews.")

@@ -189,7 +189,10 @@ def test_two_people_who_differ_are_both_kept_and_reported(archive, tmp_path, cap
         (["--sample", "0"], "--sample 0: choose 1 to 2,000 photos."),
         (["--least_certain", "2001"], "--least_certain 2001: choose"),
         (["--uris", "/none.txt"], "--uris"),
-        (["--add", "/none.jsonl"], "/none.jsonl: cannot be read"),
+        (["--add", "/none.jsonl"], "review: /none.jsonl: there is no such file. Browsers usually save reviews as ~/"),
+        (["--add", "reviews-*.jsonl"], "review: reviews-*.jsonl: there is no such file. Browsers usually save reviews"),
+        (["--add", "/"], "review: /: this is a folder; name the files of reviews in it."),
+        (["--add", "gs:///x"], "gs:///x: cannot be read ("),
         (["--to", "/none/page.html"], "cannot be written"),
     ],
 )
@@ -206,13 +209,15 @@ def test_a_folder_without_runs_is_named(tmp_path, capsys):
     assert main([str(tmp_path), "--add", write_rows(tmp_path / "r.jsonl", [{"uri": 5}])]) == 2
 
 
-def test_reviews_are_added_on_cloud_storage(archive, tmp_path):
+def test_reviews_are_added_on_cloud_storage(archive, tmp_path, capsys):
     with Storage() as storage:
         storage.bucket("bucket")
         for path in [*archive.glob("run=*/captions-*"), *archive.glob("run=*/manifest.json")]:
             storage.put("bucket", f"out/{path.parent.name}/{path.name}", path.read_bytes())
         assert main(["gs://bucket/out", "--sample", "6", "--to", str(tmp_path / "page.html")]) == 0
         rows = write_rows(tmp_path / "r.jsonl", answers(data_of(tmp_path / "page.html"), "wrong"))
+        assert main(["gs://bucket/out", "--add", "gs://bucket/reviews-*.jsonl"]) == 2
+        assert "gs://bucket/reviews-*.jsonl: there is no such file." in capsys.readouterr().err
         assert main(["gs://bucket/out", "--add", rows]) == 0
         assert len(open_archive("gs://bucket/out").reviews.newest("f" * 64, {answers_decoding(tmp_path)})) == 6
 
