@@ -71,29 +71,35 @@ class _OptionError(ValueError):
 
 def _parser() -> argparse.ArgumentParser:
     description = (
-        "Removes captions, failures and reviews of photos that are no longer there, or that a list names. Without "
-        "--delete it only says what it would remove."
+        "Removes captions, failures, reviews and page entries of photos that are gone, or that a list names.\n"
+        "The photos themselves are never deleted. Without --delete the command only says what it would remove."
     )
     parser = command_parser(_PROGRAM, description, _EXAMPLES)
     parser.add_argument("output", metavar="DIR", help="the --output of the job")
-    parser.add_argument("--delete", action="store_true", help="remove them")
+    parser.add_argument("--delete", action="store_true", help="remove them; without this option nothing changes")
     parser.add_argument(
         "--uris",
         nargs="+",
         metavar="LIST",
-        help="remove the photos that these lists name, whether they are there or not, and no others",
+        help="remove what is known of the photos that these lists name, whether or not the photos still exist, and "
+        "of no others",
     )
     parser.add_argument(
         "--missing",
         nargs="+",
         metavar="PLACE",
         default=[],
-        help="folders and buckets whose photos count as gone even where most of them are missing",
+        help="folders and buckets whose missing photos are really gone: they count as gone even if most are missing, "
+        "or if a disk may not be mounted",
     )
-    parser.add_argument("--rename_from", metavar="PREFIX", help="how the names of a moved archive began")
-    parser.add_argument("--rename_to", metavar="PREFIX", help="how they begin now: there its photos are looked for")
+    parser.add_argument("--rename_from", metavar="PREFIX", help="old prefix of a moved archive")
+    parser.add_argument("--rename_to", metavar="PREFIX", help="its new prefix, under which photos are looked for")
     parser.add_argument(
-        "--killed", nargs="+", metavar="RUN", default=[], help="runs without a manifest that you know have ended"
+        "--killed",
+        nargs="+",
+        metavar="RUN",
+        default=[],
+        help="runs without a manifest that you know have ended; others block a prune for a day after their last file",
     )
     return parser
 
@@ -151,7 +157,7 @@ def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
     status = max(status, EXIT_FAILED if problems or found.problems else 0)
     if not args.delete:
         if not found.is_empty:
-            show("Nothing was removed: this is a dry run. Add --delete to remove them.")
+            show("Nothing was removed: this is a dry run. To remove all this, add --delete. Photos are never deleted.")
         return 0
     if found.is_empty:
         old, young = leftovers(output, books, now)
@@ -159,8 +165,10 @@ def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
     else:
         left = remove(output, books, found, "named" if args.uris else "gone", now)
         young = leftovers(output, open_books(output)[0], now)[1]
-        show("They were removed.")
-    _say([f"{path}: a temporary file younger than a day; the next prune after that deletes it." for path in young])
+        show("All this was removed.")
+        if args.uris:
+            show("Photos are not deleted: if the job still finds these, its next run captions them again.")
+    _say([f"{path}: this temporary file is less than a day old; a later prune deletes it." for path in young])
     return max(status, _say_left(left), _say_new_runs(output, books))
 
 
@@ -181,7 +189,7 @@ def _named(lists: Sequence[str], renamed: tuple[str, str] | None) -> PhotoNames:
             unwanted.add(uri)
     except ValueError as error:
         raise _OptionError(str(error)) from error
-    show(f"{quantity(len(unwanted), 'photo')} named.")
+    show(f"{quantity(len(unwanted), 'photo')} in the lists.")
     return unwanted
 
 
@@ -189,7 +197,7 @@ def _gone(output: str, books: Sequence[Book], missing: tuple[str, ...], renamed:
     looked = look_for(photos(output, books), Presences(AT_ONCE, _SECONDS, missing), renamed)
     show(f"{quantity(looked.there, 'photo')} there, {len(looked.gone):,} gone.")
     for reason, number in looked.unclear.most_common(_NAMED):
-        show(f"{quantity(number, 'photo')} kept: {escaped(reason)}.")
+        show(f"{quantity(number, 'photo')} in doubt, not removed: {escaped(reason)}.")
     return looked.gone
 
 
@@ -198,15 +206,18 @@ def _show(found: Found, output: str) -> None:
         show(f"{shown(uri, 300)}\t{shown(caption, 300)}")
     if len(found.seen) > len(found.examples):
         show(f"... and {len(found.seen) - len(found.examples):,} more.")
+    if found.is_empty:
+        show("There is nothing to remove.")
+        return
     captions, failures, reviews = (found.counts[kind] for kind in (CAPTIONS, FAILURES, REVIEWS))
     show(
-        f"{quantity(captions, 'caption')}, {quantity(failures, 'failure')} and {quantity(reviews, 'review')} of "
-        f"{quantity(len(found.seen), 'photo')}."
+        f"To remove: {quantity(captions, 'caption')}, {quantity(failures, 'failure')} and "
+        f"{quantity(reviews, 'review')} of {quantity(len(found.seen), 'photo')}."
     )
     for page in found.pages:
-        show(f"{shown(page.path, 300)} shows them in {page.photos:,} of its entries.")
-    for path in tables(FileSystems.join(output, EXPORTS)) if not found.is_empty else ():
-        show(f"{shown(path, 300)} was exported before, and may name them: export it again.")
+        show(f"{shown(page.path, 300)} shows these photos in {page.photos:,} of its entries.")
+    for path in tables(FileSystems.join(output, EXPORTS)):
+        show(f"{shown(path, 300)} was exported before, and may name these photos: export it again afterwards.")
 
 
 def _say_unknown(lists: Sequence[str], found: Found) -> None:

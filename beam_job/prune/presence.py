@@ -65,7 +65,7 @@ class Presences:
         if separator and scheme == "gs":
             return self._ask_storage(uri, f"gs://{rest.partition('/')[0]}")
         if separator and scheme != "file":
-            return Answer(Presence.UNCLEAR, "only disks and gs:// are asked")
+            return Answer(Presence.UNCLEAR, "it is neither on a disk nor on gs://; --uris removes it")
         try:
             path = local_path(uri)
             if not os.path.isabs(path):

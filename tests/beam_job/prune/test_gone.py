@@ -117,7 +117,11 @@ def test_other_places_are_not_asked(photos):
         [*photos, "https://example.org/a.jpg", "hdfs://host/a.jpg", "relative.jpg", "file://host/a.jpg", "a\0b"]
     )
     assert not gone
-    assert looked.unclear == {"only disks and gs:// are asked": 2, "the path is not absolute": 2, "it is no path": 1}
+    assert looked.unclear == {
+        "it is neither on a disk nor on gs://; --uris removes it": 2,
+        "the path is not absolute": 2,
+        "it is no path": 1,
+    }
 
 
 def test_photos_of_a_moved_archive_are_looked_for_in_their_new_place(photos, tmp_path):

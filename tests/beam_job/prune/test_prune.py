@@ -54,10 +54,13 @@ def test_named_photos_leave_no_trace_in_the_folder_and_the_books_balance(tmp_pat
     assert content(output) == files  # a dry run
     said = capsys.readouterr().out
     assert f"{photos[0]}\tA cat." in said
-    assert "6 captions, 2 failures and 3 reviews of 3 photos." in said
-    assert f"{output}/report.html shows them in 3 of its entries." in said
-    assert "this is a dry run" in said
+    assert "To remove: 6 captions, 2 failures and 3 reviews of 3 photos." in said
+    assert f"{output}/report.html shows these photos in 3 of its entries." in said
+    assert "this is a dry run. To remove all this, add --delete. Photos are never deleted." in said
     assert main([*arguments, "--delete"]) == 0
+    said = capsys.readouterr().out
+    assert "All this was removed.\n" in said
+    assert "Photos are not deleted: if the job still finds these, its next run captions them again.\n" in said
     assert view(output) == without(before, gone)
     check_books(output)
     assert not traces(output, gone)
@@ -94,7 +97,9 @@ def test_gone_photos_are_pruned_and_those_that_are_there_stay(photos, output, ca
     assert documents(output)[0]["pruned"][0]["why"] == "gone"
     files = content(output)
     assert main([str(output), "--delete", "--killed", KILLED]) == 0
-    assert content(output) == files  # nothing is left to do
+    assert content(output) == files
+    said = capsys.readouterr().out
+    assert said == "7 photos there, 0 gone.\nThere is nothing to remove.\n"
 
 
 def test_the_folder_may_be_named_from_the_folder_at_hand(tmp_path, photos, output, monkeypatch):
@@ -148,7 +153,10 @@ def test_a_table_that_was_exported_is_named(tmp_path, photos, output, capsys):
     export = next((output / "exports").iterdir())
     (export / "table.json").write_text(json.dumps({"path": str(table), "sha256": ""}))
     assert main([str(output), "--uris", str(named(tmp_path, [photos[0]]))]) == 0
-    assert f"{table} was exported before, and may name them: export it again." in capsys.readouterr().out
+    assert (
+        f"{table} was exported before, and may name these photos: export it again afterwards."
+        in capsys.readouterr().out
+    )
 
 
 def test_a_run_that_may_be_going_on_is_not_pruned(tmp_path, photos, output, capsys):

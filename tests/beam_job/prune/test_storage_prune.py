@@ -68,7 +68,7 @@ def test_photos_whose_objects_are_gone_are_pruned(storage, uris, capsys):
     assert main([OUTPUT, "--killed", KILLED, "--delete"]) == 0
     said = capsys.readouterr().out
     assert "2 photos there, 1 gone." in said
-    assert "1 photo kept: gs://archive says: permission_denied." in said
+    assert "1 photo in doubt, not removed: gs://archive says: permission_denied." in said
     assert view(OUTPUT) == without(before, uris[2:3])
 
 
