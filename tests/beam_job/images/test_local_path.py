@@ -37,6 +37,7 @@ def test_uris_that_name_no_local_file(tmp_path, capsys, name):
     assert f"--output {name}: " in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("colours")
 def test_an_output_by_its_uri_is_the_folder_by_its_path(tmp_path, capsys):
     write_tiny_model(tmp_path / "model")
     photos(tmp_path / "photos", 2)
