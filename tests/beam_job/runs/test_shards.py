@@ -5,6 +5,7 @@ import subprocess
 import apache_beam as beam
 import pytest
 
+from beam_job.cli import main
 from beam_job.files.whole import WriteError
 from beam_job.runs.shards import OpenShard, ShardLimits, WriteShards
 from tests.photos import photos
@@ -56,18 +57,19 @@ def disk(tmp_path):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_full_disk_ends_in_a_sentence_and_the_run_goes_on_later(tmp_path, disk):
+@pytest.mark.usefixtures("colours")
+def test_a_full_disk_ends_in_a_sentence_and_the_run_goes_on_later(tmp_path, disk, capsys):
     """With room for so many pages: one for each small file, more for the report."""
     write_tiny_model(tmp_path / "model")
     photos(tmp_path / "photos", 4)
     argv = ["--images", f"{tmp_path}/photos/*.jpg", "--output", disk / "out", "--model", tmp_path / "model", "--report"]
 
     def job():
-        process = start("tests.recorded_job", tmp_path / "log", 0, *argv)
-        _, err = process.communicate(timeout=600)
+        status = main(list(map(str, argv)))
+        err = capsys.readouterr().err
         assert not list(disk.rglob("*.tmp"))
         assert "Traceback" not in err
-        return process.returncode, err.splitlines(), sorted((disk / "out").glob("run=*"))
+        return status, err.splitlines(), sorted((disk / "out").glob("run=*"))
 
     (disk / "out").mkdir()
     leave(disk, 1)
