@@ -20,7 +20,7 @@ from tests.earlier_runs import earlier_run
 from tests.photos import photos
 from tests.tiny_model import write_tiny_model
 
-RUNS = 2000
+RUNS = 1000
 _opened = None  # a list while somebody listens; an audit hook cannot be taken away again
 
 
@@ -42,7 +42,7 @@ def opened():
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    """2,000 broken runs, a good one among them, and a file outside that no run may reach."""
+    """A thousand broken runs, a good one among them, and a file outside that no run may reach."""
     folder = tmp_path_factory.mktemp("archive")
     canary = folder / "canary" / "captions-1.jsonl"
     canary.parent.mkdir()
@@ -50,7 +50,7 @@ def archive(tmp_path_factory):
     dice = random.Random(0)
     output = folder / "out"
     for number in range(RUNS):
-        run = output / f"run={number:04}"
+        run = output / f"run={number:03}"
         model = dice.choice("mmmn")
         failures = [(f"{number}/x", "decode", "corrupt"), (f"{number}/y", "list", "bad_row")]
         broken_run(dice, run, canary, model=model, captions=[f"{number}/a", f"{number}/b"], failures=failures)
@@ -109,6 +109,7 @@ def assert_only_runs_were_read(archive, opened):
     assert all(path.startswith(f"{archive}/run=") and ".." not in path for path in read)
 
 
+@pytest.mark.usefixtures("colours")
 def test_a_job_over_an_output_folder_with_a_torn_line_a_foreign_run_and_a_hostile_manifest(tmp_path, capsys):
     write_tiny_model(tmp_path / "model")
     photos(tmp_path / "photos", 4)
