@@ -297,7 +297,7 @@ def broken_answers(draw):
 def test_any_headers_give_the_body_or_a_documented_failure(caplog):
     found = set()
 
-    @settings(max_examples=2_000)
+    @settings(max_examples=1_000)
     @given(broken_answers())
     def check(broken):
         server.answer = lambda connection, _: connection.sendall(broken)
