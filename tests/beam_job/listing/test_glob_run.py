@@ -25,6 +25,7 @@ def storage():
         yield storage
 
 
+@pytest.mark.usefixtures("colours")
 def test_a_run_over_globs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_tiny_model(tmp_path / "model")

@@ -92,6 +92,7 @@ def test_lists_broken_at_random(tmp_path, part):
     assert min(refused, read, bad) > 100
 
 
+@pytest.mark.usefixtures("colours")
 def test_hostile_rows_cost_themselves_alone(tmp_path, capsys):
     write_tiny_model(tmp_path / "model")
     good = photos(tmp_path / "photos", 3)

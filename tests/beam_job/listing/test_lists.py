@@ -179,6 +179,7 @@ def test_damage_that_the_check_cannot_see_is_found_by_the_run(tmp_path):
         list(rows(Piece(*piece), Fields()))
 
 
+@pytest.mark.usefixtures("colours")
 @pytest.mark.parametrize("in_processes", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_run_over_a_damaged_list_and_one_over_a_pipe(capfd, tmp_path, in_processes):
     write_tiny_model(tmp_path / "model")

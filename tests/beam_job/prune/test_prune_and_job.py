@@ -32,6 +32,7 @@ def job(tmp_path):
     return run
 
 
+@pytest.mark.usefixtures("colours")
 def test_a_run_after_a_prune_captions_what_came_back_and_copies_outlive_what_they_were_copied_from(tmp_path, job):
     old, new, output = tmp_path / "old", tmp_path / "new", tmp_path / "captions"
     photos(old, 4)

@@ -11,6 +11,7 @@ from tests.photos import photos
 from tests.tiny_model import write_tiny_model
 
 
+@pytest.mark.usefixtures("colours")
 def test_a_run_on_a_file_system_that_shows_files_while_they_are_written(tmp_path, monkeypatch):
     write_tiny_model(tmp_path / "model")
     photos(tmp_path / "photos", 3)

@@ -204,6 +204,7 @@ def test_files_are_closed_by_number_and_by_time(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 3
 
 
+@pytest.mark.usefixtures("colours")
 def test_fields_are_carried_to_captions_and_failures(tmp_path, capsys):
     write_tiny_model(tmp_path / "model")
     (good,) = photos(tmp_path / "photos", 1)
