@@ -1,5 +1,7 @@
 """Settings of all tests, and what tests of several rooms share."""
 
+import gc
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -11,6 +13,12 @@ settings.register_profile(
     "repeatable", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("repeatable")
+
+
+def pytest_collection_finish():
+    """What has been imported stays; collecting garbage, which tests ask for, too, need not go through it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
