@@ -21,10 +21,10 @@ def many_photos(folder, images):
     return [shutil.copy(made[number % len(made)], folder / f"{number:03}.jpg") for number in range(images)]
 
 
-def start(module, *argv, environment=None, **streams):
+def start(module, *argv, environment=None, python=sys.executable, **streams):
     """Starts ``python -m module``; a process started in the background would ignore Ctrl-C."""
     return subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, argv)],
+        [python, "-m", module, *map(str, argv)],
         cwd=ROOT,
         env={**os.environ, **(environment or {})},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),

@@ -12,7 +12,7 @@ from tests.tiny_model import write_tiny_model
 
 
 @pytest.mark.usefixtures("colours")
-def test_two_runs_at_once(tmp_path, capsys):
+def test_two_runs_at_once(tmp_path, capsys, python):
     """One in another process has captioned four of twelve images, and is at it when a second one comes and goes."""
     write_tiny_model(tmp_path / "model")
     uris = sorted(map(str, many_photos(tmp_path / "photos", 12)))
@@ -25,7 +25,7 @@ def test_two_runs_at_once(tmp_path, capsys):
         return capsys.readouterr().err
 
     stay = {"STAY_AFTER": "4", "STAY_UNTIL": str(go)}
-    first = start("tests.recorded_job", tmp_path / "first", 0, *argv, environment=stay)
+    first = start("tests.recorded_job", tmp_path / "first", 0, *argv, environment=stay, python=python)
     wait_for(tmp_path / "first", first)
     (run_of_the_first,) = output.glob("run=*")
     err = job()
