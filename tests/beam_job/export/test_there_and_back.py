@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -102,7 +101,7 @@ def dump(contents, folder):
         pytest.param("bucket", 500, marks=pytest.mark.slow),
     ],
 )
-def test_there_and_back(where, number, tmp_path, request, capsys):
+def test_there_and_back(where, number, tmp_path, request, capsys, python):
     archive = OnDisk(tmp_path) if where == "disk" else InBucket(request.getfixturevalue("storage"))
     names = [photo.name for photo in make_photos(tmp_path / "photos", number)]
     for name, hostile in zip(names[-2:], ("billion laughs", "truncated"), strict=True):
@@ -130,7 +129,7 @@ def test_there_and_back(where, number, tmp_path, request, capsys):
         assert archive.contents() == before
 
     stopped = number // 5
-    killed = [sys.executable, "-c", KILLED, str(stopped), archive.output, "--to", "xmp", "--runner", "DirectRunner"]
+    killed = [python, "-c", KILLED, str(stopped), archive.output, "--to", "xmp", "--runner", "DirectRunner"]
     assert subprocess.run(killed, check=False).returncode == -9
     halfway = archive.contents()
     assert sum(name.endswith(".tmp") for name in halfway) >= (where == "disk")
