@@ -5,7 +5,6 @@ import os
 import shutil
 import stat
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -101,14 +100,14 @@ def test_permissions_and_owner_stay(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_what_this_account_may_not_do():
+def test_what_this_account_may_not_do(python):
     with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
         folder = Path(name)
         folder.chmod(0o755)
         (folder / "closed.xmp").write_bytes(b"old")
         (folder / "closed.xmp").chmod(0o600)
         (folder / "theirs.xmp").write_bytes(b"old")
-        done = subprocess.run([sys.executable, "-c", AS_NOBODY, name], capture_output=True, text=True, check=True)
+        done = subprocess.run([python, "-c", AS_NOBODY, name], capture_output=True, text=True, check=True)
         assert json.loads(done.stdout) == ["permission_denied"] * 4
         assert sorted(path.name for path in folder.iterdir()) == ["closed.xmp", "theirs.xmp"]
         assert (folder / "theirs.xmp").read_bytes() == b"old"

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 
@@ -150,11 +149,11 @@ main(sys.argv[2:])
 
 
 @pytest.mark.parametrize(("last", "state"), [pytest.param(5, 0, marks=pytest.mark.slow), (14, 1)])
-def test_a_prune_that_gets_sigkill_leaves_one_state_or_the_other(tmp_path, uris, last, state):
+def test_a_prune_that_gets_sigkill_leaves_one_state_or_the_other(tmp_path, uris, python, last, state):
     output = archive(tmp_path / "captions", uris)
     states = [view(output), without(view(output), uris[:1])]
     arguments = [str(output), "--uris", str(named(tmp_path, uris[:1])), "--killed", KILLED, "--delete"]
-    killed = subprocess.run([sys.executable, "-c", DYING, str(last), *arguments], cwd=ROOT, capture_output=True)
+    killed = subprocess.run([python, "-c", DYING, str(last), *arguments], cwd=ROOT, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed
     assert states.index(view(output)) == state
     assert list(output.rglob("*.tmp"))

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -141,10 +140,10 @@ def test_a_run_is_measured_by_one_clock(tmp_path, monkeypatch, began, ended, sec
     assert datetime.fromisoformat(manifest["finished"]) == run.began.wall + timedelta(seconds=int(seconds))
 
 
-def test_processes_of_a_machine_share_a_steady_clock():
+def test_processes_of_a_machine_share_a_steady_clock(python):
     code = "from beam_job.runs.run import Moment; moment = Moment.now(); print(moment.steady, moment.machine)"
     before = Moment.now()
-    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout
     steady, _, machine = printed.partition(" ")
     assert machine.strip() == before.machine.strip()
     assert before.steady <= float(steady) <= Moment.now().steady
