@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import socket
 import subprocess
 import sys
@@ -34,16 +35,17 @@ def warm_python(*modules: str) -> Iterator[Path]:
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {__file__} {place} "$@"\n')
         program.chmod(0o755)
         command = [sys.executable, __file__, "serve", place, *modules]
-        with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE) as server:
+        environment, pipe = {**os.environ, "PYTHONPATH": str(ROOT)}, subprocess.PIPE
+        with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe) as server:
             assert server.stdout.readline() == b"ready\n"
-            try:
-                yield program
-            finally:
-                server.terminate()
+            yield program
 
 
 def serve(place: str, modules: list[str]) -> list[str]:
-    """Forks a process for each command, and returns in none but theirs, with the arguments of the command."""
+    """Forks a process for each command, and returns in none but theirs, with the arguments of the command.
+
+    It ends when its standard input does, also where who started it was killed.
+    """
     from apache_beam.internal.gcp import auth
 
     import beam_job.cli
@@ -59,12 +61,13 @@ def serve(place: str, modules: list[str]) -> list[str]:
         listener.bind(place)
         listener.listen()
         print("ready", flush=True)
-        while True:
+        while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
             client, _ = listener.accept()
             if os.fork() == 0:
                 return take(client)
             client.close()
             reap()
+    os._exit(0)
 
 
 def take(client: socket.socket) -> list[str]:
