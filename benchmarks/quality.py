@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from beam_job.model.answer.captions import context_of
 from beam_job.model.answer.evidence import word_evidence
 from beam_job.model.answer.quality import Quality
 from beam_job.model.captioner import Captioner
@@ -34,7 +35,7 @@ from train.data.features import cached_features
 from train.data.text import words
 from train.evaluation.agreement import rank_correlation
 from train.evaluation.evaluate import caption_images
-from train.exporting.dev_captions import DevSet, Sight, caption_dev_sets, context_of, example_of
+from train.exporting.dev_captions import DevSet, Sight, caption_dev_sets, example_of, mean_log_prob
 from train.exporting.quality import Agreement, agreement
 from train.exporting.regression import Example, fit_examples
 from train.exporting.warm_start import load_decoder, load_encoder, shaped_like
@@ -108,7 +109,7 @@ def measure(model: OpenModel, data_sets: list[DataSet]) -> Learned:
                 vocabulary,
                 cider=cider.score(photo, captions[0].tokens),
                 photo=before + photo,
-                context=context_of(captions[0], captions, share),
+                context=context_of(captions[0].tokens, [mean_log_prob(each) for each in captions], share),
             )
             judged[-1].append(example)
         scores.append(rank_correlation([captions[0].score for captions in found], [one.cider for one in judged[-1]]))

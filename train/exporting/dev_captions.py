@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from beam_job.model.answer.captions import Share, by_image, captions_of
+from beam_job.model.answer.captions import by_image, captions_of, context_of
 from beam_job.model.answer.evidence import word_evidence
 from beam_job.model.answer.quality import Context
 from beam_job.model.decoding import Decoding
@@ -120,9 +120,10 @@ def caption_dev_sets(
                         vocabulary,
                         cider=cider.score(photo, caption.tokens),
                         photo=photos_before + photo,
-                        context=context_of(caption, of_beam, share),
+                        context=context_of(caption.tokens, [mean_log_prob(other) for other in together], share),
                     )
-                    for caption in [*of_beam, *samples]
+                    for together in (of_beam, samples)
+                    for caption in together
                 ]
                 captions.best.append(best)
                 captions.others.extend(others)
@@ -131,10 +132,9 @@ def caption_dev_sets(
     return found
 
 
-def context_of(caption: Caption, found: Sequence[Caption], share: Share | None) -> Context:
-    """What there is beside a caption, where the search found these captions, with the log-probability of each word."""
-    mean = float(np.mean([np.mean(np.array(other.log_probs)) for other in found]))
-    return Context(mean, share(caption.tokens) if share else 0.0)
+def mean_log_prob(caption: Caption) -> float:
+    """Of a caption that has the log-probability of each word."""
+    return float(np.mean(np.array(caption.log_probs)))
 
 
 def example_of(caption: Caption, vocabulary: Vocabulary, *, cider: float, photo: int, context: Context) -> Example:

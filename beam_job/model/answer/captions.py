@@ -54,8 +54,7 @@ def captions_of(
         tokens = vocabulary.decode(ids[: length - ended].tolist())
         expected = None
         if quality:
-            context = Context(sum(means) / len(means), share(tokens) if share else 0.0)
-            expected = quality.of(ids[:length], log_probs[:length], context)
+            expected = quality.of(ids[:length], log_probs[:length], context_of(tokens, means, share))
         caption = Caption(
             text=vocabulary.text(tokens),
             tokens=tokens,
@@ -68,6 +67,11 @@ def captions_of(
         )
         captions.append((float(rank), caption))
     return captions
+
+
+def context_of(tokens: Sequence[str], means: Sequence[float], share: Share | None) -> Context:
+    """What there is beside a caption, among all captions that one search found, with these mean log-probabilities."""
+    return Context(sum(means) / len(means), share(tokens) if share else 0.0)
 
 
 class Distinct:
