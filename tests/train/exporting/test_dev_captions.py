@@ -36,15 +36,15 @@ def test_the_captions_are_the_models_own_with_what_the_model_says_of_them() -> N
     assert len({tuple(one.ids) for one in samples}) > 4
 
 
-def test_beside_a_caption_there_are_those_of_the_beam() -> None:
+def test_beside_a_caption_there_are_those_of_its_search() -> None:
     decoder, vocabulary = untrained(WALLS)
     (captions,) = caption_dev_sets(decoder, RECIPE, [DevSet("walls", FEATURES, WALLS)], vocabulary, seed=0)
     for photo, best in enumerate(captions.best):
         others = captions.others[OTHERS * photo : OTHERS * (photo + 1)]
-        beam = [best, *others[:2]]
-        for one in (best, *others):
-            assert one.context.mean_log_prob == pytest.approx(np.mean([each.log_probs.mean() for each in beam]))
-            assert one.context.named == 0
+        for together in ([best, *others[:2]], others[2:]):  # the beam, and the samples
+            for one in together:
+                assert one.context.mean_log_prob == pytest.approx(np.mean([each.log_probs.mean() for each in together]))
+                assert one.context.named == 0
 
 
 @pytest.mark.parametrize("tail", [None, keras.Sequential([keras.Input((3, 4)), keras.layers.Rescaling(-1.0)])])
