@@ -31,6 +31,7 @@ WAYS = {
     "beam 3, by tokens ^ 1.3": Decoding(length_penalty=1.3),
     "beam 5": Decoding(beam_width=5),
     "beam 3, no label bonus": Decoding(label_bonus=0.0),
+    "sample": Decoding("sample"),
     "sample, top 10, pairs may repeat (the recipe)": Decoding("sample", top_k=10, no_repeat_ngram=0),
     "sample, top p 0.9": Decoding("sample", top_p=0.9),
     "sample, temperature 0.5": Decoding("sample", temperature=0.5),
@@ -50,8 +51,8 @@ def main() -> None:
         parser.error(str(error))
     model, examples = open_model(options.model), read_captions(options.captions)
 
-    print("| decoding | BLEU-4 | METEOR | CIDEr | distinct | repeat a word | words | time, first row = 1 |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| decoding | BLEU-4 | METEOR | CIDEr | mean score | distinct | repeat a word | words | time, first row = 1 |")
+    print("|---|---|---|---|---|---|---|---|---|")
     greedy = 0.0
     for name, decoding in WAYS.items():
         captions, seconds = measure(model, decoding, examples)
@@ -60,6 +61,7 @@ def main() -> None:
         state = health(captions)
         print(
             f"| {name} | {quality['bleu_4']:.1f} | {quality['meteor']:.1f} | {quality['cider']:.1f} "
+            f"| {statistics.mean(caption.score for caption in captions):.2f} "
             f"| {state['distinct_captions_percent']:.0f} % | {state['repeats_a_content_word_percent']:.1f} % "
             f"| {state['mean_words']:.1f} | {seconds / greedy:.2f} |",
             flush=True,
