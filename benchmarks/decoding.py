@@ -2,11 +2,12 @@
 
 python -m benchmarks.decoding --captions dev.jsonl --plot docs/images/score-and-quality.svg
 
-Needs `pip install -e '.[evaluate,plot]'`. Prints a Markdown table. The plot is of the job's default decoding: CIDEr of
-the images, in ten groups by score.
+Needs `pip install -e '.[evaluate,plot]'`. Prints a Markdown table; times are relative to the first row.
+The plot is of the job's default decoding: CIDEr of the images, in ten groups by score.
 """
 
 import argparse
+import importlib.util
 import statistics
 import time
 from collections.abc import Sequence
@@ -49,9 +50,11 @@ def main() -> None:
         check_tools()
     except EvaluationError as error:
         parser.error(str(error))
+    if options.plot and importlib.util.find_spec("matplotlib") is None:
+        parser.error("--plot needs matplotlib: `pip install -e '.[plot]'`.")
     model, examples = open_model(options.model), read_captions(options.captions)
 
-    print("| decoding | BLEU-4 | METEOR | CIDEr | mean score | distinct | repeat a word | words | time, first row = 1 |")
+    print("| decoding | BLEU-4 | METEOR | CIDEr | mean score | distinct | repeat a word | words | time |")
     print("|---|---|---|---|---|---|---|---|---|")
     greedy = 0.0
     for name, decoding in WAYS.items():
