@@ -120,6 +120,7 @@ def search(
         return (beam.now < max_length) & ~tf.reduce_all(beam.done)
 
     def advance(beam: _Beam) -> tuple[_Beam]:
+        beam = _without_the_done(beam)
         now, alive = beam.now, beam.alive
         logits, state, attention = step(tf.reshape(beam.last, [-1]), beam.state, beam.features)
         tokens = tf.reshape(alive.tokens, [-1, max_length])
@@ -159,15 +160,13 @@ def search(
         state = tf.reshape(by_row(state), [-1, tf.shape(beam.alive.rank)[1], units])
         state = tf.reshape(_pick(state, _pick(parents, order)), [-1, units])
         return (
-            _without_the_done(
-                beam._replace(
-                    now=now + 1,
-                    done=beam.done | enough | dead_end,
-                    last=_pick(words, order),
-                    state=state,
-                    alive=alive,
-                    finished=finished,
-                )
+            beam._replace(
+                now=now + 1,
+                done=beam.done | enough | dead_end,
+                last=_pick(words, order),
+                state=state,
+                alive=alive,
+                finished=finished,
             ),
         )
 
@@ -182,7 +181,7 @@ def search(
         finished=empty(width),
         found=empty(width),
     )
-    (beam,) = tf.while_loop(unfinished, advance, [_without_the_done(start)], shape_invariants=[_shapes(start)])
+    (beam,) = tf.while_loop(unfinished, advance, [start], shape_invariants=[_shapes(start)])
     rank = tf.where(beam.done[:, None], -math.inf, _rank(beam.alive.rank, beam.now, length_penalty))
     best, _ = _best(_beside(beam.finished, beam.alive._replace(rank=rank)), width)
     return _put(beam.found, beam.row, best)
