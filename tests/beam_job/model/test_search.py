@@ -1,5 +1,6 @@
 """The decoder loop against brute force over every sequence of a tiny random model."""
 
+import functools
 import itertools
 import math
 
@@ -19,6 +20,8 @@ MAX_LENGTH = 4
 UNITS = 5
 # Every caption of one to four words out of three: more than the beam will ever hold.
 EVERY_SEQUENCE = 3 + 9 + 27 + 81
+# One hypothesis, as many as the vocabulary can fill at once, and more.
+WIDTHS = [1, 3, 5]
 
 
 class RandomModel:
@@ -31,8 +34,9 @@ class RandomModel:
         self.out = random.normal(size=(UNITS, VOCABULARY)) * spread
         self.features = random.normal(size=(1, 2, UNITS))
         self.state = random.normal(size=(1, UNITS))
+        self.log_probs = functools.cache(self._log_probs)
 
-    def log_probs(self, words, bonus=()):
+    def _log_probs(self, words, bonus=()):
         """Log-probabilities of every next token after ``words``, in numpy; words of ``bonus`` are favoured."""
         state = self.state[0]
         for word in (START, *words):
@@ -173,10 +177,10 @@ def test_each_row_has_words_of_its_own_also_when_others_have_left():
     features, state = random.normal(size=(40, 2, UNITS)), random.normal(size=(40, UNITS)) * 2
     ids = tf.constant(random.choice(WORDS, size=[40, 1]), tf.int32)
     bonus = tf.constant(random.choice([0.0, 3.0], size=[40, 1]), tf.float32)
-    together = run_search(model, features, state, 2, favoured=(ids, bonus))
+    together = run_search(model, features, state, 3, favoured=(ids, bonus))
     for row in range(40):
         place = slice(row, row + 1)
-        alone = run_search(model, features[place], state[place], 2, favoured=(ids[place], bonus[place]))
+        alone = run_search(model, features[place], state[place], 3, favoured=(ids[place], bonus[place]))
         assert captions(together, row) == captions(alone)
         np.testing.assert_allclose(together.log_probs[row], alone.log_probs[0], atol=1e-5)
 
@@ -193,16 +197,16 @@ def test_width_1_takes_the_likeliest_token_at_each_step(seed):
 
 
 @exact
-@given(seeds, st.sampled_from([1, 2, 3, 5, 8]))
+@given(seeds, st.sampled_from(WIDTHS))
 def test_no_beam_finds_anything_likelier_than_the_one_that_prunes_nothing(seed, width):
     model = RandomModel(seed)
     best = model.search(EVERY_SEQUENCE).rank[0, 0].numpy()
     assert model.search(width).rank[0, 0].numpy() <= best + 1e-5
-    assert model.search(EVERY_SEQUENCE + width).rank[0, 0].numpy() == pytest.approx(best, abs=1e-5)
+    assert model.search(EVERY_SEQUENCE + 1).rank[0, 0].numpy() == pytest.approx(best, abs=1e-5)
 
 
 @exact
-@given(seeds, st.sampled_from([1, 2, 3, 5, 8]))
+@given(seeds, st.sampled_from(WIDTHS))
 def test_a_row_does_not_depend_on_its_neighbours(seed, width):
     model, other = RandomModel(seed), RandomModel(seed + 1)
     together = run_search(
@@ -211,7 +215,7 @@ def test_a_row_does_not_depend_on_its_neighbours(seed, width):
     assert captions(together) == captions(model.search(width))
 
 
-@pytest.mark.parametrize("width", [1, 2, 3, 5])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_rows_that_are_done_leave_and_keep_their_captions(width):
     """Of 40 rows those that are done leave in two goes; each gets what it gets alone."""
     model = RandomModel(0, spread=3)
