@@ -1,7 +1,5 @@
 """GPUs as a machine without one can show them: TensorFlow's answers are a stand-in's, its graphs are real."""
 
-import subprocess
-import sys
 from unittest import mock
 
 import numpy as np
@@ -50,12 +48,11 @@ def gpu(monkeypatch):
 
 
 @no_gpu_here
-def test_require_gpu_on_a_machine_without_one():
+def test_require_gpu_on_a_machine_without_one(capsys):
     """From the command line: non-zero, with a sentence that says what to do."""
     argv = ["--images", str(SAMPLES[0]), "--output", "/nowhere/captions", "--runner=DirectRunner", "--require_gpu"]
-    done = subprocess.run([sys.executable, "-m", "beam_job", *argv], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    last = done.stderr.strip().splitlines()[-1]
+    assert main(argv) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("beam_job: --require_gpu: TensorFlow sees no GPU here. Look at `nvidia-smi`")
     assert "--no_require_gpu" in last
 
