@@ -81,10 +81,16 @@ def self_critical(
         optimizer = adam(rate, recipe.clip_norm, precision, slow=decoder.slow, share=recipe.encoder_learning_rate)
         optimizer.build(decoder.trainable_variables)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, *features.shape[2:]], tf.float16),
+            tf.TensorSpec([None, None], tf.int32),
+            tf.TensorSpec([None, samples], tf.float32),
+        ]
+    )
     def reinforce(feature_map: tf.Tensor, sampled: tf.Tensor, advantage: tf.Tensor) -> tf.Tensor:
-        """Takes ``sampled`` int32 [images * samples, length] without ``<start>`` and ``advantage`` float32
-        [images, samples]; returns the loss, a scalar."""
+        """Takes ``sampled`` [images * samples, length] without ``<start>`` and ``advantage``; returns the loss, a
+        scalar."""
         real = tf.cast(sampled != vocabulary.pad_id, tf.float32)
         weights = tf.reshape(advantage, [-1, 1]) * real
         by_image = [tf.reshape(rows, [-1, samples, tf.shape(sampled)[1]]) for rows in (sampled, weights)]
