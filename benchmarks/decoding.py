@@ -20,7 +20,7 @@ from beam_job.model.decoding import Decoding
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
 from beam_job.records import Caption
 from train.data.captions import Example, read_captions
-from train.evaluation.evaluate import EvaluationError, caption_images, check_tools, cider_of_each, health, score
+from train.evaluation.evaluate import EvaluationError, caption_images, check_tools, health, score
 
 WAYS = {
     "greedy, pairs may repeat": Decoding("greedy", no_repeat_ngram=0),
@@ -60,7 +60,7 @@ def main() -> None:
     for name, decoding in WAYS.items():
         captions, seconds = measure(model, decoding, examples)
         greedy = greedy or seconds
-        quality = score([caption.text for caption in captions], [example.captions for example in examples])
+        quality = score([caption.text for caption in captions], [example.captions for example in examples]).metrics
         state = health(captions)
         print(
             f"| {name} | {quality['bleu_4']:.1f} | {quality['meteor']:.1f} | {quality['cider']:.1f} "
@@ -90,7 +90,7 @@ def plot(captions: Sequence[Caption], examples: Sequence[Example], path: Path) -
 
     mpl.rcParams["svg.hashsalt"] = "score"  # the same picture from the same numbers
     scores = np.array([caption.score for caption in captions])
-    cider = np.array(cider_of_each([caption.text for caption in captions], [example.captions for example in examples]))
+    cider = np.array(score([caption.text for caption in captions], [example.captions for example in examples]).ciders)
     ranks = np.array([values.argsort().argsort() for values in (scores, cider)], float)
     print(f"Rank correlation of score and CIDEr: {np.corrcoef(ranks)[0, 1]:.2f}")
 

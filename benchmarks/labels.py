@@ -47,7 +47,7 @@ def main() -> None:
         found = caption_images(captioner, [example.image for example in examples], BATCH)
         took.append(time.perf_counter() - started)
         named = names_its_class(found, model.labels)
-        quality = score([captions[0].text for captions in found], [example.captions for example in examples])
+        quality = score([captions[0].text for captions in found], [example.captions for example in examples]).metrics
         share = f"{sum(named) / len(named):.0%}".replace("%", " %") if named else "-"
         figures = [f"{bonus:g}", len(named), sum(named), share, f"{quality['cider']:.1f}", f"{took[-1] / took[0]:.2f}"]
         print(f"| {' | '.join(map(str, figures))} |", flush=True)

@@ -3,7 +3,7 @@
     found = measure(captioner, DataSet.parse("test.jsonl"), batch_size=32)
     found.metrics  # {"bleu_1": 63.1, ..., "distinct_words": 334}
 
-    score([caption.text for caption in captions], [example.captions for example in examples])
+    score([caption.text for caption in captions], [example.captions for example in examples]).metrics
     # {"bleu_1": 63.1, ..., "bleu_4": 20.2, "meteor": 20.1, "rouge_l": 46.2, "cider": 51.2}
 
 The scores are those of pycocoevalcap behind its PTB tokenizer, times 100. Both need Java.
@@ -47,6 +47,13 @@ class ScoredCaption(NamedTuple):
     cider: float
 
 
+class Scores(NamedTuple):
+    """The metrics of captions; and the CIDEr of each, whose mean is the metric. All of them times 100."""
+
+    metrics: dict[str, float]
+    ciders: list[float]
+
+
 class Evaluation(NamedTuple):
     """The metrics, every caption, and a sentence for each image that could not be read."""
 
@@ -86,11 +93,11 @@ def measure(
     if not examples:
         raise EvaluationError(f"No image of {data.name} can be read: {unreadable[0]}.")
     texts, references = [caption.text for caption in captions], [example.captions for example in examples]
-    metrics = score(texts, references) | health(captions) | {"images_left_out": len(unreadable)}
-    each = cider_of_each(texts, references)
+    scores = score(texts, references)
+    metrics = scores.metrics | health(captions) | {"images_left_out": len(unreadable)}
     scored = [
         ScoredCaption(image, caption, of_image, cider)
-        for (image, of_image), caption, cider in zip(examples, captions, each, strict=True)
+        for (image, of_image), caption, cider in zip(examples, captions, scores.ciders, strict=True)
     ]
     return Evaluation(metrics, scored, [f"{data.examples[index].image}: {why}" for index, why in unreadable.items()])
 
@@ -140,8 +147,8 @@ def caption_images(
     return captions
 
 
-def score(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """BLEU-1 to 4, METEOR, ROUGE-L and CIDEr, times 100.
+def score(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Scores:
+    """BLEU-1 to 4, METEOR, ROUGE-L and CIDEr.
 
     Args:
       candidates: one caption an image.
@@ -158,20 +165,11 @@ def score(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> dic
         from pycocoevalcap.rouge.rouge import Rouge
 
         bleu, _ = Bleu(4).compute_score(truth, found)
-        scores = dict(zip(("bleu_1", "bleu_2", "bleu_3", "bleu_4"), bleu, strict=True))
+        metrics = dict(zip(("bleu_1", "bleu_2", "bleu_3", "bleu_4"), bleu, strict=True))
         for name, scorer in (("meteor", Meteor()), ("rouge_l", Rouge()), ("cider", Cider())):
-            scores[name], _ = scorer.compute_score(truth, found)
-    return {name: round(100 * float(value), 2) for name, value in scores.items()}
-
-
-def cider_of_each(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-    """CIDEr of each image's caption, times 100; their mean is the CIDEr that ``score`` gives. Same errors."""
-    with _quietly():
-        truth, found = _tokenized(candidates, references)
-        from pycocoevalcap.cider.cider import Cider
-
-        _, each = Cider().compute_score(truth, found)
-    return [100 * float(value) for value in each]
+            metrics[name], each = scorer.compute_score(truth, found)
+    ciders = [100 * float(value) for value in each]
+    return Scores({name: round(100 * float(value), 2) for name, value in metrics.items()}, ciders)
 
 
 def check_tools() -> None:
@@ -187,9 +185,11 @@ def _tokenized(candidates: Sequence[str], references: Sequence[Sequence[str]]) -
     check_tools()
     from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
-    tokenizer = PTBTokenizer()
-    truth = tokenizer.tokenize({i: [{"caption": text} for text in texts] for i, texts in enumerate(references)})
-    return truth, tokenizer.tokenize({i: [{"caption": text}] for i, text in enumerate(candidates)})
+    told = [text for texts in (candidates, *references) for text in texts]
+    lines = [{"caption": " ".join(text.split())} for text in told]  # a caption is a line, whatever ends a line for Java
+    tokens = iter(PTBTokenizer().tokenize({0: lines})[0])  # all at once: each call starts Java
+    found = {image: [next(tokens)] for image in range(len(candidates))}
+    return {image: [next(tokens) for _ in texts] for image, texts in enumerate(references)}, found
 
 
 def _quietly() -> contextlib.AbstractContextManager[object]:

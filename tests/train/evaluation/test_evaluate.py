@@ -1,5 +1,6 @@
 """Archive health, and metrics in the manifest. The scores themselves are tested in ``test_run``."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from beam_job.records import Caption
 from tests.storage import Storage
 from tests.tiny_model import write_tiny_model
 from train.cli import main
-from train.evaluation.evaluate import Evaluation, EvaluationError, check_recordable, health, record
+from train.evaluation.evaluate import Evaluation, EvaluationError, _tokenized, check_recordable, health, record
 
 
 def caption(text: str, ended: bool = True) -> Caption:
@@ -27,6 +28,12 @@ def test_health() -> None:
         "repeats_a_content_word_percent": 33.3,
         "ended_percent": 66.7,
     }
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="needs Java")
+def test_captions_of_several_lines_keep_their_places() -> None:
+    found = _tokenized(["a red\u2028dog", "two cats."], [["the dog", "a\rdog"], ["", "Cats\fand\ncats"]])
+    assert found == ({0: ["the dog", "a dog"], 1: ["", "cats and cats"]}, {0: ["a red dog"], 1: ["two cats"]})
 
 
 def test_metrics_leave_the_fingerprint_alone(tmp_path: Path) -> None:
