@@ -64,12 +64,17 @@ def add_tiny_encoder() -> None:
     ENCODERS["tiny"] = Spec(build, SIZE, keras.layers.Rescaling(1 / 127.5, -1.0), "grid")
 
 
-def run_and_kill(command: list[str], stage: str, steps: int) -> None:
-    """Runs ``train``'s command line in a process of its own, which dies by SIGKILL in the step after so many."""
+def run_and_kill(command: list[str], stage: str, steps: int) -> str:
+    """Runs ``train``'s command line in a process of its own, which dies by SIGKILL in the step after so many.
+
+    Returns what it wrote to standard error.
+    """
     program = "import sys; from tests.train.colours import add_tiny_encoder, die_after; from train.cli import main"
     program = f"{program}; add_tiny_encoder(); die_after({stage!r}, {steps}); main(sys.argv[1:])"
-    child = subprocess.run([sys.executable, "-c", program, *command], cwd=Path(__file__).parents[2], check=False)
-    assert child.returncode == -signal.SIGKILL
+    root = Path(__file__).parents[2]
+    child = subprocess.run([sys.executable, "-c", program, *command], cwd=root, stderr=subprocess.PIPE, text=True)
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    return child.stderr
 
 
 def die_after(stage: str, steps: int) -> None:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import OpenModel, open_model
-from benchmarks.quality import measure, write
+from benchmarks.quality import Learned, measure, write
 from tests.tiny_model import LABELS
 from tests.train.colours import COLOURS, QUICK, add_tiny_encoder, picture, run_and_kill, write_colours
 from tests.train.tiny_encoder import tiny_encoder
@@ -91,22 +91,30 @@ def test_the_model_learned_its_colours(model: OpenModel) -> None:
     assert [name in caption[0].tokens for name, caption in zip(COLOURS, found, strict=True)] == [True] * 4
 
 
-def test_scores_are_judged_by_cross_validation(model: OpenModel, captions: Path) -> None:
-    """Of so few photos the model learned no quality: its own scores are mean log-probabilities."""
+@pytest.fixture(scope="module")
+def measured(model: OpenModel, captions: Path) -> Learned:
+    """The scores of the captions of a data set, the same one again, and one of a single photograph."""
     data = DataSet.parse(str(captions))
-    for row in measure(model, [data, data]).rows:
+    return measure(model, [data, data, DataSet.parse(str(captions.with_name("dev.jsonl")))])
+
+
+def test_scores_are_judged_by_cross_validation(measured: Learned, captions: Path) -> None:
+    """Of so few photos the model learned no quality: its own scores are mean log-probabilities."""
+    for row in measured.rows[:2]:
         name, of_others, by_log_probability, own = row.strip("| ").split(" | ")
         assert name == f"{captions.parent.name}/captions.jsonl, 16"  # one of the 17 is broken
         assert by_log_probability == own
         assert -1 <= float(of_others) <= 1
 
 
-def test_a_model_can_learn_its_scores_afterwards(model: OpenModel, captions: Path, tmp_path: Path) -> None:
+def test_a_model_can_learn_its_scores_afterwards(
+    model: OpenModel, measured: Learned, captions: Path, tmp_path: Path
+) -> None:
+    quality, agreement = measured.quality, measured.agreement[0]
     data = DataSet.parse(str(captions))
-    learned = measure(model, [data])
     elsewhere = data._replace(name="elsewhere/captions.jsonl", examples=data.examples[:3])
-    agreed = [(data, learned.agreement[0]), (elsewhere, Agreement(score=0.25, mean_log_prob=0.5))]
-    write(str(tmp_path / "scored"), model, learned.quality, agreed)
+    agreed = [(data, agreement), (elsewhere, Agreement(score=0.25, mean_log_prob=0.5))]
+    write(str(tmp_path / "scored"), model, quality, agreed)
     scored = open_model(tmp_path / "scored")
     assert scored.fingerprint != model.fingerprint
     assert scored.quality
@@ -114,8 +122,8 @@ def test_a_model_can_learn_its_scores_afterwards(model: OpenModel, captions: Pat
     assert weights(scored).keys() == weights(model).keys()
     (found, other, new) = scored.manifest.training["dev_sets"]
     assert found["rank_correlation"] == {
-        "score": round(learned.agreement[0].score, 4),
-        "mean_log_prob": round(learned.agreement[0].mean_log_prob, 4),
+        "score": round(agreement.score, 4),
+        "mean_log_prob": round(agreement.mean_log_prob, 4),
     }
     assert "rank_correlation" not in other
     assert new == {
@@ -127,24 +135,27 @@ def test_a_model_can_learn_its_scores_afterwards(model: OpenModel, captions: Pat
     captioner = Captioner(scored, Decoding(), batch_size=4)
     for (caption,) in captioner.caption(pixels, list(COLOURS)):
         assert caption.score != caption.mean_log_prob
-    write(str(tmp_path / "again"), scored, learned.quality, [])
+    write(str(tmp_path / "again"), scored, quality, [])
     for dev in open_model(tmp_path / "again").manifest.training["dev_sets"]:
         assert "rank_correlation" not in dev, "it was that of the former scores"
 
 
-def test_of_a_single_photograph_there_is_no_rank_correlation(model: OpenModel, captions: Path) -> None:
-    (row,) = measure(model, [DataSet.parse(str(captions.with_name("dev.jsonl")))]).rows
-    assert row == f"| {captions.parent.name}/dev.jsonl, 1 | - | - | - |"
+def test_of_a_single_photograph_there_is_no_rank_correlation(measured: Learned, captions: Path) -> None:
+    assert measured.rows[2] == f"| {captions.parent.name}/dev.jsonl, 1 | - | - | - |"
+
+
+def two_stages(captions: Path, output: Path, share: str, *more: str) -> OpenModel:
+    """Trained in both stages with a decoder that is built in no time; the exported weights are between them."""
+    data = ["fit", "--captions", str(captions), "--encoder", "tiny", "--cache", str(captions.parent / "cache")]
+    settings = ["decoder=reference", "self_critical_epochs=1", f"self_critical_interpolation={share}"]
+    assert main([*data, "--output", str(output), "--set", *QUICK, *settings, *more]) == 0
+    return open_model(output)
 
 
 def test_a_share_of_the_second_stage_lies_between_both(captions: Path, tmp_path: Path) -> None:
-    def with_share(share: str) -> dict[str, np.ndarray]:
-        command = arguments(captions, tmp_path / share, "--set", "epochs=2", f"self_critical_interpolation={share}")
-        dev = command.index("--dev")  # without it no epoch is the best, and the second stage ends where it is
-        assert main([*command[:dev], *command[dev + 3 :]]) == 0
-        return weights(open_model(tmp_path / share))
-
-    first, half, all_of_it = map(with_share, ("0.0", "0.5", "1.0"))
+    # Without dev photos no epoch is the best, and the second stage ends where it is.
+    shares = ("0.0", "0.5", "1.0")
+    first, half, all_of_it = (weights(two_stages(captions, tmp_path / share, share, "epochs=2")) for share in shares)
     apart = [name for name in first if not np.array_equal(first[name], all_of_it[name])]
     assert any(name.startswith("decoder/") for name in apart)
     for name in first:
@@ -153,7 +164,7 @@ def test_a_share_of_the_second_stage_lies_between_both(captions: Path, tmp_path:
 
 
 def test_what_is_mixed_is_measured(captions: Path, tmp_path: Path) -> None:
-    training = fit(captions, tmp_path / "model", "--set", "self_critical_interpolation=0.5").manifest.training
+    training = two_stages(captions, tmp_path / "model", "0.5", "epochs=8", "--dev", str(captions)).manifest.training
     assert training["dev_cider"] > 0
 
 
@@ -168,20 +179,17 @@ def test_the_curves_are_there_for_tensorboard(model: OpenModel, captions: Path) 
     assert (captions.parent / "logs" / "self-critical").is_dir()
 
 
-@pytest.mark.parametrize(("stage", "steps"), [("sentences", 2), ("fit", 20), ("reward", 2)])
 def test_killed_and_resumed_equals_undisturbed(
-    stage: str,
-    steps: int,
-    model: OpenModel,
-    captions: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    model: OpenModel, captions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Killed once in each of the three stages."""
     command = arguments(captions, tmp_path / "model", "--checkpoint_seconds", "0")
     runs = captions.parent / "cache" / "runs"
-    run_and_kill(command, stage, steps)
-    assert done(runs, stage) == steps
-    assert not (tmp_path / "model").exists()
+    for place, (stage, steps) in enumerate({"sentences": 2, "fit": 20, "reward": 2}.items()):
+        told = run_and_kill(command, stage, steps)
+        assert ("it resumes from its checkpoint" in told) == (place > 0)
+        assert done(runs, stage) == steps
+        assert not (tmp_path / "model").exists()
     assert main(command) == 0
     assert "it resumes from its checkpoint" in capsys.readouterr().err
     resumed = open_model(tmp_path / "model")
@@ -227,28 +235,52 @@ def done(runs: Path, stage: str) -> int:
     return 0
 
 
-def test_starting_from_an_exported_model(model: OpenModel, captions: Path, tmp_path: Path) -> None:
-    more = tmp_path / "more.jsonl"
-    more.write_text(json.dumps({"image": str(captions.parent / "red-0.png"), "captions": ["a scarlet wall"] * 8}))
-    command = ["fit", "--captions", str(more), "--start", str(model.directory), "--cache", str(tmp_path / "cache")]
-    settings = ["--set", *QUICK, "hidden_size=99", "epochs=1", "learning_rate=0.0"]
-    assert main([*command, "--output", str(tmp_path / "whole"), *settings]) == 0
+@pytest.fixture(scope="module")
+def more_training(model: OpenModel, captions: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command that starts from the model and learns nothing, at a rate of zero, from captions with a new word."""
+    folder = tmp_path_factory.mktemp("more")
+    told = {"image": str(captions.parent / "red-0.png"), "captions": ["a scarlet wall"] * 8}
+    (folder / "more.jsonl").write_text(json.dumps(told))
+    command = ["fit", "--captions", str(folder / "more.jsonl"), "--start", str(model.directory)]
+    command += ["--licence", "Our own photos.", "--cache", str(folder / "cache")]
+    return [*command, "--set", *QUICK, "epochs=1", "learning_rate=0.0"]
+
+
+def assert_note(started: OpenModel, start: OpenModel) -> None:
+    note = started.manifest.licence
+    assert note.startswith("Our own photos. Training started from model " + start.fingerprint[:12])
+    assert note.endswith(start.manifest.licence)
+
+
+def test_starting_from_an_exported_model(model: OpenModel, more_training: list[str], tmp_path: Path) -> None:
+    assert main([*more_training, "hidden_size=99", "--output", str(tmp_path / "whole")]) == 0
     whole = open_model(tmp_path / "whole")
     assert whole.vocabulary.tokens == (*model.vocabulary.tokens, "scarlet")
     assert whole.manifest.training["started_from"] == model.fingerprint
+    assert_note(whole, model)
     before, after = weights(model), weights(whole)
-    for name, weight in before.items():  # nothing was learned at a rate of zero, and the rows of new words came last
+    for name, weight in before.items():  # nothing was learned, and the rows of new words came last
         np.testing.assert_array_equal(after[name][tuple(map(slice, weight.shape))], weight)
 
-    fresh = [*command, "--output", str(tmp_path / "fresh"), "--fresh_decoder", *settings, "hidden_size=4"]
-    assert main(fresh) == 0
-    assert len(open_model(tmp_path / "fresh").vocabulary) == 7
-    found = weights(open_model(tmp_path / "fresh"))
-    assert all(np.array_equal(found[name], weight) for name, weight in before.items() if name.startswith("encoder"))
+
+def test_starting_from_the_encoder_of_an_exported_model(
+    model: OpenModel, more_training: list[str], tmp_path: Path
+) -> None:
+    assert main([*more_training, "hidden_size=4", "--fresh_decoder", "--output", str(tmp_path / "fresh")]) == 0
+    fresh = open_model(tmp_path / "fresh")
+    assert len(fresh.vocabulary) == 7
+    assert_note(fresh, model)
+    found = weights(fresh)
+    assert all(
+        np.array_equal(found[name], weight) for name, weight in weights(model).items() if name.startswith("encoder")
+    )
 
 
 def test_images_of_another_size(captions: Path, tmp_path: Path) -> None:
-    larger = fit(captions, tmp_path / "larger", "--set", *QUICK, "image_size=20", "epochs=1")
+    command = ["fit", "--captions", str(captions), "--encoder", "tiny", "--cache", str(tmp_path / "cache")]
+    settings = ["--set", *QUICK, "image_size=20", "epochs=1"]
+    assert main([*command, "--output", str(tmp_path / "larger"), *settings]) == 0
+    larger = open_model(tmp_path / "larger")
     assert (larger.manifest.image.height, larger.manifest.image.width) == (20, 20)
     shape = (20, 20, 3)
     assert Captioner(larger, Decoding(), 1).caption([np.zeros(shape, np.uint8)], ["gs://a/1.jpg"])
@@ -277,9 +309,9 @@ def test_evaluate(model: OpenModel, captions: Path, tmp_path: Path, capsys: pyte
     found = json.loads(output.read_text())
     assert found["metrics"]["images_left_out"] == 1
     assert "broken.png" in found["left_out"][0]
-    tokenize = PTBTokenizer().tokenize
-    truth = tokenize({i: [{"caption": text} for text in one["references"]] for i, one in enumerate(found["captions"])})
-    said = tokenize({i: [{"caption": one["caption"]}] for i, one in enumerate(found["captions"])})
+    told = {place: [one["caption"], *one["references"]] for place, one in enumerate(found["captions"])}
+    split = PTBTokenizer().tokenize({place: [{"caption": text} for text in texts] for place, texts in told.items()})
+    said, truth = ({place: texts[part] for place, texts in split.items()} for part in (slice(1), slice(1, None)))
     bleu, _ = Bleu(4).compute_score(truth, said)
     cider, _ = Cider().compute_score(truth, said)
     assert found["metrics"]["bleu_4"] == round(100 * bleu[3], 2)
@@ -307,17 +339,6 @@ def test_where_nothing_is_better_the_start_is_what_comes_out(
     same = open_model(tmp_path / "same")
     assert (same.fingerprint, same.manifest) == (model.fingerprint, model.manifest)
     assert not list((tmp_path / "cache" / "runs").iterdir())
-
-
-def test_the_note_of_the_start_goes_along(model: OpenModel, captions: Path, tmp_path: Path) -> None:
-    command = ["fit", "--captions", str(captions), "--start", str(model.directory), "--licence", "Our own photos."]
-    command += ["--cache", str(captions.parent / "cache"), "--set", *QUICK, "epochs=1"]
-    for fresh in ([], ["--fresh_decoder"]):
-        output = tmp_path / f"model{len(fresh)}"
-        assert main([*command, "--output", str(output), *fresh]) == 0
-        note = open_model(output).manifest.licence
-        assert note.startswith("Our own photos. Training started from model " + model.fingerprint[:12])
-        assert note.endswith(model.manifest.licence)
 
 
 def test_german_nouns_keep_their_capitals(captions: Path, tmp_path: Path) -> None:
