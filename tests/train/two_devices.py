@@ -77,8 +77,28 @@ def fitted(recipe: Recipe, devices: list[str], **options) -> list[np.ndarray]:
 
 
 @functools.cache
-def undisturbed_on_one_device() -> list[np.ndarray]:
-    return fitted(RECIPE, DEVICES[:1])
+def undisturbed(devices: int, dropout: float = 0.0) -> tuple[list[np.ndarray], dict[int, bytes]]:
+    """The same of a run of four steps; and the checkpoints that an interruption after some of them would leave."""
+    left = {}
+
+    def keep(step, measured):  # the step is not saved yet
+        if step > 1:
+            left[step - 1] = checkpoint.file.read_bytes()
+
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Checkpoint(Path(folder) / "one.npz", every_seconds=0)
+        recipe = replace(RECIPE, dropout=dropout)
+        return fitted(recipe, DEVICES[:devices], checkpoint=checkpoint, report=keep), left
+
+
+def resumed(left: bytes, recipe: Recipe, devices: list[str]) -> list[np.ndarray]:
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Checkpoint(Path(folder) / "one.npz", every_seconds=0)
+        checkpoint.file.write_bytes(left)
+        steps = []
+        found = fitted(recipe, devices, checkpoint=checkpoint, report=lambda step, measured: steps.append(step))
+        assert 0 < len(steps) < 4, "it began where the other one stopped"
+        return found
 
 
 def rewarded(recipe: Recipe, devices: list[str]) -> list[np.ndarray]:
@@ -100,7 +120,7 @@ def assert_near(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
 
 
 def fit_takes_the_steps_of_the_whole_batch():
-    assert_near(fitted(RECIPE, DEVICES), undisturbed_on_one_device())
+    assert_near(undisturbed(2)[0], undisturbed(1)[0])
 
 
 def fit_in_float16_takes_them_too():
@@ -114,32 +134,20 @@ def fit_of_the_reference_decoder_takes_them_too():
 
 
 def self_critical_training_takes_them_too():
-    recipe = replace(RECIPE, self_critical_samples_per_image=2, self_critical_epochs=1)
+    recipe = replace(RECIPE, decoder="reference", self_critical_samples_per_image=2, self_critical_epochs=1)
     assert_near(rewarded(recipe, DEVICES), rewarded(recipe, DEVICES[:1]))
 
 
 def an_interrupted_run_ends_as_an_undisturbed_one():
-    recipe = replace(RECIPE, dropout=0.3)
-
-    def interrupt(step, measured):
-        if step == 2:
-            raise KeyboardInterrupt
-
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = Checkpoint(Path(folder) / "one.npz", every_seconds=0)
-        with contextlib.suppress(KeyboardInterrupt):
-            fitted(recipe, DEVICES, checkpoint=checkpoint, report=interrupt)
-        assert len(checkpoint.restore().progress["losses"]) == 1
-        resumed = fitted(recipe, DEVICES, checkpoint=checkpoint)
-    for one, other in zip(resumed, fitted(recipe, DEVICES), strict=True):
+    expected, left = undisturbed(2, dropout=0.3)
+    found = resumed(left[1], replace(RECIPE, dropout=0.3), DEVICES)
+    for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def a_run_goes_on_with_fewer_devices():
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = Checkpoint(Path(folder) / "one.npz", every_seconds=0)
-        fitted(replace(RECIPE, epochs=1), DEVICES, checkpoint=checkpoint)
-        assert_near(fitted(RECIPE, DEVICES[:1], checkpoint=checkpoint), undisturbed_on_one_device())
+    _, left = undisturbed(2)
+    assert_near(resumed(left[2], RECIPE, DEVICES[:1]), undisturbed(1)[0])
 
 
 def every_row_is_on_one_device():

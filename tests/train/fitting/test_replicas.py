@@ -6,26 +6,20 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import tensorflow as tf
 
-from tests.train.two_devices import CHECKS
 from train.fitting.replicas import in_words, strategy_for
 from train.recipe import DEFAULT
 
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(scope="module")
-def wrong() -> dict[str, str]:
+def test_on_two_devices() -> None:
+    """All checks in one test, so that one process runs them."""
     command = [sys.executable, "-m", "tests.train.two_devices"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=900, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-@pytest.mark.parametrize("check", CHECKS)
-def test_on_two_devices(check: str, wrong: dict[str, str]) -> None:
-    assert not wrong.get(check)
+    failed = json.loads(done.stdout.splitlines()[-1])
+    assert not failed, "\n".join(f"{check}: {trace}" for check, trace in failed.items())
 
 
 def test_one_device_is_used_as_without_a_strategy() -> None:
