@@ -89,12 +89,20 @@ def test_another_split_is_another_cache(data_dir: Path, tmp_path: Path) -> None:
     assert directory("val") != directory("test[:4]")
 
 
-def test_trains_evaluates_and_exports(data_dir: Path, tmp_path: Path) -> None:
+class NoMeteor:
+    """In place of METEOR, which takes seconds to start; ``test_run`` has the real one."""
+
+    def compute_score(self, *_: object) -> tuple[float, list[float]]:
+        return 0.0, []
+
+
+def test_trains_evaluates_and_exports(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_tiny_encoder()
+    monkeypatch.setattr("pycocoevalcap.meteor.meteor.Meteor", NoMeteor)
     common = ["--data_dir", str(data_dir), "--captions"]
     fit = ["fit", *common, "tfds:coco_captions:train+restval", "--dev", "tfds:coco_captions:val", "--encoder", "tiny"]
     fit += ["--cache", str(tmp_path / "cache"), "--output", str(tmp_path / "model")]
-    assert main([*fit, "--set", *QUICK]) == 0
+    assert main([*fit, "--set", *QUICK, "decoder=reference"]) == 0
     model = open_model(tmp_path / "model")
     assert model.manifest.training["data_sets"][0]["images"] == 16
     assert len(model.manifest.training["dev_cider_by_epoch"]) == 3
