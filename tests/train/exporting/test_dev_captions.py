@@ -6,19 +6,34 @@ import pytest
 import tensorflow as tf
 
 from beam_job.model.answer.labels import Labels
+from beam_job.model.vocabulary import Vocabulary
 from tests.train.walls import FEATURES, RECIPE, WALLS, untrained
-from train.exporting.dev_captions import DevSet, Sight, caption_dev_sets
+from train.exporting.dev_captions import DevCaptions, DevSet, Sight, caption_dev_sets
 from train.fitting.cider import Cider
 from train.fitting.generation import to_words
 from train.models.classifier import Classifier
+from train.models.decoder import Decoder
 
 IMAGES = list(WALLS)
 OTHERS = 5  # captions of an image beside the best: two from the beam, and three samples
 
 
-def test_the_captions_are_the_models_own_with_what_the_model_says_of_them() -> None:
-    decoder, vocabulary = untrained(WALLS)
-    (captions,) = caption_dev_sets(decoder, RECIPE, [DevSet("walls", FEATURES, WALLS)], vocabulary, seed=0)
+@pytest.fixture(scope="module")
+def model() -> tuple[Decoder, Vocabulary]:
+    return untrained(WALLS)
+
+
+@pytest.fixture(scope="module")
+def walls_and_sea(model: tuple[Decoder, Vocabulary]) -> list[DevCaptions]:
+    decoder, vocabulary = model
+    sets = [DevSet("walls", FEATURES, WALLS), DevSet("sea", FEATURES, {2: ("a sea",), 3: ("the blue sea",)})]
+    return caption_dev_sets(decoder, RECIPE, sets, vocabulary, seed=0)
+
+
+def test_the_captions_are_the_models_own_with_what_the_model_says_of_them(
+    model: tuple[Decoder, Vocabulary], walls_and_sea: list[DevCaptions]
+) -> None:
+    (decoder, vocabulary), captions = model, walls_and_sea[0]
     assert [one.photo for one in captions.best] == [0, 1, 2]
     assert [one.photo for one in captions.others] == np.repeat([0, 1, 2], OTHERS).tolist()
     cider = Cider([[caption.split() for caption in told] for told in WALLS.values()])
@@ -36,9 +51,8 @@ def test_the_captions_are_the_models_own_with_what_the_model_says_of_them() -> N
     assert len({tuple(one.ids) for one in samples}) > 4
 
 
-def test_beside_a_caption_there_are_those_of_its_search() -> None:
-    decoder, vocabulary = untrained(WALLS)
-    (captions,) = caption_dev_sets(decoder, RECIPE, [DevSet("walls", FEATURES, WALLS)], vocabulary, seed=0)
+def test_beside_a_caption_there_are_those_of_its_search(walls_and_sea: list[DevCaptions]) -> None:
+    captions = walls_and_sea[0]
     for photo, best in enumerate(captions.best):
         others = captions.others[OTHERS * photo : OTHERS * (photo + 1)]
         for together in ([best, *others[:2]], others[2:]):  # the beam, and the samples
@@ -75,10 +89,8 @@ def test_beside_a_caption_there_are_the_classes(tail: keras.Model | None) -> Non
     assert {0, 0.5, 1} <= {one.context.named for one in [*captions.best, *captions.others]}
 
 
-def test_photos_of_several_sets_have_numbers_of_their_own() -> None:
-    decoder, vocabulary = untrained(WALLS)
-    sets = [DevSet("walls", FEATURES, WALLS), DevSet("sea", FEATURES, {2: ("a sea",), 3: ("the blue sea",)})]
-    walls, sea = caption_dev_sets(decoder, RECIPE, sets, vocabulary, seed=0)
+def test_photos_of_several_sets_have_numbers_of_their_own(walls_and_sea: list[DevCaptions]) -> None:
+    walls, sea = walls_and_sea
     assert [one.photo for one in walls.best] == [0, 1, 2]
     assert [one.photo for one in sea.best] == [3, 4]
     assert [one.photo for one in sea.others] == [*[3] * OTHERS, *[4] * OTHERS]

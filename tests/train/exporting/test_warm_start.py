@@ -10,6 +10,7 @@ from beam_job.model.directory import DEFAULT_MODEL, open_model
 from beam_job.model.graph import bind, read_functions
 from beam_job.model.vocabulary import Vocabulary
 from tests.tiny_model import LABELS, write_tiny_model
+from tests.train.colours import add_tiny_encoder
 from train.data.text import build_vocabulary
 from train.exporting.export import export
 from train.exporting.warm_start import StartError, extended, load_decoder, load_encoder, shaped_like
@@ -44,7 +45,8 @@ def test_the_shipped_model_is_read_back() -> None:
 
 def test_a_classifier_is_carried_over(tmp_path) -> None:
     """Started from and exported again, the model is the same to the last bit."""
-    encoder = build_encoder("MobileNetV3Small", weights=None, size=32)
+    add_tiny_encoder()
+    encoder = build_encoder("tiny", weights=None)
     channels = encoder.model.output_shape[-1]
     random = np.random.default_rng(0)
     weights = (random.normal(size=shape).astype(np.float32) for shape in ((channels, 3), (3, 6), (6,)))
