@@ -69,14 +69,13 @@ def test_a_value_error_of_a_library_is_no_refusal(tmp_path: Path, monkeypatch, c
     assert "could not broadcast" in capsys.readouterr().err
 
 
-def test_control_characters_in_a_name_are_escaped(tmp_path: Path) -> None:
+def test_control_characters_in_a_name_are_escaped(tmp_path: Path, capfd) -> None:
     captions = tmp_path / "captions\x1b[2J.jsonl"
     captions.write_text("[]\n")
-    command = [sys.executable, "-m", "train", "features", "--captions", str(captions), "--start", "default"]
-    process = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": ROOT}, capture_output=True)
-    assert process.returncode == 2
-    assert b"captions\\x1b[2J.jsonl, line 1: expected" in process.stderr
-    assert b"\x1b" not in process.stderr
+    assert train.cli.main(["features", "--captions", str(captions), "--start", "default"]) == 2
+    said = capfd.readouterr().err
+    assert "captions\\x1b[2J.jsonl, line 1: expected" in said
+    assert "\x1b" not in said
 
 
 def test_output_that_nobody_reads_spoils_no_run(tmp_path: Path) -> None:
