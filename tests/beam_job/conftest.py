@@ -1,20 +1,6 @@
 """What tests of the job share. Tests of pictures alone do not wait for the import of Beam."""
 
-import sys
-
 import pytest
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _looked_up_once():
-    """Hundreds of small runs take half the CPU."""
-    if "apache_beam" not in sys.modules:
-        yield
-        return
-    from tests.beam_lookups import looked_up_once
-
-    with looked_up_once():
-        yield
 
 
 @pytest.fixture
