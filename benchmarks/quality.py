@@ -133,13 +133,16 @@ def write(output: str, model: OpenModel, quality: Quality, agreed: Sequence[tupl
             shutil.copyfile(model.directory / name, folder / name)
         model.check_unchanged()
 
-    dev_sets: dict[str, dict[str, Any]] = {dev["name"]: {**dev} for dev in manifest.training.get("dev_sets", [])}
-    for dev in dev_sets.values():
+    dev_sets: list[dict[str, Any]] = [{**dev} for dev in manifest.training.get("dev_sets", [])]
+    for dev in dev_sets:
         dev.pop("rank_correlation", None)  # which is of the former scores
     for data, each in agreed:
-        dev = dev_sets.setdefault(data.name, {"name": data.name, "images": len(data.examples)})
-        dev["rank_correlation"] = {key: round(value, 4) for key, value in each._asdict().items()}
-    training = {**manifest.training, **({"dev_sets": [*dev_sets.values()]} if dev_sets else {})}
+        named = [dev for dev in dev_sets if dev["name"] == data.name and "rank_correlation" not in dev]
+        if not named:
+            named = [{"name": data.name, "images": len(data.examples)}]
+            dev_sets += named
+        named[0]["rank_correlation"] = {key: round(value, 4) for key, value in each._asdict().items()}
+    training = {**manifest.training, **({"dev_sets": dev_sets} if dev_sets else {})}
     written = write_model(output, copy, model.vocabulary, replace(manifest, training=training), model.labels, quality)
     print(f"{output}: fingerprint {written.fingerprint}")
 

@@ -23,6 +23,7 @@ from beam_job.messages import unforeseen
 from beam_job.messages.invocation import program
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
+from beam_job.model.decoding import decoding_digest
 from beam_job.records import FIELDS
 from beam_job.runs.current import ReadCaptions, current_runs, records_of
 from beam_job.runs.folder import RunFolder
@@ -145,7 +146,8 @@ def _carried(runs: Sequence[RunFolder]) -> list[str]:
 def _trust(options: argparse.Namespace, run: RunFolder) -> Trust | None:
     """The chances of captions with the model and decoding of that run."""
     trust = read_trust(options.directory)
-    if trust is not None and trust.model == run.about["model"] and trust.decoding in run.decodings:
+    model, decoding = run.settings
+    if trust is not None and (trust.model, trust.decoding) == (model, decoding_digest(decoding)):
         return trust
     if options.at_least is not None:
         why = "is for another model or other decoding options" if trust else "does not exist"

@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 from typing import Any
 
@@ -81,7 +81,8 @@ class Decoding:
         refuse(
             most is not None and self.num_captions > most,
             "num_captions",
-            f"{self.strategy} decoding gives at most {most}; widen the beam or sample",
+            f"{self.strategy} decoding gives at most {most}; "
+            + ("choose --decoding beam or sample" if self.strategy == "greedy" else "widen the beam or sample"),
         )
         refuse(
             self.strategy == "sample" and self.top_k == 1 and self.num_captions > 1,
@@ -151,15 +152,6 @@ class Decoding:
     def width(self) -> int:
         """Width of the search; greedy decoding is a beam of width 1."""
         return {"greedy": 1, "beam": self.beam_width, "sample": self.num_captions}[self.strategy]
-
-
-def effective(decoding: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of an earlier run. What had no effect on it counts as its default: an option that is younger than the
-    run, and one that its strategy does not use, which was not refused in former versions."""
-    defaults = asdict(Decoding())
-    found = {**defaults, **decoding}
-    unused = [name for user, names in _OF_ONE.items() if user != found["strategy"] for name in names]
-    return {**found, **{name: defaults[name] for name in unused}}
 
 
 def decoding_digest(decoding: Mapping[str, Any]) -> str:

@@ -162,6 +162,8 @@ def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
     if found.is_empty:
         old, young = leftovers(output, books, now)
         left = delete_files(old)
+        if old:
+            show(f"{quantity(len(old) - len(left), 'file')} of interrupted prunes, exports and runs deleted.")
     else:
         left = remove(output, books, found, "named" if args.uris else "gone", now)
         young = leftovers(output, open_books(output)[0], now)[1]
@@ -207,7 +209,7 @@ def _show(found: Found, output: str) -> None:
     if len(found.seen) > len(found.examples):
         show(f"... and {len(found.seen) - len(found.examples):,} more.")
     if found.is_empty:
-        show("There is nothing to remove.")
+        show("There are no records to remove.")
         return
     captions, failures, reviews = (found.counts[kind] for kind in (CAPTIONS, FAILURES, REVIEWS))
     show(

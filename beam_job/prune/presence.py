@@ -65,7 +65,9 @@ class Presences:
         if separator and scheme == "gs":
             return self._ask_storage(uri, f"gs://{rest.partition('/')[0]}")
         if separator and scheme != "file":
-            return Answer(Presence.UNCLEAR, "it is neither on a disk nor on gs://; --uris removes it")
+            return Answer(
+                Presence.UNCLEAR, "neither on a disk nor on gs://; to remove their records, name them with --uris"
+            )
         try:
             path = local_path(uri)
             if not os.path.isabs(path):

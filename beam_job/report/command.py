@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--to",
         metavar="FILE",
         help=f"the page to write (default: {REPORT} in DIR; with --compare, {COMPARISON.format('NAME')} in the second "
-        "folder, where NAME is that of the first)",
+        "folder, where NAME is that of the first; comparisons with two folders of one name replace each other)",
     )
     parser.add_argument("--groups", metavar="FILE", help="also write all groups of copies to this file, as JSON lines")
     parser.add_argument(

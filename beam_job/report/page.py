@@ -10,7 +10,8 @@ from beam_job.pages.page import asset, html_page
 
 REPORT = "report.html"
 COMPARISON = "comparison-with-{}.html"
-"""With the name of the first folder: beside the second one's report, and beside its comparisons with others."""
+"""With the name of the first folder: it stands beside the second one's report, and beside comparisons with folders of
+other names."""
 
 _ROOM = "beam_job.report"
 _SCRIPTS = ("trust.js", "summary.js", "gallery.js", "viewer.js")

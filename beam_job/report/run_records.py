@@ -11,6 +11,7 @@ from beam_job.files.document import UnreadableError, is_number, is_shallow
 from beam_job.images.local_path import local_path
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import quoted
+from beam_job.model.decoding import decoding_digest
 from beam_job.records import FIELDS
 from beam_job.runs.current import NoRunsError, current_runs
 from beam_job.runs.folder import CAPTIONS, FAILURES, RecordFile, RunFolder, is_caption, is_failure, open_run_folder
@@ -79,7 +80,8 @@ def open_reviewed(path: str) -> Reviewed:
         reviews, trust = read_reviews(output), read_trust(output)
     except Exception as error:  # file systems raise what they like
         raise ReportError(f"{output}: the reviews cannot be read ({error}).") from error
-    if trust is not None and not (trust.model == run.about["model"] and trust.decoding in run.decodings):
+    model, decoding = run.settings
+    if trust is not None and (trust.model, trust.decoding) != (model, decoding_digest(decoding)):
         trust = None
     source.problems.extend(reviews.problems)
     return Reviewed(source, reviews, trust)

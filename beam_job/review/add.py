@@ -14,15 +14,14 @@ from beam_job.files.document import UnreadableError, is_number
 from beam_job.files.whole import has_folders, write_whole
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import quoted, shown
+from beam_job.model.decoding import decoding_digest
 from beam_job.runs.archive import ArchiveError
 from beam_job.runs.folder import CAPTIONS, RecordFile, is_caption, open_run_folder, run_folders
 from beam_job.runs.reviews import FOLDER, BadReviewError, Review, Reviews, read_reviews
 
 _MOST_BYTES = 64 << 20  # of a file: some 100,000 reviews
-_NO_FILE = (
-    "there is no such file. Browsers usually save reviews as ~/Downloads/reviews-*.jsonl; write a pattern without "
-    "quotation marks."
-)
+_NO_FILE = "there is no such file. Browsers usually save reviews as ~/Downloads/reviews-*.jsonl."
+_NO_PATTERN = "this is no file. The shell replaces a pattern of files on a disk; in a bucket, name each file."
 
 Caption = tuple[str, str, str, float]
 """A caption of an image: its text, the model's fingerprint, the decoding's digest, the score."""
@@ -129,7 +128,7 @@ def _content(path: str) -> bytes:
         raise ArchiveError(f"{shown(path)}: this is a folder; name the files of reviews in it.") from error
     except Exception as error:  # file systems raise what they like
         if isinstance(error, FileNotFoundError) or getattr(error, "code", None) == 404:
-            raise ArchiveError(f"{shown(path)}: {_NO_FILE}") from error
+            raise ArchiveError(f"{shown(path)}: {_NO_PATTERN if '*' in path else _NO_FILE}") from error
         raise ArchiveError(f"{shown(path)}: cannot be read ({shown(str(error), 300)}).") from error
     if len(data) > _MOST_BYTES:
         raise ArchiveError(f"{shown(path)}: it has more than {_MOST_BYTES:,} bytes, the limit for a file of reviews.")
@@ -144,12 +143,12 @@ def _captions(output: str, uris: set[str]) -> dict[str, set[Caption]]:
             run = open_run_folder(directory)
         except UnreadableError:
             continue
-        model, decodings = run.about["model"], run.decodings
+        model, decoding = run.settings[0], decoding_digest(run.settings[1])
         for path in run.files(CAPTIONS):
             for record in RecordFile(path, is_caption):
                 if record["uri"] in uris:
-                    text, score = record["caption"], _number(record.get("score"))
-                    found.setdefault(record["uri"], set()).update((text, model, name, score) for name in decodings)
+                    caption = (record["caption"], model, decoding, _number(record.get("score")))
+                    found.setdefault(record["uri"], set()).add(caption)
     return found
 
 

@@ -88,7 +88,7 @@ def _write(args: argparse.Namespace) -> None:
 
 def _drawn(archive: Archive, args: argparse.Namespace) -> list[Drawn]:
     """What was asked for, without what is reviewed."""
-    reviewed = {(review.uri, review.shown) for review in archive.reviews.newest(archive.model, archive.decodings)}
+    reviewed = {(review.uri, review.shown) for review in archive.reviews.newest(archive.model, archive.decoding)}
 
     def is_new(record: dict[str, Any]) -> bool:
         return (record["uri"], record["caption"]) not in reviewed

@@ -28,7 +28,6 @@ class Archive:
       output: the folder, as it was given to the job as ``--output``.
       model: the model's fingerprint.
       decoding: ``decoding_digest`` of the decoding options.
-      decodings: all digests by which reviews may name these options.
       runs: the runs with these captions, newest first.
       reviews: reviews of these and of other models' captions.
     """
@@ -36,7 +35,6 @@ class Archive:
     output: str
     model: str
     decoding: str
-    decodings: frozenset[str]
     runs: Sequence[RunFolder]
     reviews: Reviews
 
@@ -59,8 +57,7 @@ def open_archive(output: str) -> Archive:
     except Exception as error:  # file systems raise what they like
         raise ArchiveError(f"{shown(output)}: cannot be read ({shown(str(error), 300)}).") from error
     model, decoding = runs[0].settings
-    decodings = frozenset(digest for run in runs for digest in run.decodings)
-    return Archive(output, model, decoding_digest(decoding), decodings, runs, reviews)
+    return Archive(output, model, decoding_digest(decoding), runs, reviews)
 
 
 def _records(run: RunFolder, kind: str) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ everything that the job would not write is named in a warning and ignored.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
@@ -17,7 +17,7 @@ from beam_job.files.in_folder import files_in
 from beam_job.files.switch import SWITCH, places, read_switch
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import quoted
-from beam_job.model.decoding import decoding_digest, effective
+from beam_job.model.decoding import Decoding
 from beam_job.runs.manifest import MANIFEST, STARTED
 from beam_job.runs.shards import run_id
 
@@ -65,12 +65,8 @@ class RunFolder:
     @property
     def settings(self) -> tuple[str, dict[str, Any]]:
         """The model's fingerprint and the decoding options: runs with the same settings give the same captions."""
-        return self.about["model"], effective(self.about["options"].get("decoding", {}))
-
-    @property
-    def decodings(self) -> frozenset[str]:
-        """The digests of its decoding options: of those that had an effect, and of all as its own records have it."""
-        return frozenset(map(decoding_digest, (self.settings[1], self.about["options"].get("decoding", {}))))
+        # An option that is younger than the run had no effect on it: its default.
+        return self.about["model"], {**asdict(Decoding()), **self.about["options"].get("decoding", {})}
 
     def files(self, kind: str) -> dict[str, Mapping[str, Any]]:
         """The run's files of ``kind``, ``CAPTIONS`` or ``FAILURES``: paths, and their entries in the manifest.

@@ -9,7 +9,7 @@ For each image reviews are applied in the order of their times:
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -139,12 +139,12 @@ class Reviews:
                 found.setdefault(review.uri, []).append(review)
         return found
 
-    def newest(self, model: str, decodings: Collection[str]) -> list[Review]:
-        """The newest verdict on each image with a caption of that model and one of these digests of its decoding."""
+    def newest(self, model: str, decoding: str) -> list[Review]:
+        """The newest verdict on each image with a caption of that model and those decoding options."""
         found = {
             review.uri: review
             for review in self.rows
-            if review.verdict != SKIPPED and review.model == model and review.decoding in decodings
+            if review.verdict != SKIPPED and (review.model, review.decoding) == (model, decoding)
         }
         return list(found.values())
 

@@ -68,7 +68,7 @@ def judge(archive: Archive) -> Trust:
       ArchiveError: scikit-learn is not installed; nobody is asked for it before there are enough reviews.
     """
     captions = _rounded(array("f", (record["score"] for record in archive.captions())))
-    newest = archive.reviews.newest(archive.model, archive.decodings)
+    newest = archive.reviews.newest(archive.model, archive.decoding)
     drawn: list[Review] = [review for review in newest if review.probability is not None]
     answers = weigh(
         _rounded([review.score for review in drawn]),

@@ -166,8 +166,9 @@ def score(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Sco
 
         bleu, _ = Bleu(4).compute_score(truth, found)
         metrics = dict(zip(("bleu_1", "bleu_2", "bleu_3", "bleu_4"), bleu, strict=True))
-        for name, scorer in (("meteor", Meteor()), ("rouge_l", Rouge()), ("cider", Cider())):
-            metrics[name], each = scorer.compute_score(truth, found)
+        metrics["meteor"], _ = Meteor().compute_score(truth, found)
+        metrics["rouge_l"], _ = Rouge().compute_score(truth, found)
+        metrics["cider"], each = Cider().compute_score(truth, found)
     ciders = [100 * float(value) for value in each]
     return Scores({name: round(100 * float(value), 2) for name, value in metrics.items()}, ciders)
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from beam_job.model.decoding import Decoding, effective
+from beam_job.model.decoding import Decoding
 
 ONLY_SAMPLE = "only --decoding sample uses this option; choose that method, or drop the option."
 
@@ -41,7 +41,7 @@ ONLY_SAMPLE = "only --decoding sample uses this option; choose that method, or d
         ),
         (
             {"strategy": "greedy", "num_captions": 2},
-            "--num_captions 2: greedy decoding gives at most 1; widen the beam or sample.",
+            "--num_captions 2: greedy decoding gives at most 1; choose --decoding beam or sample.",
         ),
         (
             {"strategy": "sample", "top_k": 1, "num_captions": 2},
@@ -143,15 +143,3 @@ def test_how_wide_and_how_long_the_search_is():
         Decoding(max_length=13).longest(12)
     with pytest.raises(ValueError, match=r"^--min_length 12: captions have at most 12 tokens, including the end"):
         Decoding(min_length=12).longest(12)
-
-
-def test_what_had_no_effect_on_an_earlier_run_counts_as_its_default():
-    default = asdict(Decoding())
-    assert effective({}) == effective(default) == default
-    assert effective(default | {"seed": 7, "top_k": 5, "top_p": 0.5, "temperature": 2}) == default
-    greedy = {"strategy": "greedy", "beam_width": 9, "length_penalty": 0.5, "seed": 7}
-    assert effective(greedy) == asdict(Decoding("greedy"))
-    drawn = {"strategy": "sample", "seed": 7, "top_k": 5, "top_p": 0.5, "temperature": 2}
-    assert effective(drawn | {"beam_width": 9}) == asdict(Decoding(**drawn))
-    wide = {"beam_width": 9, "length_penalty": 0.5, "num_captions": 4}
-    assert effective(wide | {"future": 1}) == asdict(Decoding(**wide)) | {"future": 1}

@@ -118,7 +118,7 @@ def test_other_places_are_not_asked(photos):
     )
     assert not gone
     assert looked.unclear == {
-        "it is neither on a disk nor on gs://; --uris removes it": 2,
+        "neither on a disk nor on gs://; to remove their records, name them with --uris": 2,
         "the path is not absolute": 2,
         "it is no path": 1,
     }

@@ -99,7 +99,14 @@ def test_gone_photos_are_pruned_and_those_that_are_there_stay(photos, output, ca
     assert main([str(output), "--delete", "--killed", KILLED]) == 0
     assert content(output) == files
     said = capsys.readouterr().out
-    assert said == "7 photos there, 0 gone.\nThere is nothing to remove.\n"
+    assert said == "7 photos there, 0 gone.\nThere are no records to remove.\n"
+
+    left = output / "trust.json.0123456789abcdef0123456789abcdef.tmp"
+    left.touch()
+    os.utime(left, (0, 0))
+    assert main([str(output), "--delete", "--killed", KILLED]) == 0
+    assert content(output) == files
+    assert capsys.readouterr().out.endswith("1 file of interrupted prunes, exports and runs deleted.\n")
 
 
 def test_the_folder_may_be_named_from_the_folder_at_hand(tmp_path, photos, output, monkeypatch):

@@ -79,8 +79,8 @@ def test_the_newest_verdict_of_a_model_and_its_decoding():
         review("right", minute=5, uri="b.jpg"),
     ]
     reviews = Reviews(rows[::-1], ["odd"])
-    assert reviews.newest("m", {"d"}) == [rows[1], rows[5]]
-    assert reviews.newest("n", {"d"}) == [rows[2]]
+    assert reviews.newest("m", "d") == [rows[1], rows[5]]
+    assert reviews.newest("n", "d") == [rows[2]]
     assert reviews.rows == rows
     assert reviews.problems == ["odd"]
     assert reviews.of_uri == {"a.jpg": rows[:4], "b.jpg": [rows[5]]}

@@ -135,7 +135,7 @@ def test_the_sentences_that_people_hold_right():
 def test_a_skipped_photo_is_no_verdict():
     assert stands(review("skipped")) == ("A dog.", "model", None)
     assert stands(review("corrected", caption="A wolf."), review("skipped", minute=1))[0] == "A wolf."
-    assert Reviews([review("wrong"), review("skipped", minute=1)], []).newest("m", {"d"})[0].verdict == "wrong"
+    assert Reviews([review("wrong"), review("skipped", minute=1)], []).newest("m", "d")[0].verdict == "wrong"
 
 
 def test_two_people_who_differ_are_found_and_one_who_thinks_again_is_not():

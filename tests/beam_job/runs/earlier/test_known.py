@@ -111,17 +111,16 @@ def test_which_runs_count_for_captions(tmp_path):
     killed = earlier_run(tmp_path / "run=2", finished=False, captions=["killed"])
     (killed / "captions-2.jsonl").write_text('{"uri": "killed, too", "caption": "A dog."}\n')
     earlier_run(tmp_path / "run=3", decoding={}, captions=["older"])  # options that are younger had no effect on it
-    earlier_run(tmp_path / "run=3b", decoding={**DECODING, "seed": 7}, captions=["seeded"])  # nor had an unused one
     earlier_run(tmp_path / "run=4", model="n", captions=["other model"])
     torn = earlier_run(tmp_path / "run=5", captions=["its manifest is torn"])
     (torn / "manifest.json").write_text('{"id": "5", "mod')
     lost = earlier_run(tmp_path / "run=6", captions=["its run.json is lost"])
     (lost / "run.json").unlink()
     earlier_run(tmp_path / "run=now", captions=["now"])
-    listed = ["ended", "stray", "killed", "killed, too", "older", "seeded", "other model", "its manifest is torn"]
+    listed = ["ended", "stray", "killed", "killed, too", "older", "other model", "its manifest is torn"]
     listed += ["its run.json is lost", "now"]
     found = left(tmp_path, listed)
-    assert found == (dict.fromkeys(["stray", "other model", "now"]), [], (0, 7), 1)
+    assert found == (dict.fromkeys(["stray", "other model", "now"]), [], (0, 6), 1)
     assert left(tmp_path, listed, recaption=True)[0].keys() == set(listed)
     assert left(tmp_path, listed, decoding={**DECODING, "beam_width": 9})[0].keys() == set(listed)
 
