@@ -1,6 +1,5 @@
 """Running out of memory: the batch shrinks for a while, and only an image that fails alone fails."""
 
-import gc
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -20,14 +19,6 @@ from tests.shared_graphs import shared_graphs
 from tests.tiny_model import LABELS, write_tiny_model
 
 PIXELS = np.zeros([16, 16, 3], np.uint8)
-
-
-@pytest.fixture(autouse=True)
-def quick_collections():
-    """A smaller batch collects garbage: a third of a second among all that TensorFlow and pytest hold."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 class Device:
