@@ -1,4 +1,7 @@
-"""The same photograph gets the same record: whatever its batch, the order of the input and the number of processes."""
+"""The same photograph gets the same record, whatever its batch and the order of the input.
+
+Samples alone also go through two processes: they depend on most, on the image's name and the seed, too.
+"""
 
 import json
 import random
@@ -25,7 +28,6 @@ DECODINGS = {
     "beam": Decoding(num_captions=3),
     "sample": Decoding("sample", num_captions=2, top_k=10, seed=3),
 }
-# Samples in two processes, since they depend on most: on the image's name and the seed, too.
 ENGINES = {
     "greedy": [],
     "beam": [],
