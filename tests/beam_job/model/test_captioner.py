@@ -1,6 +1,7 @@
 """The captioner over an exported model: the loop in the graph against the model called step by step."""
 
 import collections
+import itertools
 from dataclasses import replace
 from unittest import mock
 
@@ -89,15 +90,18 @@ def test_the_score_is_the_expected_quality_of_a_model_that_has_one(model, knowin
     assert len({caption.score for captions in found for caption in captions}) > 20
 
 
-@pytest.mark.parametrize("bonus", [0.0, 3.0])
-@pytest.mark.parametrize("decoding", STRATEGIES, ids=lambda decoding: f"{decoding.strategy}-{decoding.num_captions}")
-def test_an_image_gets_the_same_captions_to_the_last_bit_whatever_its_batch(knowing, pixels, decoding, bonus):
-    """And the same labels and quality, also where a bonus changes its captions."""
-    decoding = replace(decoding, label_bonus=bonus)
-    expected = caption_all(Captioner(knowing, decoding, 32), pixels, 32)
+@pytest.mark.parametrize(
+    ("which", "decoding", "bonus"),
+    [*itertools.product(["knowing"], STRATEGIES, [0.0, 3.0]), ("model", STRATEGIES[1], 0.0)],
+    ids=lambda it: f"{it.strategy}-{it.num_captions}" if isinstance(it, Decoding) else None,
+)
+def test_an_image_gets_the_same_captions_to_the_last_bit_whatever_its_batch(which, decoding, bonus, pixels, request):
+    """And the same labels and quality, where the model has them, also where a bonus changes its captions."""
+    model, decoding = request.getfixturevalue(which), replace(decoding, label_bonus=bonus)
+    expected = caption_all(Captioner(model, decoding, 32), pixels, 32)
     shuffled = np.random.default_rng(1).permutation(len(pixels)).tolist()
     for size in (1, 7, 30):
-        found = caption_all(Captioner(knowing, decoding, size), pixels, size, shuffled)
+        found = caption_all(Captioner(model, decoding, size), pixels, size, shuffled)
         assert found == expected
         assert [each.labels for each in found] == [each.labels for each in expected]
 
