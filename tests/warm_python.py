@@ -13,6 +13,7 @@ import json
 import os
 import runpy
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -56,7 +57,8 @@ def serve(place: str, modules: list[str]) -> list[str]:
     auth._Credentials._credentials_init = True  # there are none: Beam would look for them for 20 seconds
     for module in modules:
         importlib.import_module(module)
-    assert threading.active_count() == 1, "a fork would lack the other threads"
+    # Counts Python's own threads only: Beam and TensorFlow have native ones here, too, which no command has missed yet.
+    assert threading.active_count() == 1, "a fork would lack Python's other threads"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
         listener.listen()
@@ -71,14 +73,23 @@ def serve(place: str, modules: list[str]) -> list[str]:
 
 
 def take(client: socket.socket) -> list[str]:
-    """Takes a command, and forks again: one process tells how the other, which returns, has ended."""
+    """Takes a command, and forks again: one process tells how the other, which returns, has ended.
+
+    It kills the other if who asked for the command is killed.
+    """
     _, streams, *_ = socket.recv_fds(client, 1, 3)
     with client.makefile() as lines:
         folder, environment, arguments = json.loads(lines.readline())
+    ended, end = os.pipe()  # the command has its end, and closes it in ending
     if child := os.fork():
+        os.close(end)
+        if client in select.select([client, ended], [], [])[0]:  # who asked was killed
+            os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        client.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        with suppress(BrokenPipeError):
+            client.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
         os._exit(0)
+    os.close(ended)
     client.close()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -129,11 +140,12 @@ def run_to_the_end(arguments: list[str]) -> NoReturn:
         run(arguments)
     except SystemExit as left:
         status = left.code if isinstance(left.code, int) else int(left.code is not None)
-        if isinstance(left.code, str):
+        if not isinstance(left.code, int | None):
             print(left.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
         status = 1
+    threading._shutdown()  # waits for threads
     atexit._run_exitfuncs()
     sys.stdout.flush()
     os._exit(status)
