@@ -167,7 +167,7 @@ def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
     else:
         left = remove(output, books, found, "named" if args.uris else "gone", now)
         young = leftovers(output, open_books(output)[0], now)[1]
-        show("All this was removed.")
+        show("No command reads these records any more, but files hold some." if left else "All this was removed.")
         if args.uris:
             show("Photos are not deleted: if the job still finds these, its next run captions them again.")
     _say([f"{path}: this temporary file is less than a day old; a later prune deletes it." for path in young])

@@ -256,7 +256,9 @@ def test_files_that_cannot_be_deleted_are_named_and_go_with_the_next_prune(
     with monkeypatch.context() as patches:
         patches.setattr(os, "remove", refused)
         assert main(arguments) == 1
-    assert f"{kept} cannot be deleted" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "No command reads these records any more, but files hold some.\n" in said.out
+    assert f"{kept} cannot be deleted" in said.err
     assert view(output) == without(before, [str(photos[0])])
     assert traces(output, [str(photos[0])]) == [kept]
     assert main(arguments) == 0
