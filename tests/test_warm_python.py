@@ -6,9 +6,9 @@ import sys
 import pytest
 
 A_THREAD = """
-import atexit, threading, time
+import atexit, threading
 atexit.register(print, "the end")
-threading.Thread(target=lambda: (time.sleep(0.1), print("the thread"))).start()
+threading.Thread(target=lambda: (threading.main_thread().join(), print("the thread"))).start()
 """
 ENDS = [f"raise SystemExit({code})" for code in ("", "0", "3", "True", "'why'", "1.5", "('a', 1)")]
 
@@ -23,7 +23,7 @@ def test_a_command_ends_as_pythons_own_does(python, code):
 
 
 def test_a_command_ends_if_who_asked_for_it_is_killed(python):
-    code = "import time; print('here', flush=True); time.sleep(600)"
+    code = "import signal; print('here', flush=True); signal.pause()"
     with subprocess.Popen([python, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"here\n"
         process.kill()

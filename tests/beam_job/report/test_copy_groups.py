@@ -13,8 +13,9 @@ from beam_job.images.pixels.dhash import difference_hash
 from beam_job.records import Content
 from beam_job.report.command import main as report_main
 from beam_job.report.copy_groups import COPIES, NEAR_COPIES, CopyGroups
-from tests.beam_job.report.test_report import caption_record, data_of, write_run
+from tests.page_data import data_of
 from tests.photos import photos
+from tests.written_run import caption_record, write_run
 
 
 def record(file, dhash):

@@ -1,13 +1,11 @@
-"""The report's figures, sample, join and safety; the page itself is opened in test_report_page.py."""
+"""The report's figures, sample and safety; the page itself is opened in test_report_page.py."""
 
-import hashlib
 import json
 import random
 import re
 import subprocess
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -16,75 +14,16 @@ from PIL import Image
 
 from beam_job.cli import main
 from beam_job.images.decoders import Decoders
-from beam_job.prune.pages import pages
-from beam_job.records import Caption, CaptionRecord, Failure, Label
+from beam_job.records import Failure, Label
 from beam_job.report import ReportError, write_report
 from beam_job.report.command import main as report_main
-from beam_job.report.page import page_path
 from beam_job.report.run_records import open_source, read
 from beam_job.report.sample import Sample
 from tests.https_server import https_server
+from tests.page_data import data_of
+from tests.written_run import caption_record, write_run
 
 ROOT = Path(__file__).parents[3]
-
-
-def caption_record(uri="a.jpg", text="A dog.", score=-1.0, width=40, height=30, **fields):
-    tokens = text.lower().rstrip(".").split()
-    caption = Caption(text, tokens, score, score - 1, True, **fields)
-    return CaptionRecord(uri, width, height, "f" * 64, "CPU", [caption])
-
-
-def write_run(folder, captions, failures=(), name="run=20260102T030405Z-aaaaaa", **fields):
-    """A run's files as the job writes them; ``captions`` may be a generator."""
-    directory = Path(folder) / name
-    directory.mkdir(parents=True)
-    shards = {}
-    for kind, records in (("captions", captions), ("failures", failures)):
-        digest, count = hashlib.sha256(), 0
-        with (directory / f"{kind}-1.jsonl").open("wb") as file:
-            for record in records:
-                line = (record.to_json() + "\n").encode("utf-8", "backslashreplace")
-                digest.update(line)
-                file.write(line)
-                count += 1
-        shards[kind] = [{"name": f"{kind}-1.jsonl", "records": count, "sha256": digest.hexdigest()}]
-    counts = {"captioned": shards["captions"][0]["records"], "failed": shards["failures"][0]["records"]}
-    about = {
-        "id": name.removeprefix("run="),
-        "model": "f" * 64,
-        "options": {"batch_size": 32, "decoding": {"strategy": "greedy"}},
-        "started": "2026-01-02T03:04:05+00:00",
-        "finished": "2026-01-02T03:04:15+00:00",
-        "seconds": 10.0,
-        "counts": {"input": sum(counts.values()), **counts, "duplicates": 0},
-        "devices": ["CPU"],
-        **shards,
-        **fields,
-    }
-    (directory / "manifest.json").write_text(json.dumps(about))
-    return directory
-
-
-class _Data(HTMLParser):
-    """The page's data, as a browser's parser finds it."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.inside, self.text = False, ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.inside = ("id", "data") in attrs
-
-    def handle_data(self, data):
-        self.text += data if self.inside else ""
-
-    def handle_endtag(self, tag):
-        self.inside = False
-
-
-def data_of(page):
-    return json.loads(_Data(Path(page).read_text()).text)
 
 
 def test_a_run_is_summed_up_and_its_images_are_embedded(tmp_path):
@@ -286,45 +225,6 @@ def test_the_sample_depends_on_seed_and_uris_alone():
     assert chosen(random.Random(0).sample(records, 1000), 1) == found
     assert chosen(records, 2) != found
     assert len(chosen(records[:20], 1)) == 20
-
-
-def test_two_runs_are_joined_by_uri(tmp_path):
-    before = [caption_record(f"{n}.jpg", f"A dog {n}.", -1.0) for n in range(50)]
-    after = [caption_record(f"{n}.jpg", "A cat." if n == 7 else f"A dog {n}.", -0.2) for n in range(5, 60)]
-    first = write_run(tmp_path / "a", before)
-    second = write_run(tmp_path / "b", reversed(after), model="e" * 64)
-    data = data_of(write_report(str(first), compare=str(second), to=str(tmp_path / "page.html"), sample=10))
-    assert data["changes"] == {"both": 45, "same": 44, "only": [5, 10]}
-    assert data["items"][0]["uri"] == "7.jpg"
-    assert [captions[0]["text"] for captions in data["items"][0]["captions"]] == ["A dog 7.", "A cat."]
-    assert len(data["items"]) == 10
-    assert [run["model"][0] for run in data["runs"]] == ["f", "e"]
-    assert not (first / "report.html").exists()
-
-
-def test_a_comparison_lies_beside_the_report_of_the_second_run_and_beside_other_comparisons(
-    tmp_path, monkeypatch, capsys
-):
-    first, other, second = (
-        write_run(tmp_path, [caption_record("a.jpg")], name=f"run=2026010{day}T000000Z-aaaaaa") for day in (1, 2, 3)
-    )
-    report = Path(write_report(str(second)))
-    before = report.read_bytes()
-    assert report_main([str(first), "--compare", str(second)]) == 0
-    written = second / f"comparison-with-{first.name}.html"
-    assert capsys.readouterr().out == f"{written}\n"
-    compared = written.read_bytes()
-    assert len(data_of(written)["runs"]) == 2
-    monkeypatch.chdir(other)
-    assert write_report(".", compare=f"../{second.name}/") == f"../{second.name}/comparison-with-{other.name}.html"
-    assert report.read_bytes() == before
-    assert written.read_bytes() == compared
-    assert {str(path) for path in tmp_path.rglob("*.html")} <= set(pages(str(tmp_path))), "a prune finds all of them"
-
-
-@pytest.mark.parametrize("first", ["gs://a/captions", "gs://a/captions/", "gs://captions", "/a/captions", "captions/."])
-def test_a_comparison_has_the_name_of_the_first_folder(first):
-    assert page_path(first, "gs://b/old") == "gs://b/old/comparison-with-captions.html"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak memory of a process is read from /proc")

@@ -11,9 +11,9 @@ from selenium.webdriver.support.ui import WebDriverWait
 from beam_job.cli import main
 from beam_job.model.answer.labels import Labels
 from beam_job.report import write_report
-from tests.beam_job.report.test_report import caption_record, write_run
 from tests.chromium import chromium, requests
 from tests.tiny_model import write_tiny_model
+from tests.written_run import caption_record, write_run
 
 EVIL_WORDS = ("<img/src=x/onerror=evil()>", "</script><script>evil()</script>", "<b>bold</b>", "{{data}}", "&lt;")
 EVIL_NAMES = (

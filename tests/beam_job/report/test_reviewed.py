@@ -10,8 +10,9 @@ from beam_job.report.command import main as report_main
 from beam_job.runs.archive import open_archive
 from beam_job.runs.reviews import Review
 from beam_job.trust.command import main as trust_main
-from tests.beam_job.report.test_report import caption_record, data_of, write_run
 from tests.chromium import chromium, requests
+from tests.page_data import data_of
+from tests.written_run import caption_record, write_run
 
 COUNT = 120
 EVIL = "<img/src=x/onerror=evil()> A wolf."

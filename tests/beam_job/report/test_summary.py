@@ -5,7 +5,7 @@ import json
 import pytest
 
 from beam_job.report.summary import Repeats, Summary, edges
-from tests.beam_job.report.test_report import caption_record
+from tests.written_run import caption_record
 
 
 def test_distinct_captions_are_exact_for_few_and_estimated_for_many():

@@ -11,8 +11,9 @@ from PIL import Image
 from beam_job.review.command import main
 from beam_job.runs.archive import open_archive
 from beam_job.runs.reviews import read_reviews
-from tests.beam_job.report.test_report import caption_record, data_of, write_run
+from tests.page_data import data_of
 from tests.storage import Storage
+from tests.written_run import caption_record, write_run
 
 
 @pytest.fixture

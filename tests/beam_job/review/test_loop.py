@@ -16,8 +16,8 @@ from beam_job.review.command import main as review
 from beam_job.runs.current import ReadCaptions
 from beam_job.trust.command import main as trust
 from beam_job.trust.trust_file import read_trust
-from tests.beam_job.report.test_report import data_of
 from tests.chromium import chromium
+from tests.page_data import data_of
 from tests.tiny_model import write_tiny_model
 
 PHOTOS = 60

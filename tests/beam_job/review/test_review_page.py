@@ -13,8 +13,8 @@ from beam_job.records import Caption, CaptionRecord, Label
 from beam_job.review.command import main
 from beam_job.runs.digest import digest64
 from beam_job.runs.reviews import read_reviews
-from tests.beam_job.report.test_report import write_run
 from tests.chromium import chromium, requests
+from tests.written_run import write_run
 
 EVIL = (
     "<img/src=x/onerror=evil()>",

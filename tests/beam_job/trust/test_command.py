@@ -11,7 +11,7 @@ from beam_job.runs.archive import open_archive
 from beam_job.runs.reviews import Review
 from beam_job.trust.command import main
 from beam_job.trust.trust_file import read_trust
-from tests.beam_job.report.test_report import caption_record, write_run
+from tests.written_run import caption_record, write_run
 
 COUNT = 400
 
