@@ -31,6 +31,7 @@ def deadlines(seconds, endless):
 
     with (
         mock.patch.object(Downloader, "get", hurried),
+        mock.patch("beam_job.images.connections._LONGEST_PAUSE", _NEVER),
         mock.patch("beam_job.images.download._FIRST_WAIT", _FIRST_WAIT),
         mock.patch("beam_job.images.download.random", SimpleNamespace(uniform=wait)),
     ):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -37,6 +38,13 @@ def wait_for(path, process):
     while not path.exists() and process.poll() is None:
         time.sleep(0.01)
     assert process.poll() is None, process.communicate()
+
+
+def without_progress(err: str) -> str:
+    """What was said beside the progress, a line every ten seconds, that a slow machine sees."""
+    return re.sub(
+        r"^beam_job: (.* so far|[\d,]+ of [\d,]+ captioned.*|[\d,]+ captioned.*)\n", "", err, flags=re.MULTILINE
+    )
 
 
 def records(output, kind="captions"):

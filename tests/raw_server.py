@@ -17,6 +17,7 @@ class RawServer:
         self.answer = answer
         self.requests = []
         self.stopped = threading.Event()
+        self._asked = threading.Event()
 
     def __enter__(self):
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -28,6 +29,11 @@ class RawServer:
         self.stopped.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+    def first_request(self):
+        """Waits for it: the client may have given up before the server has read it."""
+        self._asked.wait(300)
+        return self.requests[0]
 
     def _serve(self):
         with suppress(OSError):
@@ -44,6 +50,7 @@ class RawServer:
                     return
                 request += piece
             self.requests.append(request)
+            self._asked.set()
             self.answer(connection, request)
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(1 << 16):  # closing at once could take back what was sent

@@ -40,10 +40,12 @@ class Storage:
         self.page_size = None  # objects in a page of a bucket's listing
         self.requests = Counter()
         self.changes = 0  # requests that write or delete
+        self.refused = None  # what stands in the names of objects that nobody may write
         self.looked_at = Counter()  # requests for the generation of an object alone
         self.metadata_faults = {}  # HTTP statuses of these, by object name
         self.connections = set()  # addresses from which objects and listings were asked for
         self.changing = threading.Lock()
+        self.counting = threading.Lock()
 
     def __enter__(self):
         self._emulator = create_server(HOST, 0, in_memory=True)
@@ -114,14 +116,17 @@ class _Handler(BaseHTTPRequestHandler):
             bucket, _, name = map(unquote, urlsplit(self.path).path.rpartition("/b/")[2].partition("/o"))
             name = name.removeprefix("/") or f"{bucket}/"
             faults = self.storage.faults.get(name, [])
-            asked = self.storage.requests[name]
-            self.storage.requests[name] += 1
+            with self.storage.counting:
+                asked = self.storage.requests[name]
+                self.storage.requests[name] += 1
             self.storage.connections.add(self.client_address)
             fault = faults[asked] if asked < len(faults) else None
         if self.command == "GET" and "fields=generation" in self.path:
             name = unquote(urlsplit(self.path).path.rpartition("/o/")[2])
-            faults, asked = self.storage.metadata_faults.get(name, []), self.storage.looked_at[name]
-            self.storage.looked_at[name] += 1
+            faults = self.storage.metadata_faults.get(name, [])
+            with self.storage.counting:
+                asked = self.storage.looked_at[name]
+                self.storage.looked_at[name] += 1
             fault = faults[asked] if asked < len(faults) else None
         if isinstance(fault, int):
             self._answer(fault, [("Retry-After", "0")], b"no")
@@ -135,6 +140,9 @@ class _Handler(BaseHTTPRequestHandler):
         with self.storage.changing if self.command != "GET" else nullcontext():
             if not self._is_as_expected(headers, body):
                 self._answer(412, [], b"conditionNotMet")
+                return
+            if self.storage.refused and self.storage.refused in self._uploaded(body):
+                self._answer(403, [], b"the account has no permission")
                 return
             status, found, data = self.storage.forward(self.command, self.path, body, headers)
         if self.command == "GET" and status == 200 and urlsplit(self.path).path.endswith("/o"):
@@ -160,9 +168,14 @@ class _Handler(BaseHTTPRequestHandler):
         if wanted is None:
             return True
         path = urlsplit(self.path).path.removeprefix("/download").removeprefix("/upload")
-        if path.endswith("/o"):  # an upload, whose name stands in the first part of its body
-            path += "/" + quote(json.loads(re.search(rb"\{.*?\}", body)[0])["name"], safe="")
+        if path.endswith("/o"):
+            path += "/" + quote(self._uploaded(body), safe="")
         return self._generation(path, headers) == wanted[0]
+
+    def _uploaded(self, body):
+        """The name of an uploaded object, which stands in the first part of the request's body, or nothing."""
+        uploads = self.command == "POST" and urlsplit(self.path).path.endswith("/o")
+        return json.loads(re.search(rb"\{.*?\}", body)[0])["name"] if uploads else ""
 
     def _generation(self, path, headers):
         """An object's generation; 0 where there is none."""

@@ -98,7 +98,7 @@ def test_packed_files_are_read_as_they_are(tmp_path):
 def test_numbers_that_json_does_not_have_are_refused():
     assert parse_line('{"é": 1.5}'.encode()) == {"é": 1.5}
     for odd in (b"NaN", b"-Infinity", b"{", b"\xff"):
-        with pytest.raises(ValueError, match=r"."):
+        with pytest.raises(ValueError, match=r"nan|NaN|Infinity|Expecting|codec"):
             parse_line(odd)
 
 

@@ -12,7 +12,7 @@ from beam_job.prune.presence import SILENT, Answer, Presence, Presences
 from tests.storage import Storage
 
 
-def look(uris, *missing, renamed=None, seconds=5.0):
+def look(uris, *missing, renamed=None, seconds=60.0):
     looked = look_for(map(str, uris), Presences(4, seconds, missing), renamed)
     return sorted(uri for uri in map(str, set(uris)) if uri in looked.gone), looked
 

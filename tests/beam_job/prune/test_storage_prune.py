@@ -1,7 +1,5 @@
 """Prunes of a folder on Cloud Storage, as the emulator has it: whole or not at all, too."""
 
-from contextlib import suppress
-
 import pytest
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp.gcsio import GcsIO
@@ -96,7 +94,7 @@ def test_a_prune_that_is_killed_leaves_one_state_or_the_other(uris, tmp_path, mo
     with monkeypatch.context() as patches:
         patches.setattr(FileSystems, "create", staticmethod(counted(FileSystems.create)))
         patches.setattr(GcsIO, "delete_batch", counted(GcsIO.delete_batch))
-        with suppress(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):
             main(arguments)
     assert states.index(view(OUTPUT)) == state
     assert main(arguments) == 0

@@ -229,7 +229,7 @@ def test_two_runs_side_by_side(browser, run, tmp_path):
     assert len(captions(browser)) == 24
 
 
-def test_the_page_of_a_hundred_thousand_records_takes_a_second_to_open(browser, tmp_path):
+def test_the_page_of_a_hundred_thousand_records_opens_with_the_first_ones_alone(browser, tmp_path):
     photo = Path(__file__).parents[3] / "samples" / "temple.jpg"
     for number in range(1000):
         (tmp_path / f"{number}.jpg").symlink_to(photo)
@@ -239,9 +239,8 @@ def test_the_page_of_a_hundred_thousand_records_takes_a_second_to_open(browser, 
     )
     page = Path(write_report(str(write_run(tmp_path / "out", records))))
     assert 2**20 < page.stat().st_size < 5 * 2**20
-    browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})  # the page's own time on a processor
+    browser.execute_cdp_cmd("Performance.enable", {})
     browser.get(page.as_uri())
     metrics = {one["name"]: one["value"] for one in browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]}
     assert len(find(browser, ".card")) == 300
-    print(f"{page.stat().st_size / 2**20:.1f} MiB, {metrics}")
-    assert metrics["TaskDuration"] < 1
+    assert metrics["Nodes"] < 20_000

@@ -53,7 +53,8 @@ def archive(tmp_path_factory):
         run = output / f"run={number:03}"
         model = dice.choice("mmmn")
         failures = [(f"{number}/x", "decode", "corrupt"), (f"{number}/y", "list", "bad_row")]
-        broken_run(dice, run, canary, model=model, captions=[f"{number}/a", f"{number}/b"], failures=failures)
+        captions = [f"{number}/a", f"{number}/b"]
+        broken_run(dice, run, canary, model=model, captions=captions, failures=failures, seconds=4.5)
     earlier_run(output / "run=good", captions=[f"good/{number}" for number in range(200)])
     return output
 
@@ -75,7 +76,7 @@ def test_the_next_run_reads_what_can_be_read(archive, opened, caplog):
 
 
 def test_a_report_is_written_and_a_run_measured_or_refused(archive, opened, tmp_path):
-    reported = 0
+    reported = sized = 0
     dice = random.Random(1)
     for run in dice.sample(sorted(archive.iterdir()), 400):
         with suppress(ReportError):
@@ -84,7 +85,9 @@ def test_a_report_is_written_and_a_run_measured_or_refused(archive, opened, tmp_
             reported += 1
         with suppress(PlanError):
             assert measured(str(run), 1) > 0
+            sized += 1
     assert reported > 200
+    assert sized > 50
     assert_only_runs_were_read(archive, opened)
 
 

@@ -162,13 +162,15 @@ def test_when_a_process_ends_its_open_files_are_written_and_nothing_more_is_take
     late = Thread(target=first.add, args=(Line(), ShardLimits(records=1)), daemon=True)
     late.start()
     late.join(0.05)
-    assert late.is_alive()
+    assert late.is_alive()  # whether it waits or has not begun: it ends when the locks are free
     assert empty._lock.locked()
     assert not closed._lock.locked()
     assert len(list(tmp_path.iterdir())) == 3
     for lock in (first._lock, shards._OPEN_LOCK):
         lock.release()
-    late.join(30)
+    late.join(300)
+    assert not late.is_alive()
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_only_the_orphans_of_one_run_and_kind_are_deleted(tmp_path, caplog):

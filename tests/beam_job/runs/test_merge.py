@@ -260,4 +260,5 @@ def test_jobs_that_are_killed_over_a_bucket(tmp_path, model, monkeypatch):
     with Storage() as storage:
         storage.bucket("photos")
         kills = [(8, AFTER), (10, BEFORE)]
-        kill_jobs(lambda number: Bucket(storage, f"archive{number}"), model, tmp_path / "log", kills)
+        ended = kill_jobs(lambda number: Bucket(storage, f"archive{number}"), model, tmp_path / "log", kills)
+    assert ended == 0

@@ -1,13 +1,15 @@
 """What reads a folder of runs reads it in a bucket, too, whatever its images are called."""
 
+import gc
 import json
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job.cli import main
 from beam_job.report.command import main as report
 from beam_job.runs.current import ReadCaptions
-from tests.photo_places import Bucket, captioned, picture, run, stand_in
+from tests.photo_places import Bucket, captioned, command, current, manifests, picture, run, stand_in
 from tests.storage import Storage
 from tests.tiny_model import write_tiny_model
 
@@ -53,3 +55,29 @@ def test_captions_copies_and_moved_names(tmp_path, monkeypatch):
         # Each has another generation: all are fetched, and only the one whose bytes differ is captioned.
         assert (third["touched"], third["changed"]) == (4, 1)
         assert captioned(tmp_path / "log")[before:] == [(f"{moved.root}/{{d}}.png", "255-0-0")]
+
+
+def test_a_bucket_that_takes_no_more_fails_the_run_and_a_later_run_goes_on(tmp_path, monkeypatch, capsys):
+    write_tiny_model(tmp_path / "model")
+    stand_in(monkeypatch, tmp_path / "log")
+    with Storage() as storage:
+        storage.bucket("photos")
+        place = Bucket(storage)
+        for name, colour in COLOURS.items():
+            place.put(name, picture(colour))
+        for refused, done in (("captions-", 5), ("manifest.json", 10)):
+            storage.refused = refused
+            assert main(command(place, str(tmp_path / "model"))) == 1
+            err = capsys.readouterr().err
+            assert "beam_job: the run gs://photos/archive/out/run=" in err
+            assert "cannot write gs://photos/archive/out/run=" in err
+            assert f"/{refused}" in err
+            assert "403" in err
+            assert "Traceback" not in err
+            assert len(captioned(tmp_path / "log")) <= done
+            assert not manifests(place)
+            gc.collect()  # the client tries again when its file is
+        storage.refused = None
+        counts = run(place, str(tmp_path / "model"))["counts"]
+        assert (counts["captioned"], counts["skipped"]) == (0, 5)
+        assert len(current(place)) == 5

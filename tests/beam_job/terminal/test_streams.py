@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from beam_job.terminal.streams import escaped
 from tests.photos import photos
-from tests.processes import ROOT, records, start
+from tests.processes import ROOT, records, start, without_progress
 from tests.tiny_model import write_tiny_model
 
 NAMES = ["a.jpg", "é ß 猫.jpg", "clear\x1b[2J.jpg", "two\nlines.jpg", "\u202egpj.exe.jpg"]
@@ -80,7 +80,7 @@ def ended(job, tmp_path_factory):
     found = {}
     for way, (process, output) in started.items():
         out, err = process.communicate(timeout=600)
-        found[way] = process.returncode, (out or b""), (err or b"").decode(), output
+        found[way] = process.returncode, (out or b""), without_progress((err or b"").decode()), output
     return found
 
 

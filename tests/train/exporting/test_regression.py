@@ -12,6 +12,12 @@ VOCABULARY = 12
 RANDOM = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def same_numbers() -> None:
+    """Each test draws the same numbers, whichever ran before it."""
+    RANDOM.bit_generator.state = np.random.default_rng(0).bit_generator.state
+
+
 def example(cider) -> Example:
     ids = RANDOM.integers(4, VOCABULARY, size=RANDOM.integers(3, 9))
     log_probs = np.log(RANDOM.uniform(0.05, 1.0, len(ids))).astype(np.float32)

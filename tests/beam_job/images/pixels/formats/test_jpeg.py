@@ -148,10 +148,9 @@ def test_end_markers_of_a_preview_are_not_the_pictures() -> None:
 def test_several_pictures_in_one_file_whose_first_has_no_end_marker() -> None:
     first, second = (images.photo(400, 300, seed=seed) for seed in (1, 2))
     data = images.encode(first, "MPO", save_all=True, append_images=[second])
-    boundary = data.index(END + b"\xff\xd8") if END + b"\xff\xd8" in data else None
+    boundary = data.index(END + b"\xff\xd8")
     expected = decode(data, 32, 32).array
-    if boundary:
-        np.testing.assert_array_equal(decode(data[:boundary] + data[boundary + 2 :], 32, 32).array, expected)
+    np.testing.assert_array_equal(decode(data[:boundary] + data[boundary + 2 :], 32, 32).array, expected)
 
 
 # Segments
