@@ -4,6 +4,11 @@ The new files lie beside the old ones, under names that no reader looks for, unt
 ``prune.json``, names them: from then on readers who ask for the ``places`` of a file are led to the new one. Then each
 is put in its place, the old files are deleted, and ``prune.json`` says so. Whoever is killed meanwhile leaves it
 whole, as before or as after; ``complete`` ends what was begun.
+
+``prune.json`` also names the owner of the folder. ``begin`` takes the folder over from whoever owns it: nobody can tell
+whether that one was killed or is slow. An owner that had not switched yet has changed nothing; its new files go, and
+its ``commit`` is refused. What an owner has switched is completed before the folder is taken over. Files that another
+owner may have written are deleted by the owner only: what was listed after ``begin``, once ``commit`` was not refused.
 """
 
 import json
@@ -97,7 +102,11 @@ def _seen(folder: str) -> Switch | None:
 
 
 def begin(folder: str, name: str) -> None:
-    """Announces a switch, whose new files are still to be written; one that was only begun ends by that."""
+    """Takes the folder over for a switch whose new files are still to be written.
+
+    One that was only begun ends by that; one that came is completed first. Raises ``TakenOverError``.
+    """
+    finish_earlier(folder)
     _write(folder, Switch(name, BEGUN))
 
 
@@ -113,6 +122,12 @@ def commit(folder: str, switch: Switch) -> None:
     _write(folder, switch)
 
 
+def finish_earlier(folder: str) -> dict[str, object] | None:
+    """Completes a switch that came but is not done; returns files that are left, or ``None`` without such a switch."""
+    switch = read_switch(folder)
+    return complete(folder, switch) if switch is not None and switch.state == SWITCHED else None
+
+
 def complete(folder: str, switch: Switch) -> dict[str, object]:
     """Puts the new files of a committed switch in their places and deletes the old ones; returns those left, and why.
 
@@ -125,6 +140,7 @@ def complete(folder: str, switch: Switch) -> dict[str, object]:
             _check_owner(folder, switch, SWITCHED)
             write_whole(path, data)
     old = [FileSystems.join(folder, *name.split("/")) for name in switch.deleted]
+    _check_owner(folder, switch, SWITCHED)
     left = delete_files([path for path in [*old, *map(switch.staged, inside)] if FileSystems.exists(path)])
     _check_owner(folder, switch, SWITCHED)
     _write(folder, Switch(switch.id, DONE))

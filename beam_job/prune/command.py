@@ -10,8 +10,7 @@ from apache_beam.io.filesystems import FileSystems
 from beam_job.export.export import EXPORTS
 from beam_job.export.tables.published import tables
 from beam_job.files.document import UnreadableError
-from beam_job.files.in_folder import delete_files
-from beam_job.files.switch import SWITCH, SWITCHED, Switch, TakenOverError, read_switch
+from beam_job.files.switch import SWITCH, SWITCHED, Switch, TakenOverError, finish_earlier, read_switch
 from beam_job.images.fetch import CredentialsError
 from beam_job.images.local_path import local_path
 from beam_job.listing.uris import named_uris
@@ -28,8 +27,8 @@ from beam_job.prune.prune import (
     ChangedError,
     Found,
     check_inactive,
+    clear,
     find,
-    finish_earlier,
     photos,
     remove,
 )
@@ -160,10 +159,9 @@ def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
             show("Nothing was removed: this is a dry run. To remove all this, add --delete. Photos are never deleted.")
         return 0
     if found.is_empty:
-        old, young = leftovers(output, books, now)
-        left = delete_files(old)
-        if old:
-            show(f"{quantity(len(old) - len(left), 'file')} of interrupted prunes, exports and runs deleted.")
+        deleted, young, left = clear(output, books, now)
+        if deleted or left:
+            show(f"{quantity(deleted, 'file')} of interrupted prunes, exports and runs deleted.")
     else:
         left = remove(output, books, found, "named" if args.uris else "gone", now)
         young = leftovers(output, open_books(output)[0], now)[1]

@@ -13,10 +13,10 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.files.document import UnreadableError, read_bytes, read_document
-from beam_job.files.in_folder import delete_files
-from beam_job.files.switch import SWITCHED, Switch, begin, commit, complete, read_switch
+from beam_job.files.in_folder import delete_files, files_in
+from beam_job.files.switch import SWITCHED, Switch, begin, commit, complete
 from beam_job.files.whole import write_whole
-from beam_job.prune.books import Book, Rewritten, pruned_document
+from beam_job.prune.books import Book, Rewritten, open_books, pruned_document
 from beam_job.prune.leftovers import SETTLED, last_written, leftovers
 from beam_job.prune.pages import Page, page_without, pages
 from beam_job.prune.photo_names import PhotoNames
@@ -123,10 +123,20 @@ def check_inactive(output: str, books: Iterable[Book], killed: Iterable[str], no
             )
 
 
-def finish_earlier(output: str) -> dict[str, object] | None:
-    """Ends what a prune has begun that was killed after its switch; returns the files left, or ``None`` for none."""
-    switch = read_switch(output)
-    return complete(output, switch) if switch is not None and switch.state == SWITCHED else None
+def clear(output: str, books: Iterable[Book], now: datetime) -> tuple[int, list[str], dict[str, object]]:
+    """Deletes what nobody reads: how many files, those that are too young, and those that are left, and why.
+
+    Where there is nothing of the kind, the folder is not taken over from another prune. Raises what ``remove`` raises.
+    """
+    old, young = leftovers(output, _unchanged(output, books), now)
+    if not old:
+        return 0, young, {}
+    staging = _Staging(output, new_id(now))
+    begin(output, staging.name)
+    staging.deleted, young = leftovers(output, _unchanged(output, books), now)
+    commit(output, staging.switch())
+    left = complete(output, staging.switch())
+    return len(staging.deleted) - len(left), young, left
 
 
 def remove(output: str, books: list[Book], found: Found, why: str, now: datetime) -> dict[str, object]:
@@ -137,16 +147,14 @@ def remove(output: str, books: list[Book], found: Found, why: str, now: datetime
       TakenOverError: another prune was started.
       WriteError: a file cannot be written. Before the switch that removes nothing; after it the next prune ends it.
     """
-    name = new_id(now)
-    begin(output, name)
-    staging = _Staging(output, name)
+    staging = _Staging(output, new_id(now))
+    begin(output, staging.name)
     runs, reviews = run_folders(output), review_files(output)
     hit = {book.name for book, _, _ in found.files}
     touched = [book for book in books if book.name in hit or book.says.get("examples")]
-    note = {"id": name, "time": now.isoformat(timespec="seconds"), "why": why}
+    note = {"id": staging.name, "time": now.isoformat(timespec="seconds"), "why": why}
     try:
-        old, _ = leftovers(output, books, now)
-        staging.deleted += old
+        staging.deleted += leftovers(output, _unchanged(output, books), now)[0]
         for book in touched:
             files = [(kind, path) for other, kind, path in found.files if other.name == book.name]
             _stage_book(staging, book, files, found.unwanted, note)
@@ -154,13 +162,21 @@ def remove(output: str, books: list[Book], found: Found, why: str, now: datetime
             staging.replace(path, lambda data: without(data, REVIEWS, found.unwanted))
         for page in found.pages:
             staging.replace(page.path, lambda data, page=page: _same(data, page.before, page.html))
-        same = (runs, reviews) == (run_folders(output), review_files(output)) and staging.is_unchanged()
+        same = (runs, reviews) == (run_folders(output), review_files(output))
+        same = same and staging.is_unchanged() and staging.is_whole()
         _same(same and not any(_goes_on(output, book) for book in touched), True, b"")
         commit(output, staging.switch())
     except Exception:
         delete_files(staging.written)  # what cannot be deleted is invisible, and goes with the next prune
         raise
     return complete(output, staging.switch())
+
+
+def _unchanged(output: str, books: Iterable[Book]) -> list[Book]:
+    """The books as they are now; raises ``ChangedError`` where some are no longer as they were looked at."""
+    found = {book.name: book for book in open_books(output)[0]}
+    _same([found.get(book.name) for book in books], list(books), b"")
+    return list(found.values())
 
 
 def _same(found: object, expected: object, data: bytes) -> bytes:
@@ -202,13 +218,14 @@ class _Staging:
 
     def __init__(self, output: str, name: str) -> None:
         self.output = output
+        self.name = name
         self.written: list[str] = []
         self.deleted: list[str] = []
-        self._name = name
         self._before: dict[str, bytes] = {}
 
     def replace(self, path: str, make: Any) -> None:
         data = read_bytes(path) or b""
+        _same(bool(data), True, data)  # each held something when it was found
         self._before[path] = hashlib.sha256(data).digest()
         staged = self.switch().staged(path)
         self.written.append(staged)
@@ -217,9 +234,15 @@ class _Staging:
     def is_unchanged(self) -> bool:
         return all(hashlib.sha256(read_bytes(path) or b"").digest() == digest for path, digest in self._before.items())
 
+    def is_whole(self) -> bool:
+        """Whether the new files that will count are all there."""
+        wanted = set(self.written).difference(self.deleted)
+        folders = {FileSystems.split(path)[0] for path in wanted}
+        return wanted.issubset(path for folder in folders for path in files_in(folder, "*"))
+
     def switch(self) -> Switch:
         return Switch(
-            self._name, SWITCHED, tuple(map(self._inside, self._before)), tuple(map(self._inside, self.deleted))
+            self.name, SWITCHED, tuple(map(self._inside, self._before)), tuple(map(self._inside, self.deleted))
         )
 
     def _inside(self, path: str) -> str:

@@ -1,11 +1,11 @@
-"""The document that a prune leaves: what is none of a prune's is refused, as it says which files to delete."""
+"""The document that a prune leaves: it says who owns the folder, and which files to delete, so others are refused."""
 
 import json
 
 import pytest
 
 from beam_job.files.document import UnreadableError
-from beam_job.files.switch import SWITCH, Switch, read_switch
+from beam_job.files.switch import BEGUN, SWITCH, Switch, TakenOverError, begin, commit, read_switch
 
 SAID = {"id": "20260101T000000Z-0a1b", "state": "switched", "replaced": ["run=1/manifest.json"], "deleted": ["a.jsonl"]}
 
@@ -36,3 +36,17 @@ def test_what_is_not_as_a_prune_writes_it_is_refused(tmp_path, odd):
     (tmp_path / SWITCH).write_text(json.dumps({**SAID, **odd}))
     with pytest.raises(UnreadableError, match=r"^is not as a prune writes it$"):
         read_switch(str(tmp_path))
+
+
+def test_what_another_has_switched_is_completed_before_the_folder_is_taken_over(tmp_path):
+    (tmp_path / SWITCH).write_text(json.dumps(SAID))
+    manifest = tmp_path / "run=1" / "manifest.json"
+    manifest.parent.mkdir()
+    manifest.write_text("old")
+    manifest.with_name(f"manifest.json.{SAID['id']}.pruned").write_text("new")
+    (tmp_path / "a.jsonl").write_text("old")
+    begin(str(tmp_path), "20260102T000000Z-0")
+    assert read_switch(str(tmp_path)) == Switch("20260102T000000Z-0", BEGUN)
+    assert {path: path.read_text() for path in tmp_path.rglob("*.json*") if path.name != SWITCH} == {manifest: "new"}
+    with pytest.raises(TakenOverError):
+        commit(str(tmp_path), Switch(SAID["id"], "switched"))

@@ -105,7 +105,7 @@ def test_gone_photos_are_pruned_and_those_that_are_there_stay(photos, output, ca
     left.touch()
     os.utime(left, (0, 0))
     assert main([str(output), "--delete", "--killed", KILLED]) == 0
-    assert content(output) == files
+    assert content(output).keys() == files.keys()
     assert capsys.readouterr().out.endswith("1 file of interrupted prunes, exports and runs deleted.\n")
 
 
@@ -241,6 +241,53 @@ def test_of_two_prunes_the_later_one_goes_on(tmp_path, photos, output, monkeypat
     assert not traces(output, [str(photos[0])])
 
 
+def test_a_prune_that_finds_nothing_takes_no_files_from_one_that_is_still_writing(
+    tmp_path, photos, output, monkeypatch, capsys
+):
+    before, rewrite, nightly = view(output), prune.rewrite, []
+
+    def interrupted(*args):
+        written = rewrite(*args)
+        if not nightly:
+            nightly.append(main([str(output), "--delete", "--killed", KILLED]))
+        return written
+
+    arguments = [str(output), "--uris", str(named(tmp_path, [photos[0]])), "--killed", KILLED, "--delete"]
+    with monkeypatch.context() as patches:
+        patches.setattr(prune, "rewrite", interrupted)
+        assert main(arguments) == 1
+    assert nightly == [0]
+    assert "Nothing was removed; start again." in capsys.readouterr().err
+    assert view(output) == before
+    assert main(arguments) == 0
+    assert view(output) == without(before, [str(photos[0])])
+
+
+def test_a_prune_that_finds_nothing_takes_no_files_from_one_that_came_meanwhile(tmp_path, photos, output):
+    before, books = view(output), open_books(str(output))[0]
+    arguments = [str(output), "--uris", str(named(tmp_path, [photos[0]])), "--killed", KILLED, "--delete"]
+    assert main(arguments) == 0
+    with pytest.raises(prune.ChangedError):
+        prune.clear(str(output), books, datetime.now(UTC))
+    assert view(output) == without(before, [str(photos[0])])
+
+
+@pytest.mark.parametrize("lost", ["captions-*-pruned.jsonl", "*.pruned"])
+def test_a_prune_whose_new_files_are_gone_removes_nothing(tmp_path, photos, output, monkeypatch, capsys, lost):
+    before, is_unchanged = view(output), prune._Staging.is_unchanged
+
+    def after_staging(staging):
+        for path in output.rglob(lost):
+            path.unlink()
+        return is_unchanged(staging)
+
+    monkeypatch.setattr(prune._Staging, "is_unchanged", after_staging)
+    arguments = [str(output), "--uris", str(named(tmp_path, [photos[0]])), "--killed", KILLED, "--delete"]
+    assert main(arguments) == 1
+    assert "Nothing was removed; start again." in capsys.readouterr().err
+    assert view(output) == before
+
+
 def test_files_that_cannot_be_deleted_are_named_and_go_with_the_next_prune(
     tmp_path, photos, output, monkeypatch, capsys
 ):
@@ -282,9 +329,9 @@ def test_what_a_prune_began_that_was_killed_after_its_switch_is_ended(tmp_path, 
     assert main(arguments) == 0
     assert "An earlier prune was interrupted; --delete finishes it.\n" in capsys.readouterr().out
     assert traces(output, [str(photos[0])])
-    assert prune.finish_earlier(str(output)) == {}
+    assert switch.finish_earlier(str(output)) == {}
     assert not traces(output, [str(photos[0])])
-    assert prune.finish_earlier(str(output)) is None
+    assert switch.finish_earlier(str(output)) is None
     with monkeypatch.context() as patches:
         patches.setattr(prune, "complete", killed)
         with pytest.raises(Killed):
