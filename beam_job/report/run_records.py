@@ -1,6 +1,7 @@
 """The records of a report, from a run or a folder of runs, one at a time."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -109,7 +110,8 @@ def open_source(path: str) -> Source:
       ReportError: there is no run at ``path``.
     """
     try:
-        path = local_path(path)
+        # With a slash behind it Beam would take the run for the folder around it, which has the reviews.
+        path = re.sub(r"(?<=[^:/])/+\Z", "", local_path(path))
     except ValueError as error:
         raise ReportError(f"{path}: {error}") from error
     try:

@@ -3,7 +3,9 @@
 import os
 from datetime import UTC, datetime, timedelta
 
+from beam_job.prune.books import Book
 from beam_job.prune.leftovers import leftovers
+from beam_job.runs.folder import FAILURES
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
@@ -44,3 +46,12 @@ def test_what_an_earlier_prune_staged_goes_at_once(tmp_path):
     staged = put(tmp_path, "run=1/manifest.json.20260101T000000Z-0123ab.pruned", age=0 * DAY)
     put(tmp_path, "run=1/manifest.json.pruned", age=9 * DAY)
     assert leftovers(str(tmp_path), [], NOW) == ([*staged], [])
+
+
+def test_failures_of_an_export_that_a_killed_prune_wrote_go_at_once_and_those_that_count_stay(tmp_path):
+    counts, other, killed = (f"exports/1/failures-{letter * 32}-pruned.jsonl" for letter in "abc")
+    put(tmp_path, counts, other.replace("/1/", "/2/"), age=9 * DAY)
+    put(tmp_path, f"exports/1/failures-{'d' * 32}.jsonl", age=0 * DAY)  # somebody may be writing it
+    left = put(tmp_path, killed, age=0 * DAY)
+    export = Book("exports/1", "manifest.json", {}, {FAILURES: {str(tmp_path / counts): {}}}, True)
+    assert leftovers(str(tmp_path), [export], NOW)[0] == [*left]
