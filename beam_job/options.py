@@ -12,6 +12,7 @@ from beam_job.images.fetch import FetchLimits
 from beam_job.images.load import Loading
 from beam_job.listing.left_out import LeaveOut, Rules
 from beam_job.listing.rows import Fields
+from beam_job.listing.uris import renamed_prefixes
 from beam_job.messages.invocation import program
 from beam_job.model.decoding import Decoding
 from beam_job.records import FIELDS
@@ -213,14 +214,10 @@ class CaptionOptions(PipelineOptions):
 
     def to_renamed(self) -> tuple[str, str] | None:
         """Old and new prefix of a moved archive; raises ``OptionError``."""
-        if self.rename_from is None and self.rename_to is None:
-            return None
-        old, new = (_absolute(prefix) if prefix else "" for prefix in (self.rename_from, self.rename_to))
-        if not old or not new or old == new:
-            raise OptionError(
-                "--rename_from and --rename_to: give both, such as --rename_from /mnt/old/ --rename_to gs://archive/."
-            )
-        return old, new
+        try:
+            return renamed_prefixes(self.rename_from, self.rename_to)
+        except ValueError as error:
+            raise OptionError(str(error)) from error
 
     def to_loading(self) -> Loading:
         """How images are loaded; raises ``OptionError``."""
@@ -248,13 +245,6 @@ class CaptionOptions(PipelineOptions):
             if not value > 0:
                 rule = "1 or more" if isinstance(value, int) else "a number above 0"
                 raise OptionError(f"--{name} {value}: choose {rule}.")
-
-
-def _absolute(prefix: str) -> str:
-    """A local prefix from the root on, as the names of local images are; a slash at its end stays."""
-    if "://" in prefix:
-        return prefix
-    return os.path.join(os.path.abspath(prefix), "") if prefix.endswith("/") else os.path.abspath(prefix)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -166,6 +166,23 @@ def absolute(uri: str) -> str:
     return uri if "://" in uri else os.path.abspath(uri)
 
 
+def renamed_prefixes(old: str | None, new: str | None) -> tuple[str, str] | None:
+    """Old and new prefix of a moved archive, as its images are named; raises ``ValueError`` with a sentence."""
+    if old is None and new is None:
+        return None
+    old, new = (_absolute_prefix(prefix) if prefix else "" for prefix in (old, new))
+    if not old or not new or old == new:
+        raise ValueError(
+            "--rename_from and --rename_to: give both, such as --rename_from /mnt/old/ --rename_to gs://archive/."
+        )
+    return old, new
+
+
+def _absolute_prefix(prefix: str) -> str:
+    """A local prefix from the root on; a slash at its end stays."""
+    return os.path.join(absolute(prefix), "") if prefix.endswith("/") and "://" not in prefix else absolute(prefix)
+
+
 def named_uris(lists: Sequence[str]) -> Iterator[str]:
     """The URIs that lists name, for commands that read them by themselves; raises ``ValueError`` with a sentence."""
     try:

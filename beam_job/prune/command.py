@@ -1,7 +1,6 @@
 """The command line of prunes."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -13,7 +12,7 @@ from beam_job.files.document import UnreadableError
 from beam_job.files.switch import SWITCH, SWITCHED, Switch, TakenOverError, finish_earlier, read_switch
 from beam_job.images.fetch import CredentialsError
 from beam_job.images.local_path import local_path
-from beam_job.listing.uris import named_uris
+from beam_job.listing.uris import absolute, named_uris, renamed_prefixes
 from beam_job.messages.invocation import command_parser
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
@@ -104,21 +103,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _checked(args: argparse.Namespace) -> str:
-    """The folder, once the options are in order; raises ``_OptionError``."""
-    renamed = (args.rename_from, args.rename_to)
-    if renamed != (None, None) and (not all(renamed) or renamed[0] == renamed[1]):
-        raise _OptionError(
-            "--rename_from and --rename_to: give both, such as --rename_from /mnt/old/ --rename_to gs://archive/."
-        )
+    """The folder, once the options are in order, with names as the job writes them; raises ``_OptionError``."""
+    try:
+        args.renamed = renamed_prefixes(args.rename_from, args.rename_to)
+    except ValueError as error:
+        raise _OptionError(str(error)) from error
     if args.uris and args.missing:
         raise _OptionError("--missing: what --uris names is removed wherever it is; drop one of the two.")
-    try:
-        output = local_path(args.output)
-    except ValueError as error:
-        raise _OptionError(f"{shown(args.output)}: {error}") from error
+    args.missing = [absolute(_local(place)) for place in args.missing]
+    output = _local(args.output)
     if "://" in output and not output.startswith("gs://"):
         raise _OptionError(f"{shown(output)}: only folders on disks and on gs:// can be pruned.")
-    output = output.rstrip("/") if "://" in output else os.path.abspath(output)
+    output = output.rstrip("/") if "://" in output else absolute(output)
     try:
         found = run_folders(output)
     except Exception as error:  # file systems raise what they like
@@ -126,6 +122,13 @@ def _checked(args: argparse.Namespace) -> str:
     if not found:
         raise _OptionError(f"{shown(output)}: there is no run here; name the folder that was given as --output.")
     return output
+
+
+def _local(name: str) -> str:
+    try:
+        return local_path(name)
+    except ValueError as error:
+        raise _OptionError(f"{shown(name)}: {error}") from error
 
 
 def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
@@ -146,8 +149,7 @@ def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
         if args.delete:
             raise
         say(f"{_PROGRAM}: {escaped(str(error))}")
-    renamed = (args.rename_from, args.rename_to) if args.rename_from else None
-    unwanted = _named(args.uris, renamed) if args.uris else _gone(output, books, tuple(args.missing), renamed)
+    unwanted = _named(args.uris, args.renamed) if args.uris else _gone(output, books, args.missing, args.renamed)
     found = find(output, books, unwanted)
     _say(found.problems)
     if args.uris:
@@ -193,8 +195,8 @@ def _named(lists: Sequence[str], renamed: tuple[str, str] | None) -> PhotoNames:
     return unwanted
 
 
-def _gone(output: str, books: Sequence[Book], missing: tuple[str, ...], renamed: tuple[str, str] | None) -> PhotoNames:
-    looked = look_for(photos(output, books), Presences(AT_ONCE, _SECONDS, missing), renamed)
+def _gone(output: str, books: Sequence[Book], missing: Sequence[str], renamed: tuple[str, str] | None) -> PhotoNames:
+    looked = look_for(photos(output, books), Presences(AT_ONCE, _SECONDS, tuple(missing)), renamed)
     show(f"{quantity(looked.there, 'photo')} there, {len(looked.gone):,} gone.")
     for reason, number in looked.unclear.most_common(_NAMED):
         show(f"{quantity(number, 'photo')} in doubt, not removed: {escaped(reason)}.")

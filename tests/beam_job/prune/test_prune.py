@@ -145,6 +145,20 @@ def test_a_moved_archive_is_meant_under_either_name(tmp_path, photos, output):
     assert not traces(output, [str(photos[3])])
 
 
+def test_prefixes_and_places_may_be_named_from_the_folder_at_hand(tmp_path, photos, output, monkeypatch):
+    before = view(output)
+    monkeypatch.chdir(tmp_path)
+    renamed = ["--rename_from", "photos/", "--rename_to", "gs://archive/"]
+    arguments = ["captions", "--uris", str(named(tmp_path, ["gs://archive/photo3.jpg"])), *renamed]
+    assert main([*arguments, "--killed", KILLED, "--delete"]) == 0
+    assert not traces(output, [str(photos[3])])
+    for photo in photos[1:]:
+        photo.unlink()
+    assert main(["captions", "--killed", KILLED, "--delete"]) == 2
+    assert main(["captions", "--missing", "photos", "--killed", KILLED, "--delete"]) == 0
+    assert view(output) == without(before, list(map(str, photos[1:])))
+
+
 def test_a_list_that_names_unknown_photos_says_so(tmp_path, photos, output, capsys):
     uris = [f"file://{photos[0]}", "/photos/none.jpg"]
     assert main([str(output), "--uris", str(named(tmp_path, uris)), "--killed", KILLED, "--delete"]) == 0
@@ -367,6 +381,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path, photos, output, capsys):
         (["file://host/captions"], "without a host"),
         (["captions", "--rename_from", "/a"], "give both"),
         (["captions", "--rename_from", "/a", "--rename_to", "/a"], "give both"),
+        (["captions", "--missing", "file://host/photos"], "without a host"),
         (["captions", "--uris", "list.txt", "--missing", "/a"], "drop one of the two"),
         (["captions", "--uris", "none.txt"], "there is no such file"),
     ],
