@@ -14,6 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 from beam_job.export.leftovers import delete_unfinished, unfinished
 from beam_job.files.in_folder import files_in
 from beam_job.files.whole import write_whole
+from beam_job.listing.uris import absolute
 
 WRITTEN, UNCHANGED = "written", "unchanged"
 NOTE = "table.json"
@@ -76,7 +77,7 @@ class TablePlace:
         if digest != digest_of(self.path):
             found = WRITTEN
             self.check()
-            note = {"path": self.path, "sha256": digest}
+            note = {"path": absolute(self.path), "sha256": digest}
             write_whole(FileSystems.join(FileSystems.split(table)[0], NOTE), json.dumps(note).encode())
             _copy(table, self.path)
         try:
@@ -98,21 +99,21 @@ def digest_of(path: str) -> str | None:
 
 def tables(exports: str) -> list[str]:
     """The tables that the exports in that folder have written, wherever they are, as far as they are still there."""
-    paths = {path for path, _ in _notes(exports) if isinstance(path, str)}
-    return sorted(filter(FileSystems.exists, paths))
+    return sorted(filter(FileSystems.exists, {path for path, _ in _notes(exports)}))
 
 
 def _digests(path: str, exports: str) -> Iterator[Any]:
-    return (digest for found, digest in _notes(exports) if found == path)
+    return (digest for found, digest in _notes(exports) if found == absolute(path))
 
 
-def _notes(exports: str) -> Iterator[tuple[Any, Any]]:
+def _notes(exports: str) -> Iterator[tuple[str, Any]]:
+    """The path and SHA-256 of each table; earlier exports have noted some paths from the folder they started in."""
     for note in files_in(exports, "*", NOTE):
         try:
             with FileSystems.open(note) as file:
                 found = json.loads(file.read(_CHUNK))
-            yield found.get("path"), found.get("sha256")
-        except (ValueError, AttributeError):
+            yield absolute(found["path"]), found.get("sha256")
+        except (ValueError, AttributeError, KeyError, TypeError):
             logging.warning("Passed over: %s is not a record of an export.", note)
 
 

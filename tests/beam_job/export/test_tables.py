@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from beam_job.export.command import main
 from beam_job.export.tables import write
 from beam_job.export.tables.csv_cells import BOM, header, line, safe
+from beam_job.export.tables.published import WRITTEN, TablePlace, tables
 from beam_job.export.tables.rows import row, schema
 from tests.beam_job.export.archive import counts, last_counts, run_of
 
@@ -109,6 +110,30 @@ def test_a_persons_table_is_never_replaced(tmp_path, capsys):
     path.write_bytes(path.read_bytes() + b"a note")
     assert export(captions, "csv", "--output", str(path), status=2) is None
     assert path.read_bytes().endswith(b"a note")
+
+
+def test_a_table_is_known_in_every_folder(tmp_path, monkeypatch):
+    exports = tmp_path / "captions" / "exports"
+    table = exports / "1" / "table.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text("uri,caption\n")
+    monkeypatch.chdir(tmp_path)
+    assert TablePlace("captions.csv", str(exports)).publish(str(table), []) == WRITTEN
+    TablePlace("captions.csv", str(exports)).check()
+    monkeypatch.chdir(exports)
+    TablePlace(f"{tmp_path}/captions.csv", str(exports)).check()
+    assert tables(str(exports)) == [f"{tmp_path}/captions.csv"]
+
+
+def test_a_table_that_an_earlier_export_noted_from_its_folder_is_known_there(tmp_path, monkeypatch):
+    for name, note in (("1", '{"path": "captions.csv", "sha256": "5"}'), ("2", '{"path": 5}'), ("3", "[]")):
+        (tmp_path / "exports" / name).mkdir(parents=True)
+        (tmp_path / "exports" / name / "table.json").write_text(note)
+    (tmp_path / "captions.csv").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert tables("exports") == [f"{tmp_path}/captions.csv"]
+    monkeypatch.chdir(tmp_path / "exports")
+    assert tables(".") == []
 
 
 def test_a_table_that_somebody_saves_meanwhile_is_not_replaced(tmp_path, monkeypatch, capsys):
