@@ -77,7 +77,7 @@ class TablePlace:
         if digest != digest_of(self.path):
             found = WRITTEN
             self.check()
-            note = {"path": absolute(self.path), "sha256": digest}
+            note = {"path": _place(self.path, self.exports), "sha256": digest}
             write_whole(FileSystems.join(FileSystems.split(table)[0], NOTE), json.dumps(note).encode())
             _copy(table, self.path)
         try:
@@ -106,13 +106,22 @@ def _digests(path: str, exports: str) -> Iterator[Any]:
     return (digest for found, digest in _notes(exports) if found == absolute(path))
 
 
+def _place(path: str, exports: str) -> str:
+    """How a table is noted: from the folder of exports if both lie in one folder, which may be moved; else absolute."""
+    path, archive = absolute(path), os.path.join(os.path.dirname(absolute(exports)), "")
+    return f"../{path.removeprefix(archive)}" if path.startswith(archive) else path
+
+
 def _notes(exports: str) -> Iterator[tuple[str, Any]]:
     """The path and SHA-256 of each table; earlier exports have noted some paths from the folder they started in."""
+    archive = os.path.dirname(absolute(exports))
     for note in files_in(exports, "*", NOTE):
         try:
             with FileSystems.open(note) as file:
                 found = json.loads(file.read(_CHUNK))
-            yield absolute(found["path"]), found.get("sha256")
+            path = found["path"]
+            inside = path.startswith("../")
+            yield f"{archive}/{path.removeprefix('../')}" if inside else absolute(path), found.get("sha256")
         except (ValueError, AttributeError, KeyError, TypeError):
             logging.warning("Passed over: %s is not a record of an export.", note)
 

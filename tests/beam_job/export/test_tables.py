@@ -1,6 +1,7 @@
 """Tables as spreadsheets, DuckDB and pandas read them."""
 
 import csv
+import json
 
 import duckdb
 import pandas as pd
@@ -123,6 +124,16 @@ def test_a_table_is_known_in_every_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(exports)
     TablePlace(f"{tmp_path}/captions.csv", str(exports)).check()
     assert tables(str(exports)) == [f"{tmp_path}/captions.csv"]
+
+
+def test_a_table_in_an_archive_that_was_moved_is_known(tmp_path):
+    captions = archive(tmp_path / "captions", [RECORD])
+    export(captions, "csv")
+    captions.rename(tmp_path / "moved")
+    (note,) = tmp_path.rglob("table.json")
+    assert json.loads(note.read_text())["path"] == "../captions.csv"
+    assert tables(f"{tmp_path}/moved/exports") == [f"{tmp_path}/moved/captions.csv"]
+    export(tmp_path / "moved", "csv")
 
 
 def test_a_table_that_an_earlier_export_noted_from_its_folder_is_known_there(tmp_path, monkeypatch):
