@@ -148,12 +148,19 @@ class FeatureCache:
     def _append(self, features: np.ndarray) -> None:
         """Writes the features of the next images, and counts them as done once they are on disk."""
         try:
-            os.pwrite(self._file, features.tobytes(), self._done * self._image_bytes)
+            self._write(features.tobytes(), self._done * self._image_bytes)
             os.fsync(self._file)
             self._done += len(features)
             write_whole(str(self._progress), json.dumps({"done": self._done, "broken": self.broken}).encode())
         except OSError as error:
             raise CacheError(f"The features can't be written to {self.directory}: {error}") from error
+
+    def _write(self, data: bytes, place: int) -> None:
+        """Writes all of it: a disk with too little room may take a part, and say so only when asked for more."""
+        left = memoryview(data)
+        while left:
+            written = os.pwrite(self._file, left, place)
+            left, place = left[written:], place + written
 
     def _decoded(self, batch_size: int) -> Iterator[list[np.ndarray | Exception]]:
         """The remaining images in batches, the next one decoding while the encoder works on this one."""

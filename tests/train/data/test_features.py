@@ -1,6 +1,7 @@
 """The feature cache: what it holds, that it goes on after an interruption, and that a stale one is never used."""
 
 import os
+import resource
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -117,3 +118,25 @@ def test_a_full_disk_is_refused_before_any_work(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1, 1, 0))
     with pytest.raises(CacheError, match="10 images"):
         cache.fill()
+
+
+def test_features_of_which_only_a_part_is_written_are_not_done(tmp_path: Path, images: list[Path]) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    encoder = tiny_encoder(SIZE)
+    cache = FeatureCache(tmp_path / "cache", encoder, images)
+    features = cache.directory / "features.f16"
+
+    def let_half_a_batch_in(done: int) -> None:
+        size = features.stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size * 3 // 2, limits[1]))
+
+    try:
+        with pytest.raises(CacheError, match="can't be written"):
+            cache.fill(batch_size=4, report=let_half_a_batch_in)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert features.stat().st_size == 6 * 4 * 5 * 2
+    again = FeatureCache(tmp_path / "cache", encoder, images)
+    assert again.missing == 6
+    again.fill(batch_size=4)
+    assert all(np.any(again[index, 0]) for index in range(10))
