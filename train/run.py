@@ -179,6 +179,7 @@ def _key(
     start: OpenModel | None,
 ) -> str:
     """A name for the run, made of everything that its result depends on."""
+    unread = [sorted(features.broken) for features in inputs.dev_features]  # they may be readable at the next start
     decisive = {
         "recipe": asdict(recipe),
         "seed": seed,
@@ -192,6 +193,7 @@ def _key(
         "dev_features": [features.directory.name for features in inputs.dev_features],
         "sentences": inputs.sentences.captions.tokens if inputs.sentences else [],
         "start": start.fingerprint if start else None,
+        **({"dev_left_out": unread} if any(unread) else {}),
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode()).hexdigest()[:16]
 

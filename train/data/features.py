@@ -6,7 +6,7 @@
 
 The key of a cache covers everything it depends on: the encoder's weights, the decoding of images, and the image files.
 Other weights or files give another cache, so a stale one cannot be used. An interrupted cache resumes after the last
-batch on disk.
+batch on disk. Images that could not be read are tried again each time: that may depend on more than their bytes.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -47,7 +47,8 @@ class FeatureCache:
 
     Attributes:
       shape: (images, views, positions, channels).
-      broken: index of each image that can't be read -> why. Its features are zeros; skip its captions.
+      broken: index of each image that can't be read -> why. Its features are zeros; skip its captions. ``fill`` tries
+        it again.
       directory: of this cache, below the given one.
     """
 
@@ -120,14 +121,16 @@ class FeatureCache:
         return int(np.prod(self.shape[1:])) * _HALF.itemsize
 
     def fill(self, batch_size: int = 16, report: Callable[[int], None] = lambda done: None) -> None:
-        """Runs the encoder over the images that are not in the cache yet.
+        """Runs the encoder over the images that are not in the cache yet, and those that could not be read before.
+
+        The latter may be readable now: a package was installed that decodes them, or the disk answers again.
 
         Args:
           batch_size: number of images that the encoder processes at once, with all their views.
-          report: called with the number of images done after every batch.
+          report: called with the number of images done after every batch; those still to be tried again are not.
 
         Raises:
-          CacheError: the disk is full.
+          CacheError: the features can't be written: the disk is full, say.
         """
         free = shutil.disk_usage(self.directory).free
         if self.missing_bytes > free:
@@ -136,24 +139,34 @@ class FeatureCache:
                 f"{self.directory} has {free / 1e9:.1f} GB left: free some space or choose another directory."
             )
         encode = _encode(self.encoder)
-        for pixels in self._decoded(batch_size):
-            broken = {self._done + row: str(found) for row, found in enumerate(pixels) if isinstance(found, Exception)}
-            blank = np.zeros([self.shape[1], self.encoder.size, self.encoder.size, 3], np.uint8)
-            features = encode(np.stack([blank if isinstance(found, Exception) else found for found in pixels])).numpy()
-            features[[index - self._done for index in broken]] = 0
-            self.broken |= broken
-            self._append(features)
-            report(self._done)
+        blank = np.zeros([self.shape[1], self.encoder.size, self.encoder.size, 3], np.uint8)
+        again, missing = sorted(self.broken), range(self._done, len(self))
+        # Apart, so that an interruption does not change which images are encoded together.
+        batches = [part[at : at + batch_size] for part in (again, missing) for at in range(0, len(part), batch_size)]
+        waiting = len(again) + len(missing)
+        for found in self._decoded(batches):
+            broken = {index: str(pixels) for index, pixels in found.items() if isinstance(pixels, Exception)}
+            features = np.zeros([len(found), *self.shape[1:]], _HALF)
+            if len(broken) < len(found):
+                seen = [blank if isinstance(pixels, Exception) else pixels for pixels in found.values()]
+                features = encode(np.stack(seen)).numpy()
+                features[[index in broken for index in found]] = 0
+            self._save(dict(zip(found, features, strict=True)), broken)
+            waiting -= len(found)
+            report(len(self) - waiting)
 
-    def _append(self, features: np.ndarray) -> None:
-        """Writes the features of the next images, and counts them as done once they are on disk."""
+    def _save(self, features: Mapping[int, np.ndarray], broken: dict[int, str]) -> None:
+        """Writes the features of images, and counts them as done once they are on disk."""
+        done = max(self._done, max(features) + 1)
+        still = {index: why for index, why in self.broken.items() if index not in features} | broken
         try:
-            self._write(features.tobytes(), self._done * self._image_bytes)
+            for index, found in features.items():
+                self._write(found.tobytes(), index * self._image_bytes)
             os.fsync(self._file)
-            self._done += len(features)
-            write_whole(str(self._progress), json.dumps({"done": self._done, "broken": self.broken}).encode())
+            write_whole(str(self._progress), json.dumps({"done": done, "broken": still}).encode())
         except OSError as error:
             raise CacheError(f"The features can't be written to {self.directory}: {error}") from error
+        self._done, self.broken = done, still
 
     def _write(self, data: bytes, place: int) -> None:
         """Writes all of it: a disk with too little room may take a part, and say so only when asked for more."""
@@ -162,16 +175,16 @@ class FeatureCache:
             written = os.pwrite(self._file, left, place)
             left, place = left[written:], place + written
 
-    def _decoded(self, batch_size: int) -> Iterator[list[np.ndarray | Exception]]:
-        """The remaining images in batches, the next one decoding while the encoder works on this one."""
+    def _decoded(self, batches: Sequence[Sequence[int]]) -> Iterator[dict[int, np.ndarray | Exception]]:
+        """The images of each batch, the next one decoding while the encoder works on this one."""
         with ThreadPoolExecutor() as pool:
-            ahead: deque[list[Future[np.ndarray | Exception]]] = deque()
-            for start in range(self._done, len(self), batch_size):
-                ahead.append([pool.submit(self._views, image) for image in self.images[start : start + batch_size]])
+            ahead: deque[dict[int, Future[np.ndarray | Exception]]] = deque()
+            for chosen in batches:
+                ahead.append({index: pool.submit(self._views, self.images[index]) for index in chosen})
                 if len(ahead) > 1:
-                    yield [image.result() for image in ahead.popleft()]
+                    yield {index: image.result() for index, image in ahead.popleft().items()}
             for batch in ahead:
-                yield [image.result() for image in batch]
+                yield {index: image.result() for index, image in batch.items()}
 
     def _views(self, image: Image) -> np.ndarray | Exception:
         """Uint8 [views, size, size, 3], or why there are none."""
@@ -209,7 +222,10 @@ def cached_features(
         f"{quantity(len(images), 'image')}; the features of {features.missing:,} are not cached yet: "
         f"{_size(features.missing_bytes)} in {features.directory}"
     )
-    features.fill(report=Progress("features", "image", len(images), len(images) - features.missing))
+    again = len(features.broken)
+    if again:
+        say(f"{quantity(again, 'image')} that could not be read before: trying again")
+    features.fill(report=Progress("features", "image", len(images), len(images) - features.missing - again))
     broken = [f"{images[index]}: {why}" for index, why in features.broken.items()]
     if len(broken) == len(images):
         raise CaptionsError(

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from beam_job.images.pixels.formats import heif
+from tests.images import heic
 from tests.train.tiny_encoder import tiny_encoder
 from train.data.features import CacheError, FeatureCache
 from train.models.encoders import Encoder
@@ -64,6 +66,40 @@ def test_broken_and_missing_images_are_named(tmp_path: Path, images: list[Path])
     assert sorted(again.broken) == [3, 5]
     assert not np.any(again[3, 0])
     assert np.any(again[4, 0])
+
+
+@pytest.mark.parametrize("filled", [4, 10])
+def test_images_that_could_not_be_read_are_tried_again(
+    filled: int, tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A photo of a phone, whose decoder is installed only after the first run."""
+    pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
+    images[2].write_bytes(heic().data)
+    images[3].write_bytes(b"no image")
+
+    def stop(done: int) -> None:
+        if done == filled:
+            raise KeyboardInterrupt
+
+    def open_cache(name: str = "cache") -> FeatureCache:
+        return FeatureCache(tmp_path / name, tiny_encoder(SIZE), images)
+
+    monkeypatch.setattr(heif, "pillow_heif", None)
+    with pytest.raises(KeyboardInterrupt):
+        open_cache().fill(batch_size=4, report=stop)
+    monkeypatch.undo()
+    again, done = open_cache(), list[int]()
+    assert sorted(again.broken) == [2, 3]
+    assert "pip install pillow-heif" in again.broken[2]
+    again.fill(batch_size=4, report=done.append)
+    assert done == {4: [4, 8, 10], 10: [10]}[filled]
+    whole = open_cache("other")
+    whole.fill(batch_size=4)
+    for cache in (again, open_cache()):
+        assert sorted(cache.broken) == [3]
+        for index in range(10):
+            np.testing.assert_allclose(cache[index, 0], whole[index, 0], atol=2e-3)
+    assert np.any(whole[2, 0])
 
 
 def test_an_interrupted_cache_goes_on(tmp_path: Path, images: list[Path]) -> None:
