@@ -26,7 +26,7 @@ from train.exporting.labels import refit
 from train.exporting.quality import learn_quality
 from train.exporting.warm_start import load_decoder, shaped_like
 from train.fitting.checkpoint import Checkpoint
-from train.fitting.loop import values
+from train.fitting.loop import Measured, values
 from train.fitting.precision import Precision, best_precision, mixed
 from train.fitting.replicas import in_words, strategy_for
 from train.fitting.self_critical import self_critical, steps_in_epoch
@@ -212,7 +212,13 @@ def _run_stages(
     weights in the learner."""
     trained, strategy, precision = learner.trained, learner.strategy, learner.precision
     learned = None
+    start = None  # sentences may make a pretrained decoder worse: what they begin with is kept
     if inputs.sentences:
+        report = report_to("sentences", recipe.sentence_epochs, inputs.sentences.steps_per_epoch, logs)
+        if pretrained and learner.validate and not checkpoints[1].file.exists():  # a checkpoint of fit has it
+            with mixed(precision):
+                start = Measured(learner.validate(), values(trained.variables))
+            report(0, {"dev_cider": start.dev_cider})
         learned = learn_sentences(
             learner.decoder,
             recipe,
@@ -221,7 +227,7 @@ def _run_stages(
             precision=precision,
             strategy=strategy,
             checkpoint=checkpoints[0],
-            report=report_to("sentences", recipe.sentence_epochs, inputs.sentences.steps_per_epoch, logs),
+            report=report,
         )
     first = fit(
         trained,
@@ -231,6 +237,7 @@ def _run_stages(
         precision=precision,
         strategy=strategy,
         pretrained=pretrained,
+        before=start,
         validate=learner.validate,
         checkpoint=checkpoints[1],
         report=report_to("training", recipe.epochs, inputs.batches.steps_per_epoch, logs),

@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -338,6 +340,36 @@ def test_where_nothing_is_better_the_start_is_what_comes_out(
     same = open_model(tmp_path / "same")
     assert (same.fingerprint, same.manifest) == (model.fingerprint, model.manifest)
     assert not list((tmp_path / "cache" / "runs").iterdir())
+
+
+def test_where_sentences_spoil_the_start_and_nothing_mends_it_the_start_is_what_comes_out(
+    model: OpenModel,
+    captions: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Interrupted amid the sentences, and resumed."""
+    command = ["fit", "--captions", str(captions), "--dev", str(captions), "--start", str(model.directory)]
+    command += ["--sentences", str(captions.with_name("sentences.txt.gz")), "--checkpoint_seconds", "0"]
+    command += ["--cache", str(tmp_path / "cache"), "--output", str(tmp_path / "same")]
+    command += ["--set", *QUICK, "learning_rate=1.0", "warmup_steps=0", "epochs=1"]
+    save = Checkpoint.save
+
+    def save_and_stop(*saved: Any) -> None:
+        save(*saved)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoint, "save", save_and_stop)
+    assert main(command) == 130
+    monkeypatch.undo()
+    assert [file.name.split("-")[1] for file in (tmp_path / "cache" / "runs").iterdir()] == ["sentences.npz"]
+    capsys.readouterr()
+    assert main(command) == 0
+    told = capsys.readouterr().err
+    (cider,) = re.findall(r"exported: the model that training started from: .* its dev CIDEr (.*)", told)
+    assert float(cider) > max(model.manifest.training["dev_cider_by_epoch"]) / 2
+    assert open_model(tmp_path / "same").fingerprint == model.fingerprint
 
 
 def test_german_nouns_keep_their_capitals(captions: Path, tmp_path: Path) -> None:

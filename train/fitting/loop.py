@@ -18,10 +18,17 @@ from train.models.decoder import Decoder
 Report = Callable[[int, Mapping[str, float]], None]
 
 
+class Measured(NamedTuple):
+    """A decoder's weights, and their CIDEr on the dev set."""
+
+    dev_cider: float
+    weights: list[np.ndarray]
+
+
 class History(NamedTuple):
     """The curves by epoch: the mean loss, and CIDEr on the dev set (times 100) if there is one.
 
-    ``dev_cider_before`` is that of the initial weights, if the decoder could caption already.
+    ``dev_cider_before`` is that of the weights before, if the decoder could caption already.
     """
 
     losses: list[float]
@@ -30,7 +37,7 @@ class History(NamedTuple):
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch, from 1, whose weights were kept: the first with the highest CIDEr. 0 for the initial weights,
+        """The epoch, from 1, whose weights were kept: the first with the highest CIDEr. 0 for the weights before,
         ``None`` without validation."""
         before = [] if self.dev_cider_before is None else [self.dev_cider_before]
         measured = [*before, *self.dev_cider]
@@ -46,6 +53,7 @@ def loop(
     steps_per_epoch: int,
     patience: int,
     pretrained: bool = False,
+    before: Measured | None = None,
     validate: Callable[[], float] | None = None,
     checkpoint: Checkpoint | None = None,
     report: Report = lambda step, measured: None,
@@ -59,6 +67,7 @@ def loop(
       epochs: maximum number of epochs.
       patience: training ends after this number of epochs without a better dev CIDEr; unused without ``validate``.
       pretrained: whether the decoder can caption already: its initial weights are then validated too.
+      before: what stands in for those weights, if the decoder could caption better before it learned something else.
       validate: returns the decoder's CIDEr on the dev set. The decoder ends with the weights that scored best.
       checkpoint: where to resume from, and where to save.
       report: see ``Report``.
@@ -81,8 +90,10 @@ def loop(
         return len(losses) >= epochs * steps_per_epoch or (len(losses) % steps_per_epoch == 0 and waited >= patience)
 
     if validate and pretrained and not ciders:
-        ciders, best = [validate()], values(decoder.variables)
-        report(0, {"dev_cider": ciders[0]})
+        if not before:
+            before = Measured(validate(), values(decoder.variables))
+            report(0, {"dev_cider": before.dev_cider})
+        ciders, best = [before.dev_cider], before.weights
     while not over():
         losses.append(step(len(losses)))
         if not math.isfinite(losses[-1]):

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from train.data.batches import Batch, Batches
 from train.fitting.checkpoint import Checkpoint
-from train.fitting.loop import History, Report, loop
+from train.fitting.loop import History, Measured, Report, loop
 from train.fitting.optimizer import adam, learning_rate
 from train.fitting.precision import Precision, mixed
 from train.fitting.replicas import part, summed, vary_dropout
@@ -30,6 +30,7 @@ def fit(
     precision: Precision = "float32",
     strategy: tf.distribute.Strategy | None = None,
     pretrained: bool = False,
+    before: Measured | None = None,
     validate: Callable[[], float] | None = None,
     checkpoint: Checkpoint | None = None,
     report: Report = lambda step, measured: None,
@@ -43,7 +44,7 @@ def fit(
       pad_id: id of padding; the loss ignores it.
       precision: of the products; see ``train.fitting.precision``.
       strategy: under which the decoder was built; see ``train.fitting.replicas``.
-      pretrained, validate, checkpoint, report: see ``train.fitting.loop``.
+      pretrained, before, validate, checkpoint, report: see ``train.fitting.loop``.
 
     Returns:
       The mean loss of each epoch, in nats a word, and the results of ``validate``.
@@ -102,6 +103,7 @@ def fit(
             steps_per_epoch=batches.steps_per_epoch,
             patience=recipe.patience,
             pretrained=pretrained,
+            before=before,
             validate=validate,
             checkpoint=checkpoint,
             report=report,

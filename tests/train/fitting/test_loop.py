@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 from train.errors import StoppedError
 from train.fitting.checkpoint import Checkpoint
-from train.fitting.loop import History, loop
+from train.fitting.loop import History, Measured, loop
 from train.models.decoder import Decoder
 
 
@@ -33,7 +34,14 @@ class GrowingWeight:
     def validate(self) -> float:
         return self.CIDER[int(self.weight.numpy()[0, 0]) // 2 - 1]
 
-    def run(self, checkpoint: Checkpoint | None = None, *, validated: bool = True, pretrained: bool = False) -> History:
+    def run(
+        self,
+        checkpoint: Checkpoint | None = None,
+        *,
+        validated: bool = True,
+        pretrained: bool = False,
+        before: Measured | None = None,
+    ) -> History:
         return loop(
             self.step,
             self.decoder,
@@ -42,6 +50,7 @@ class GrowingWeight:
             steps_per_epoch=2,
             patience=3,
             pretrained=pretrained,
+            before=before,
             validate=self.validate if validated else None,
             checkpoint=checkpoint,
         )
@@ -71,6 +80,19 @@ def test_what_it_begins_with_may_stay_the_best(interrupted: bool, tmp_path: Path
         growing.CIDER = (10.0, 20.0, 20.0, 10.0, 5.0, 0.0)
     assert growing.run(checkpoint, pretrained=True) == History([0.5, 2.5, 4.5], [10.0, 20.0, 20.0], 50.0)
     assert growing.weight.numpy() == 0.0
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_what_it_had_before_it_learned_something_else_may_stay_the_best(interrupted: bool, tmp_path: Path) -> None:
+    growing, checkpoint = GrowingWeight(), Checkpoint(tmp_path / "one.npz", every_seconds=0)
+    before: Measured | None = Measured(35.0, [np.array([[-7.0]], np.float32)])
+    if interrupted:
+        step, growing.step = growing.step, lambda number: step(number) if number < 3 else pytest.fail("enough")  # type: ignore[method-assign]
+        with pytest.raises(pytest.fail.Exception):
+            growing.run(checkpoint, pretrained=True, before=before)
+        growing, before = GrowingWeight(), None
+    assert growing.run(checkpoint, pretrained=True, before=before) == History([0.5, 2.5, 4.5], [10.0, 30.0, 20.0], 35.0)
+    assert growing.weight.numpy() == -7.0
 
 
 @pytest.mark.parametrize("broken_off", [1, 3, 7, 9])
