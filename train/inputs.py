@@ -12,6 +12,7 @@ from train.data.captions import DataSet
 from train.data.examples import EncodedCaptions, encode_captions, encode_sentences, epoch_images, references
 from train.data.features import FeatureCache, cached_features
 from train.data.text import build_vocabulary
+from train.errors import TrainError
 from train.exporting.warm_start import extended
 from train.fitting.self_critical import steps_in_epoch
 from train.fitting.sentences import NO_IMAGE
@@ -106,13 +107,27 @@ def read_inputs(
 
 
 def _sentence_batches(sentences: Sequence[str], vocabulary: Vocabulary, recipe: Recipe, seed: int) -> Batches | None:
-    """Batches of the sentences that the vocabulary knows every word of; none without sentences."""
+    """Batches of the sentences that the vocabulary knows every word of; none without sentences.
+
+    Raises:
+      TrainError: they do not fill one batch.
+    """
     if not sentences or not recipe.sentence_epochs:
         return None
     captions = encode_sentences(sentences, vocabulary, recipe)
     left_out = len(sentences) - len(captions.tokens)
-    say(f"{quantity(len(sentences), 'sentence')} without photos; {left_out:,} are left out: too long, or a rare word")
     pad_id, batch_size = vocabulary.pad_id, recipe.batch_size
+    if len(captions.tokens) < batch_size:
+        why = (
+            f" The others have {recipe.max_caption_length} words or more (max_caption_length), or a word outside the "
+            f"vocabulary, such as one in the captions fewer than {recipe.min_frequency} times (min_frequency)."
+        )
+        raise TrainError(
+            f"--sentences: {len(captions.tokens):,} of {quantity(len(sentences), 'sentence')} can be used, too few for "
+            f"a batch of {batch_size}.{why if left_out else ''} Add sentences with words of the captions, or omit "
+            "--sentences."
+        )
+    say(f"{quantity(len(sentences), 'sentence')} without photos; {left_out:,} are left out: too long, or a rare word")
     return Batches(NO_IMAGE, captions, pad_id=pad_id, batch_size=batch_size, seed=seed)
 
 

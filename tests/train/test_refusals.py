@@ -73,6 +73,28 @@ def test_a_batch_that_is_never_full_is_refused_before_features_are_computed(
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.parametrize(
+    ("sentences", "message"),
+    [
+        (["a purple wall"] * 9, "--sentences: 0 of 9 sentences can be used, too few for a batch of 8. The others"),
+        (["a red wall"] * 7, "--sentences: 7 of 7 sentences can be used, too few for a batch of 8. Add sentences"),
+    ],
+)
+def test_sentences_that_never_fill_a_batch_are_refused_before_features_are_computed(
+    sentences: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "captions.jsonl"
+    file.write_text(json.dumps({"image": "elsewhere/1.jpg", "captions": ["a red wall"] * 8}))
+    (tmp_path / "sentences.txt").write_text("\n".join(sentences))
+    command = ["fit", "--captions", str(file), "--encoder", "tiny", "--cache", str(tmp_path / "cache")]
+    command += ["--sentences", str(tmp_path / "sentences.txt"), "--output", str(tmp_path / "model")]
+    assert main([*command, "--set", *QUICK]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.endswith("Add sentences with words of the captions, or omit --sentences.\n")
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_full_disk_leaves_no_model(captions: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     def full(*arguments: object, **options: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
