@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from beam_job.runs.folder import ReplacedError
+
 COPIES, NEAR_COPIES = "copies", "near_copies"
 
 _BITS = 3  # in which the hashes of near-copies differ at most
@@ -56,21 +58,28 @@ class CopyGroups:
                 found.append(Group(NEAR_COPIES, places[members].tolist()))
         return sorted(found, key=lambda group: (-len(group.places), group))
 
+    def images(self, groups: Iterable[Group], records: Iterable[Mapping[str, Any]]) -> dict[int, tuple[str, int, int]]:
+        """URI, width and height of each photo in ``groups``, by its place; ``records`` are those that were added.
 
-def images_of(groups: Iterable[Group], records: Iterable[Mapping[str, Any]]) -> dict[int, tuple[str, int, int]]:
-    """URI, width and height of each photo in ``groups``, by its place; ``records`` are those that were added."""
-    wanted = {place for group in groups for place in group.places}
-    return {
-        place: (record["uri"], int(record.get("width") or 0), int(record.get("height") or 0))
-        for place, record in enumerate(records)
-        if place in wanted
-    }
+        Raises:
+          ReplacedError: they are others by now: no photo is called a copy that is none.
+        """
+        wanted = {place for group in groups for place in group.places}
+        files = {place: file for place, file in zip(self._places, self._files, strict=True) if place in wanted}
+        found = {
+            place: (record["uri"], int(record.get("width") or 0), int(record.get("height") or 0))
+            for place, record in enumerate(records)
+            if place in wanted and str(record.get("sha256")).startswith(f"{files[place]:016x}")
+        }
+        if len(found) < len(wanted):
+            raise ReplacedError("Captions were added or removed while they were read; start again.")
+        return found
 
 
 def lines(groups: Iterable[Group], images: Mapping[int, tuple[str, int, int]]) -> Iterator[str]:
     """A line of JSON for each group: ``kind`` and ``uris``."""
     for group in groups:
-        uris = sorted(images[place][0] for place in group.places if place in images)
+        uris = sorted(images[place][0] for place in group.places)
         yield json.dumps({"kind": group.kind, "uris": uris}, ensure_ascii=False) + "\n"
 
 

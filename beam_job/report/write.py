@@ -17,7 +17,7 @@ from beam_job.messages import unforeseen
 from beam_job.model import handler
 from beam_job.records import FIELDS, labels_of
 from beam_job.report.compare import compare as compare_runs
-from beam_job.report.copy_groups import CopyGroups, Group, images_of, lines, totals
+from beam_job.report.copy_groups import CopyGroups, Group, lines, totals
 from beam_job.report.page import page_path, render
 from beam_job.report.run_records import ReportError, Reviewed, open_reviewed
 from beam_job.report.sample import Sample
@@ -82,9 +82,9 @@ def write_report(
     copies = CopyGroups()
     data = _data(first, second, Sample(sample, seed), allow_https, copies)
     found = copies.find()
-    data["copies"] = None if second is not None else _copies(found, first, allow_https)
+    data["copies"] = None if second is not None else _copies(copies, found, first, allow_https)
     if groups is not None:
-        _write(groups, "".join(lines(found, images_of(found, _again(first)))))
+        _write(groups, "".join(lines(found, copies.images(found, _again(first)))))
     target = to or page_path(first.source.directory, None if second is None else second.source.directory)
     return _write(target, render(data))
 
@@ -105,10 +105,10 @@ def _again(reviewed: Reviewed) -> Iterator[dict[str, Any]]:
     reviewed.source.problems[:] = problems
 
 
-def _copies(groups: Sequence[Group], reviewed: Reviewed, allow_https: bool) -> dict[str, Any]:
+def _copies(copies: CopyGroups, groups: Sequence[Group], reviewed: Reviewed, allow_https: bool) -> dict[str, Any]:
     """How many copies there are, and the largest groups with some of their pictures."""
     largest = [Group(group.kind, group.places[:_GROUP_PICTURES]) for group in groups[:_GROUPS]]
-    images = images_of(largest, _again(reviewed)) if largest else {}
+    images = copies.images(largest, _again(reviewed)) if largest else {}
     pictures = dict(zip(images, thumbnails(list(images.values()), _SIDES[1], allow_https), strict=True))
     return {
         **totals(groups),
@@ -119,7 +119,6 @@ def _copies(groups: Sequence[Group], reviewed: Reviewed, allow_https: bool) -> d
                 "images": [
                     {"uri": images[place][0], "image": pictures[place][0], "why": pictures[place][1]}
                     for place in group.places
-                    if place in images
                 ],
             }
             for group, whole in zip(largest, groups, strict=False)

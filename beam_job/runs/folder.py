@@ -56,6 +56,7 @@ class RunFolder:
     finished: bool
     problems: list[str] = field(default_factory=list)
     document: Mapping[str, Any] = field(default_factory=dict)
+    _listed: dict[str, list[str]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -72,13 +73,16 @@ class RunFolder:
         """The run's files of ``kind``, ``CAPTIONS`` or ``FAILURES``: paths, and their entries in the manifest.
 
         The files of a finished run are those that its manifest names; retried bundles may have left others. Of a killed
-        run all files count, until a prune names those that do.
+        run all files count, until a prune names those that do. They are listed once, so that who reads a run a second
+        time, while it goes on, reads the same files.
         """
         named = re.compile(rf"{kind}-[\w-]+\.jsonl", re.ASCII)
         if kind not in self.about:
-            names = (FileSystems.split(path)[1] for path in files_in(self.directory, f"{kind}-*.jsonl"))
-            wanted = (name for name in names if named.fullmatch(name) and not name.endswith(PRUNED_FILE))
-            return {FileSystems.join(self.directory, name): {} for name in wanted}
+            if kind not in self._listed:
+                names = (FileSystems.split(path)[1] for path in files_in(self.directory, f"{kind}-*.jsonl"))
+                wanted = (name for name in names if named.fullmatch(name) and not name.endswith(PRUNED_FILE))
+                self._listed[kind] = [FileSystems.join(self.directory, name) for name in wanted]
+            return {path: {} for path in self._listed[kind]}
         found, odd = {}, []
         for entry in self.about[kind]:
             name = entry.get("name") if isinstance(entry, dict) else None

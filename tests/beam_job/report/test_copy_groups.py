@@ -6,13 +6,16 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_job.images.pixels.dhash import difference_hash
 from beam_job.records import Content
+from beam_job.report import write
 from beam_job.report.command import main as report_main
 from beam_job.report.copy_groups import COPIES, NEAR_COPIES, CopyGroups
+from tests.earlier_runs import earlier_run
 from tests.page_data import data_of
 from tests.photos import photos
 from tests.written_run import caption_record, write_run
@@ -95,3 +98,37 @@ def test_the_report_shows_the_largest_groups_and_a_file_has_them_all(tmp_path, c
         {"kind": "copies", "uris": sorted(four)},
     ]
     assert report_main([str(run), "--compare", str(run), "--groups", str(tmp_path / "x")]) == 2
+
+
+@pytest.mark.parametrize("change", ["a file more", "a file less", "another file"])
+def test_while_a_run_goes_on_no_photo_is_called_a_copy_that_is_none(change, tmp_path, monkeypatch, capsys):
+    def records(*uris, file):
+        content = Content(1, file * 64, f"{0x0F0F0F0F0F0F0F0F:016x}")
+        return "".join(f"{replace(caption_record(uri), content=content).to_json()}\n" for uri in uris)
+
+    run = earlier_run(tmp_path / "out" / "run=1", finished=False)
+    (run / "captions-1.jsonl").write_text(records("/1.jpg", file="a"))
+    (run / "captions-2.jsonl").write_text(records("/2.jpg", "/3.jpg", file="b"))
+    fetched = write.thumbnails
+
+    def meanwhile(images, *arguments):
+        if change == "a file more":
+            (run / "captions-0.jsonl").write_text(records("/new.jpg", file="c"))
+        elif change == "a file less":
+            (run / "captions-1.jsonl").unlink(missing_ok=True)
+        else:
+            (run / "captions-1.jsonl").write_text(records("/1.jpg", "/new.jpg", file="a"))
+        return fetched(images, *arguments)
+
+    monkeypatch.setattr(write, "thumbnails", meanwhile)
+    status = report_main([str(run), "--groups", str(tmp_path / "groups.jsonl")])
+    if change == "a file more":
+        assert status == 0
+        lines = [json.loads(line) for line in (tmp_path / "groups.jsonl").read_text().splitlines()]
+        assert {"kind": "copies", "uris": ["/2.jpg", "/3.jpg"]} in lines
+        copies = data_of(run / "report.html")["copies"]["largest"]
+        assert not [image for group in copies for image in group["images"] if image["uri"] == "/new.jpg"]
+    else:
+        assert status == 2
+        assert "Captions were added or removed while they were read; start again." in capsys.readouterr().err
+        assert not (tmp_path / "groups.jsonl").exists()
