@@ -7,11 +7,13 @@ import pytest
 
 from beam_job.report import write_report
 from beam_job.report.command import main as report_main
+from beam_job.report.run_records import ReportError, open_source
 from beam_job.runs.archive import open_archive
 from beam_job.runs.reviews import Review
 from beam_job.trust.command import main as trust_main
 from tests.chromium import chromium, requests
 from tests.page_data import data_of
+from tests.storage import Storage
 from tests.written_run import caption_record, write_run
 
 COUNT = 120
@@ -55,6 +57,26 @@ def test_the_report_has_the_sentences_that_stand(reviewed, tmp_path):
         assert len(found) == 61
         assert (data["runs"][0]["corrected"], data["runs"][0]["wrong"]) == (1, 59)
         assert data["runs"][0]["trust"]["thresholds"][0]["right"] == 0.5
+
+
+def test_a_slash_behind_the_folder_changes_nothing(reviewed, tmp_path):
+    run = next(reviewed.glob("run=*"))
+    with Storage() as storage:
+        storage.bucket("bucket")
+        for path in [run / "captions-1.jsonl", run / "manifest.json", reviewed / "reviews/1.jsonl"]:
+            storage.put("bucket", f"out/{path.relative_to(reviewed)}", path.read_bytes())
+        storage.put("bucket", "out/trust.json", (reviewed / "trust.json").read_bytes())
+        for source in (f"gs://bucket/out/{run.name}/", "gs://bucket/out/", f"{run}/"):
+            (found,) = data_of(write_report(source, to=str(tmp_path / "page.html"), sample=0))["runs"]
+            assert (found["captioned"], found["corrected"], found["wrong"]) == (61, 1, 59)
+            assert found["trust"]["thresholds"][0]["right"] == 0.5
+            assert found["directory"] == source.rstrip("/")
+
+
+@pytest.mark.parametrize("name", ["/", "gs://", "hdfs:///"])
+def test_the_root_keeps_its_slash(name):
+    with pytest.raises(ReportError, match=f"^{name}: "):
+        open_source(name)
 
 
 def test_a_persons_words_stand_against_another_model_and_wrong_captions_are_tried_again(reviewed, tmp_path):
