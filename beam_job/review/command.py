@@ -87,8 +87,9 @@ def _write(args: argparse.Namespace) -> None:
 
 
 def _drawn(archive: Archive, args: argparse.Namespace) -> list[Drawn]:
-    """What was asked for, without what is reviewed."""
-    reviewed = {(review.uri, review.shown) for review in archive.reviews.newest(archive.model, archive.decoding)}
+    """What was asked for, without what is reviewed; in a sample, what was only reviewed by name stays."""
+    reviews = archive.reviews.newest if args.least_certain else archive.reviews.sampled
+    reviewed = {(review.uri, review.shown) for review in reviews(archive.model, archive.decoding)}
 
     def is_new(record: dict[str, Any]) -> bool:
         return (record["uri"], record["caption"]) not in reviewed

@@ -9,8 +9,8 @@ For each image reviews are applied in the order of their times:
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -141,12 +141,28 @@ class Reviews:
 
     def newest(self, model: str, decoding: str) -> list[Review]:
         """The newest verdict on each image with a caption of that model and those decoding options."""
-        found = {
-            review.uri: review
-            for review in self.rows
-            if review.verdict != SKIPPED and (review.model, review.decoding) == (model, decoding)
-        }
+        return list({review.uri: review for review in self._verdicts(model, decoding)}.values())
+
+    def sampled(self, model: str, decoding: str) -> list[Review]:
+        """The newest verdict on each image whose caption was sampled, with the probability of the sample.
+
+        The verdict may be from a later review that has no probability: else those whose caption was wrong, and which
+        were then chosen by name to be corrected, would be missing among the sampled ones.
+        """
+        probabilities: dict[tuple[str, str], float] = {}
+        found: dict[str, Review] = {}
+        for review in self._verdicts(model, decoding):
+            caption = (review.uri, review.shown)
+            if review.probability is not None:
+                probabilities[caption] = review.probability
+            if caption in probabilities:
+                found[review.uri] = replace(review, probability=probabilities[caption])
         return list(found.values())
+
+    def _verdicts(self, model: str, decoding: str) -> Iterator[Review]:
+        """The verdicts on that model's captions with those decoding options, oldest first."""
+        made_by = (model, decoding)
+        return (row for row in self.rows if row.verdict != SKIPPED and (row.model, row.decoding) == made_by)
 
     def differing(self) -> list[tuple[Review, Review]]:
         """Disagreements of two people about one sentence: the earlier verdict, and the one that counts."""

@@ -15,7 +15,7 @@ from beam_job.messages.quoting import shown
 from beam_job.messages.share import parse_share
 from beam_job.runs.archive import Archive, ArchiveError, open_archive
 from beam_job.runs.folder import ReplacedError
-from beam_job.runs.reviews import RIGHT, Review
+from beam_job.runs.reviews import RIGHT
 from beam_job.trust.chance import fit_chances
 from beam_job.trust.share import TooFewReviewsError, table, weigh
 from beam_job.trust.trust_file import Threshold, Trust, write_trust
@@ -68,8 +68,7 @@ def judge(archive: Archive) -> Trust:
       ArchiveError: scikit-learn is not installed; nobody is asked for it before there are enough reviews.
     """
     captions = _rounded(array("f", (record["score"] for record in archive.captions())))
-    newest = archive.reviews.newest(archive.model, archive.decoding)
-    drawn: list[Review] = [review for review in newest if review.probability is not None]
+    drawn = archive.reviews.sampled(archive.model, archive.decoding)
     answers = weigh(
         _rounded([review.score for review in drawn]),
         np.array([review.verdict == RIGHT for review in drawn], bool),

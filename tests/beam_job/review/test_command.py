@@ -103,6 +103,21 @@ def test_a_list_of_photos_becomes_a_page(archive, tmp_path, capsys):
     assert "none.jpg has no caption" in capsys.readouterr().err
 
 
+def test_a_sample_still_has_what_was_chosen_by_name_and_the_least_certain_do_not(archive, tmp_path):
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/23.jpg\n{tmp_path}/22.jpg\n")
+    named = page_of(archive, "--uris", str(tmp_path / "list.txt"))
+    rows = write_rows(tmp_path / "r.jsonl", answers(named, "wrong"))
+    assert main([str(archive), "--add", rows]) == 0
+    (item,) = page_of(archive, "--least_certain", "1")["items"]
+    assert item["caption"] == "A cat 21."
+    sample = page_of(archive)
+    assert {item["probability"] for item in sample["items"]} == {1.0}
+    assert len(sample["items"]) == 24
+    later = answers(sample, time="2026-01-06T00:00:00Z")
+    assert main([str(archive), "--add", write_rows(tmp_path / "s.jsonl", later)]) == 0
+    assert main([str(archive)]) == 2
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -86,6 +86,31 @@ def test_the_newest_verdict_of_a_model_and_its_decoding():
     assert reviews.of_uri == {"a.jpg": rows[:4], "b.jpg": [rows[5]]}
 
 
+def test_a_sampled_caption_keeps_its_probability_whoever_reviews_it_later():
+    wrong = review("wrong")
+    corrected = review("corrected", caption="A wolf.", minute=1, probability=None)
+    (found,) = Reviews([wrong, corrected], []).sampled("m", "d")
+    assert (found.verdict, found.caption, found.probability) == ("corrected", "A wolf.", 0.5)
+    assert found.time == corrected.time
+    right = review("right", minute=2, probability=None)
+    assert [row.verdict for row in Reviews([wrong, corrected, right], []).sampled("m", "d")] == ["right"]
+    skipped = review("skipped", minute=2, probability=None)
+    assert [row.verdict for row in Reviews([wrong, skipped], []).sampled("m", "d")] == ["wrong"]
+    again = review("right", minute=2, probability=0.25)
+    assert Reviews([wrong, again], []).sampled("m", "d") == [again]
+
+
+def test_what_was_only_chosen_by_name_is_not_sampled():
+    by_name = review("wrong", probability=None)
+    assert Reviews([by_name], []).sampled("m", "d") == []
+    other_caption = review("wrong", shown="A cat.", minute=1, probability=None)
+    sampled = review("right")
+    assert Reviews([sampled, other_caption], []).sampled("m", "d") == [sampled]
+    assert Reviews([sampled, review("wrong", model="n", probability=None, minute=1)], []).sampled("m", "d") == [sampled]
+    newer = review("right", shown="A cat.", minute=2)
+    assert Reviews([by_name, newer], []).sampled("m", "d") == [newer]
+
+
 def test_people_who_correct_in_different_words_differ():
     first = review("corrected", caption="A wolf.")
     same, other = (review("corrected", caption=text, minute=1, reviewer="Bob") for text in ("A wolf.", "A fox."))

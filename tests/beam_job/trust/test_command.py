@@ -23,10 +23,10 @@ def output(tmp_path):
     return tmp_path / "out"
 
 
-def review_every(output, step, **fields):
+def review_every(output, step, first=0, **fields):
     archive = open_archive(str(output))
     rows = []
-    for number in range(0, COUNT, step):
+    for number in range(first, COUNT, step):
         verdict = "right" if number < COUNT / 2 else "wrong"
         row = Review(
             f"/{number}.jpg",
@@ -80,6 +80,16 @@ def test_reviews_of_other_models_and_photos_chosen_by_name_do_not_count(output, 
     assert main([str(output)]) == 2
     assert "There are 0 reviews of sampled photos; an estimate needs 50 more reviews" in capsys.readouterr().err
     assert not (output / "trust.json").exists()
+
+
+def test_wrong_captions_of_the_sample_that_are_corrected_later_stay_in_the_estimate(output):
+    review_every(output, 4)
+    later = {"verdict": "corrected", "caption": "A cat.", "probability": None, "time": "2026-01-06T00:00:00Z"}
+    review_every(output, 4, first=200, **later)
+    assert main([str(output)]) == 0
+    trust = read_trust(str(output))
+    assert (trust.reviews, trust.thresholds[0].right) == (100, 0.5)
+    assert trust.time == "2026-01-06T00:00:00.000+00:00"
 
 
 @pytest.mark.parametrize("share", ["95", "0", "1.5", "x", "%", "-5%", "nan"])
