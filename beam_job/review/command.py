@@ -1,7 +1,6 @@
 """The command line of reviews."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from beam_job.review.page import MOST_PHOTOS, write_page
 from beam_job.runs.archive import Archive, ArchiveError, open_archive
 from beam_job.runs.folder import ReplacedError
 from beam_job.runs.reviews import LONGEST
+from beam_job.terminal.streams import escaped, say, show
 
 SAMPLE = 200
 """Photos on a page by default."""
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise ArchiveError(f"--{name} {number}: choose 1 to {MOST_PHOTOS:,} photos.")
         _write(args)
     except (ArchiveError, ReplacedError) as error:
-        print(f"{_PROGRAM}: {error}", file=sys.stderr)
+        say(f"{_PROGRAM}: {escaped(str(error))}")
         return 2
     return 0
 
@@ -80,10 +80,10 @@ def _write(args: argparse.Namespace) -> None:
         raise ArchiveError(f"{args.output}: there is nothing to review.")
     path, missing = write_page(archive, drawn, args.to, args.allow_https)
     if missing:
-        print(f"{_PROGRAM}: {quantity(missing, 'photo')} cannot be shown; the page says why.", file=sys.stderr)
-    print(path)
-    print(f"{quantity(len(drawn), 'photo')} to review: open the page in a browser, download the reviews, and then run")
-    print(f"{program(_PROGRAM)} {args.output} --add reviews-*.jsonl")
+        say(f"{_PROGRAM}: {quantity(missing, 'photo')} cannot be shown; the page says why.")
+    show(escaped(path))
+    show(f"{quantity(len(drawn), 'photo')} to review: open the page in a browser, download the reviews, and then run")
+    show(escaped(f"{program(_PROGRAM)} {args.output} --add reviews-*.jsonl"))
 
 
 def _drawn(archive: Archive, args: argparse.Namespace) -> list[Drawn]:
@@ -123,16 +123,17 @@ def _add(args: argparse.Namespace) -> int:
     if added.bad and added.path is None:
         good = quantity(added.new, "other review")
         hint = f" Correct the file, or use --skip_bad to add the {good}." if added.new else ""
-        print(f"{_PROGRAM}: nothing was added.{hint}", file=sys.stderr)
+        say(f"{_PROGRAM}: nothing was added.{hint}")
         return 2
     _say(added.differing)
     known = f", {added.known:,} were already there" if added.known else ""
-    print(f"{quantity(added.new, 'review')} added{known}." + (f" See {added.path}." if added.path else ""))
+    where = f" See {escaped(added.path)}." if added.path else ""
+    show(f"{quantity(added.new, 'review')} added{known}.{where}")
     return 0
 
 
 def _say(sentences: Sequence[str]) -> None:
     for sentence in sentences[:_NAMED]:
-        print(f"{_PROGRAM}: {sentence}", file=sys.stderr)
+        say(f"{_PROGRAM}: {escaped(sentence)}")
     if len(sentences) > _NAMED:
-        print(f"{_PROGRAM}: and {len(sentences) - _NAMED:,} more of that kind.", file=sys.stderr)
+        say(f"{_PROGRAM}: and {len(sentences) - _NAMED:,} more of that kind.")

@@ -21,7 +21,7 @@ from beam_job.files.document import UnreadableError, is_number, is_text
 from beam_job.files.in_folder import files_in
 from beam_job.files.switch import places, read_switch, steady
 from beam_job.images.local_path import local_path
-from beam_job.messages.quoting import quoted
+from beam_job.messages.quoting import quoted, shown
 from beam_job.runs.folder import RecordFile
 
 FOLDER = "reviews"
@@ -238,7 +238,7 @@ def _read(output: str) -> Reviews:
         records = RecordFile(path, is_review)
         rows += (Review.parse(record) for record in records)
         if records.problem:
-            problems.append(f"{path}: {records.problem}")
+            problems.append(f"{shown(path, 1000)}: {records.problem}")
     return Reviews(rows, problems)
 
 

@@ -1,7 +1,6 @@
 """The command line of trust."""
 
 import importlib.util
-import sys
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from beam_job.messages.share import parse_share
 from beam_job.runs.archive import Archive, ArchiveError, open_archive
 from beam_job.runs.folder import ReplacedError
 from beam_job.runs.reviews import RIGHT
+from beam_job.terminal.streams import escaped, say, show
 from beam_job.trust.chance import fit_chances
 from beam_job.trust.share import TooFewReviewsError, table, weigh
 from beam_job.trust.trust_file import Threshold, Trust, write_trust
@@ -44,17 +44,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         trust = judge(archive)
         path = write_trust(archive.output, trust)
     except (ArchiveError, ReplacedError, TooFewReviewsError, WriteError) as error:
-        print(f"{_PROGRAM}: {error}", file=sys.stderr)
+        say(f"{_PROGRAM}: {escaped(str(error))}")
         return 2
     for problem in archive.reviews.problems[:20]:
-        print(f"{_PROGRAM}: {problem}", file=sys.stderr)
-    print("\n".join(_lines(trust)))
+        say(f"{_PROGRAM}: {escaped(problem)}")
+    show("\n".join(_lines(trust)))
     differing = archive.reviews.differing()
     if differing:
-        print(f"Two people disagree about {quantity(len(differing), 'photo')}; the later review counts.")
+        show(f"Two people disagree about {quantity(len(differing), 'photo')}; the later review counts.")
     if wanted is not None:
-        print(_answer(trust.thresholds, wanted))
-    print(f"See {path}.")
+        show(_answer(trust.thresholds, wanted))
+    show(escaped(f"See {path}."))
     return 0
 
 

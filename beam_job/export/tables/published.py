@@ -15,6 +15,7 @@ from beam_job.export.leftovers import delete_unfinished, unfinished
 from beam_job.files.in_folder import files_in
 from beam_job.files.whole import write_whole
 from beam_job.listing.uris import absolute
+from beam_job.messages.quoting import shown
 
 WRITTEN, UNCHANGED = "written", "unchanged"
 NOTE = "table.json"
@@ -123,7 +124,7 @@ def _notes(exports: str) -> Iterator[tuple[str, Any]]:
             inside = path.startswith("../")
             yield f"{archive}/{path.removeprefix('../')}" if inside else absolute(path), found.get("sha256")
         except (ValueError, AttributeError, KeyError, TypeError):
-            logging.warning("Passed over: %s is not a record of an export.", note)
+            logging.warning("Passed over: %s is not a record of an export.", shown(note, 1000))
 
 
 def _copy(source: str, path: str) -> None:

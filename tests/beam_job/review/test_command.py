@@ -204,6 +204,20 @@ def test_what_cannot_be_done_is_one_sentence(arguments, sentence, archive, capsy
     assert error.count("\n") == 1
 
 
+def test_names_in_messages_are_escaped(archive, tmp_path, capsys):
+    (archive / "reviews").mkdir()
+    (archive / "reviews" / "\x1b[2J.jsonl").write_text("[1\n")
+    evil = archive.rename(tmp_path / "\x1b[2J")
+    assert main([str(evil), "--sample", "1"]) == 0
+    (page,) = evil.glob("review-*.html")
+    assert main([str(evil), "--add", write_rows(tmp_path / "r.jsonl", answers(data_of(page)))]) == 0
+    assert main([str(tmp_path / "none\x1b[2J")]) == 2
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert f"{tmp_path}/\\x1b[2J/reviews/\\x1b[2J.jsonl: 1 of 1 lines" in printed.err
+    assert f"{tmp_path}/\\x1b[2J/review-" in printed.out
+
+
 def test_a_folder_without_runs_is_named(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     assert "there is no run" in capsys.readouterr().err

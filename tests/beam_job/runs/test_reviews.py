@@ -159,6 +159,13 @@ def test_reviews_of_a_folder_are_read_and_other_lines_are_named(tmp_path):
     assert "2 of 3 lines contain no record" in found.problems[0]
 
 
+def test_a_name_that_would_control_a_terminal_is_escaped(tmp_path):
+    (tmp_path / "reviews").mkdir()
+    (tmp_path / "reviews" / "\x1b[2J.jsonl").write_text("[1\n")
+    (problem,) = read_reviews(str(tmp_path)).problems
+    assert problem.startswith(f"{tmp_path}/reviews/\\x1b[2J.jsonl: ")
+
+
 def test_decodings_have_the_same_name_whatever_the_order_of_their_options():
     assert decoding_digest({"a": 1, "b": 2.0}) == decoding_digest({"b": 2.0, "a": 1}) != decoding_digest({"a": 1})
 

@@ -92,6 +92,18 @@ def test_wrong_captions_of_the_sample_that_are_corrected_later_stay_in_the_estim
     assert trust.time == "2026-01-06T00:00:00.000+00:00"
 
 
+def test_names_in_messages_are_escaped(output, tmp_path, capsys):
+    review_every(output, 4)
+    (output / "reviews" / "\x1b[2J.jsonl").write_text("[1\n")
+    evil = output.rename(tmp_path / "\x1b[2J")
+    assert main([str(evil)]) == 0
+    assert main([str(tmp_path / "none\x1b[2J")]) == 2
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert f"{tmp_path}/\\x1b[2J/reviews/\\x1b[2J.jsonl: 1 of 1 lines" in printed.err
+    assert printed.out.endswith("\\x1b[2J/trust.json.\n")
+
+
 @pytest.mark.parametrize("share", ["95", "0", "1.5", "x", "%", "-5%", "nan"])
 def test_a_share_that_is_none_is_refused(share, output, capsys):
     assert main([str(output), f"--right={share}"]) == 2
