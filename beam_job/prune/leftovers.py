@@ -40,7 +40,7 @@ def leftovers(output: str, books: Iterable[Book], now: datetime) -> tuple[list[s
             folder, name = FileSystems.split(path)
             parent = FileSystems.split(folder)[1]
             book = named.get(parent) or named.get(f"{EXPORTS}/{parent}")
-            if _STAGED.fullmatch(name) or (book is not None and book.is_run and _is_replaced(name, book)):
+            if _STAGED.fullmatch(name) or (book is not None and _is_replaced(name, book)):
                 old.append(path)
             elif _TEMPORARY.fullmatch(name) or (pattern[0] == EXPORTS and _is_part(name, book)):
                 add(path)
@@ -48,8 +48,8 @@ def leftovers(output: str, books: Iterable[Book], now: datetime) -> tuple[list[s
 
 
 def _is_replaced(name: str, book: Book) -> bool:
-    """Whether a run's file of records does not count. Of a run that names none all do, but for a prune's."""
-    names_files = book.finished or CAPTIONS in book.says or name.endswith(PRUNED_FILE)
+    """Whether a file of records does not count: a prune's that is not named, or any other of a run that names some."""
+    names_files = name.endswith(PRUNED_FILE) or (book.is_run and (book.finished or CAPTIONS in book.says))
     return bool(_RECORDS.fullmatch(name)) and names_files and name not in book.names
 
 
