@@ -90,8 +90,10 @@ def _header(data: bytes) -> _Header:
         with_alpha = length >= 56 or compression == _ALPHA_FIELDS
         masks = struct.unpack_from("<IIII" if with_alpha else "<III", data, 54)
         after = max(after, 54 + 4 * len(masks))
+        if max(masks[:3]) >> depth:
+            raise ImageError("corrupt", "The BMP is damaged: its bit fields are wider than its pixels.")
         if any(masks):
-            fields = (*masks, 0)[:4]
+            fields = (*masks[:3], masks[3] & (1 << depth) - 1 if with_alpha else 0)
     colours = min(colours or 1 << depth, 1 << depth) if depth <= 8 else 0
     size = 3 if length == _OS2_1 else 4
     if pixels > after:

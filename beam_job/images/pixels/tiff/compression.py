@@ -32,8 +32,8 @@ class Segments:
 
     directory: tags.Directory
     compression: int
-    starts: npt.NDArray[np.generic]
-    lengths: npt.NDArray[np.generic]
+    starts: npt.NDArray[np.uint64]
+    lengths: npt.NDArray[np.uint64]
 
     def parts(self, first: int, last: int) -> list[bytes | memoryview]:
         """The bytes of some of them; of compressed ones, only those that are complete."""
@@ -51,8 +51,9 @@ class Segments:
 
     def whole(self) -> bool:
         """Whether the file contains all of them completely."""
-        ends = self.starts.astype(np.uint64) + self.lengths.astype(np.uint64)
-        return int(ends.max()) <= len(self.directory.data)
+        size = np.uint64(len(self.directory.data))
+        # Not by their ends, which may be more than 64 bits hold.
+        return bool(((self.starts <= size) & (self.lengths <= size - self.starts)).all())
 
 
 def unpacked(

@@ -65,17 +65,17 @@ def _segments(directory: tags.Directory, layout: Layout) -> Segments:
     if each * planes > _MAX_SEGMENTS:
         raise ImageError("corrupt", f"The TIFF has over {_MAX_SEGMENTS:,} strips or tiles.")
     tiled = tags.TILE_OFFSETS in directory.entries
-    starts = directory.values(tags.TILE_OFFSETS if tiled else tags.STRIP_OFFSETS)[: each * planes]
-    lengths = directory.values(tags.TILE_COUNTS if tags.TILE_COUNTS in directory.entries else tags.STRIP_COUNTS)
+    starts = directory.places(tags.TILE_OFFSETS if tiled else tags.STRIP_OFFSETS)[: each * planes]
+    lengths = directory.places(tags.TILE_COUNTS if tags.TILE_COUNTS in directory.entries else tags.STRIP_COUNTS)
     if len(starts) < each * planes:
         raise ImageError("corrupt", "The TIFF is damaged: strips or tiles are missing.")
     if layout.compression == NONE:  # what the file says of their lengths is not always true, and not needed
         rows = np.minimum(layout.segment_height, layout.height - np.arange(layout.down) * layout.segment_height)
         if layout.tiled:
             rows[:] = layout.segment_height
-        lengths = np.tile(np.repeat(rows * layout.stride, layout.across), planes)
+        lengths = np.tile(np.repeat(rows * layout.stride, layout.across), planes).astype(np.uint64)
     elif not lengths.any() and len(starts) == 1:  # not said, or said to be 0
-        lengths = len(directory.data) - starts
+        lengths = len(directory.data) - starts  # of a start behind the end, `whole` says so
     if len(lengths) < len(starts) or not lengths[: len(starts)].all():
         raise ImageError("corrupt", "The TIFF is damaged: strips or tiles are missing.")
     return Segments(directory, layout.compression, starts, lengths[: len(starts)])

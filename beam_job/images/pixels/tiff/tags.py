@@ -55,6 +55,17 @@ class Directory:
             raise ImageError("truncated", f"The TIFF ends before its tag {tag} does.")
         return np.frombuffer(self.data, dtype, count, start)
 
+    def places(self, tag: int) -> npt.NDArray[np.uint64]:
+        """Offsets or counts of bytes, which cannot be negative; empty if the tag is missing.
+
+        Raises:
+          ImageError: `corrupt` or `truncated`, if they cannot be read.
+        """
+        values = self.values(tag)
+        if len(values) and values.dtype.kind != "u":
+            raise ImageError("corrupt", f"The TIFF is damaged: its tag {tag} is invalid.")
+        return values.astype(np.uint64)
+
     def numbers(self, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
         """The numbers of a tag, or the default if it is missing."""
         found = self.values(tag)
@@ -128,7 +139,7 @@ def _pages(data: bytes) -> Iterator[Directory]:
 def _directory(data: bytes, position: int) -> Directory:
     order = "<" if data[:2] == b"II" else ">"
     count_format, entry_format, next_format = ("Q", "HHQ8s", "Q") if _big(data) else ("H", "HHI4s", "I")
-    if position > len(data):
+    if not 0 <= position <= len(data):
         raise ImageError("truncated", "The TIFF ends before its picture begins.")
     (count,) = struct.unpack_from(order + count_format, data, position)
     if count > _MAX_ENTRIES:

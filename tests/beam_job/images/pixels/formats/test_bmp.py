@@ -114,6 +114,16 @@ def test_grey_palettes_in_another_order() -> None:
     np.testing.assert_allclose(images.quadrants(decode(data, 36, 40).array), shown, atol=1)
 
 
+def test_bit_fields_wider_than_the_pixels() -> None:
+    pixels = rows(quadrants([0xF800, 0x7E0, 0x1F, 0xFFFF]), 16)
+    for red in (0x1F800, 0xF8000, 0x1FFFF):
+        assert code_of(bmp(pixels, 16, header=56, compression=3, masks=(red, 0x7E0, 0x1F, 0))) == "corrupt"
+    for alpha in (0xFF000000, 0xFFFF0000):
+        data = bmp(pixels, 16, header=56, compression=3, masks=(0xF800, 0x7E0, 0x1F, alpha))
+        shown = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
+        np.testing.assert_allclose(images.quadrants(decode(data, 36, 40).array), shown, atol=2)
+
+
 def test_colours_that_the_palette_leaves_out_are_black() -> None:
     data = bmp(rows(quadrants([0, 1, 2, 255]), 8), 8, palette=[images.RED, images.BLUE])
     shown = [images.RED, images.BLUE, images.BLACK, images.BLACK]

@@ -48,6 +48,13 @@ def test_one_strip_whose_length_is_not_said() -> None:
         np.testing.assert_array_equal(decode(data, 36, 40).array, samples)
 
 
+def test_one_strip_whose_length_is_not_said_and_whose_start_has_16_bits() -> None:
+    samples = np.random.default_rng(0).integers(0, 256, (160, 160, 3), np.uint8)
+    data = tiffs.tiff(samples, 2, compression=tiffs.DEFLATE, more={273: (3, [8]), 279: (4, [0])})
+    assert len(data) > 1 << 16
+    np.testing.assert_array_equal(decode(data, 160, 160).array, samples)
+
+
 @pytest.mark.parametrize("compression", ["tiff_ccitt", "group3", "group4"])
 @pytest.mark.parametrize("white_is_zero", [False, True])
 def test_fax_inside(compression: str, white_is_zero: bool) -> None:

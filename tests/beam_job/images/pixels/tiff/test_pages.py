@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -110,6 +111,34 @@ def test_a_cut_tiff_is_truncated_and_shows_what_is_there(compression: int) -> No
     assert refused.value.code == "truncated"
     shown = decode(cut, 32, 32, accept_truncated=True).array.astype(int)
     assert np.abs(shown[:16] - whole[:16]).max() <= 1
+
+
+@pytest.mark.parametrize("compression", [tiffs.NONE, tiffs.DEFLATE])
+def test_strips_beyond_the_end_are_missing_however_far_they_are(compression: int) -> None:
+    size = 72 * 60 * 3
+    data = bytearray(images.encode(images.photo(72, 60), "TIFF", big_tiff=True))
+    directory = int.from_bytes(data[8:16], "little")
+    changed = {259: (3, compression), 273: (16, 2**64 - size), 279: (16, size)}  # together 2**64, 0 in 64 bits
+    for entry in range(directory + 8, directory + 8 + 20 * data[directory], 20):
+        tag, *_ = struct.unpack_from("<H", data, entry)
+        if tag in changed:
+            kind, value = changed.pop(tag)
+            struct.pack_into("<HHQQ", data, entry, tag, kind, 1, value)
+    assert not changed
+    for accept_truncated in (False, True):
+        with pytest.raises(ImageError) as refused:
+            decode(bytes(data), 60, 72, accept_truncated=accept_truncated)
+        assert refused.value.code == "truncated"
+
+
+@pytest.mark.parametrize("tag", [273, 279])
+def test_no_strip_stands_before_the_file_or_has_less_than_no_bytes(tag: int) -> None:
+    for kind in (8, 9):  # signed
+        more = {273: (4, [8]), tag: (kind, [2**32 - 1])}
+        data = tiff(np.asarray(images.photo(72, 60)), 2, compression=tiffs.DEFLATE, more=more)
+        with pytest.raises(ImageError, match=f"its tag {tag} is invalid") as refused:
+            decode(data, 60, 72)
+        assert refused.value.code == "corrupt"
 
 
 def test_tags_that_add_up_to_more_than_the_file_cost_nothing() -> None:
