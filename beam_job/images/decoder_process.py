@@ -1,8 +1,9 @@
-"""The program of a decoder process: it reads image files from standard input, one at a time, and writes their pixels.
+"""The program of a decoder process: it reads image files from standard input, one at a time, and answers with pixels.
 
-``decoders`` starts it as ``python -m beam_job.images.decoder_process``. Decoders are C code that processes untrusted
-files. In a separate process decoding can have limits of time and memory, and may crash; the kernel enforces the limits,
-whatever the code does. Only modules that load quickly are imported.
+``decoders`` starts it as ``python -m beam_job.images.decoder_process N``. It answers in the pipe with the descriptor N:
+on standard output Python may print before this program begins, as a ``sitecustomize`` can. Decoders are C code that
+processes untrusted files. In a separate process decoding can have limits of time and memory, and may crash; the kernel
+enforces the limits, whatever the code does. Only modules that load quickly are imported.
 
 A request is a line of JSON, then the file's bytes: ``{"number", "size", "height", "width", "max_pixels",
 "accept_truncated", "seconds", "memory"}``. A response is a line of JSON with the request's number and one of:
@@ -84,10 +85,10 @@ def _answer(
 def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
     """Requests and answers.
 
-    What a library prints, which may be a file's own words, must not get between the answers, nor onto a terminal. And
-    whoever reads the job's standard error must not wait for its end at this process.
+    What a library prints, which may be a file's own words, must not get onto a terminal. And whoever reads the job's
+    standard error must not wait for its end at this process.
     """
-    pipes = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    pipes = os.fdopen(os.dup(0), "rb"), os.fdopen(int(sys.argv[-1]), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for taken in range(3):
         os.dup2(nowhere, taken)

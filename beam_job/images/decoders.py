@@ -1,5 +1,6 @@
 """Decoding in separate processes with limits of time and memory: a file that exceeds a limit affects no other."""
 
+import io
 import json
 import os
 import signal
@@ -50,7 +51,7 @@ class Decoder:
     """One decoder process, started when it is needed and replaced when it dies; for one thread at a time.
 
     Args:
-      command: the program, ``decoder_process``.
+      command: the program, ``decoder_process``; the descriptor for its answers is added.
       starter: starts the process in a long-lived thread: Linux ends a process when the thread that started it ends.
     """
 
@@ -58,6 +59,7 @@ class Decoder:
         self._command = command
         self._starter = starter
         self._process: subprocess.Popen[bytes] | None = None
+        self._answers: io.BufferedReader | None = None
         self._is_ready = False
         self._number = 0  # of the last request
 
@@ -99,7 +101,7 @@ class Decoder:
             return 0
         process.kill()
         status = process.wait()
-        for pipe in (process.stdin, process.stdout):
+        for pipe in (process.stdin, self._answers):
             with suppress(OSError):  # what was not sent yet
                 if pipe is not None:
                     pipe.close()
@@ -132,7 +134,7 @@ class Decoder:
         self, process: subprocess.Popen[bytes], data: bytes, request: dict[str, Any]
     ) -> tuple[dict[str, Any], npt.NDArray[np.uint8] | None]:
         """Sends a request; returns a checked answer, and its pixels where it has some."""
-        requests, answers = process.stdin, process.stdout
+        requests, answers = process.stdin, self._answers
         assert requests is not None
         assert answers is not None
         self._number += 1
@@ -153,7 +155,7 @@ class Decoder:
         if not all(isinstance(answer[name], int) and answer[name] > 0 for name in ("width", "height")):
             raise ValueError("no such size")
         array = np.empty((request["height"], request["width"], 3), np.uint8)
-        if answers.readinto(array.reshape(-1).data) < array.nbytes:  # type: ignore[attr-defined]
+        if answers.readinto(array.reshape(-1).data) < array.nbytes:
             raise EOFError
         return answer, array
 
@@ -164,9 +166,9 @@ class Decoder:
             if self._process is not None and self._process.poll() is not None:  # it died at rest
                 self.end()
             if self._process is None:
-                self._process = self._start()
-            assert self._process.stdout is not None
-            if self._is_ready or self._process.stdout.readline(len(READY)) == READY:
+                self._process, self._answers = self._start()
+            assert self._answers is not None
+            if self._is_ready or self._answers.readline(len(READY)) == READY:
                 self._is_ready = True
                 return self._process
             status = self.end()
@@ -175,18 +177,9 @@ class Decoder:
             "Standard error may say why."
         )
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        pipe = subprocess.PIPE
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(str(entry) or os.curdir for entry in sys.path),
-            "OPENBLAS_NUM_THREADS": "1",  # numpy would start a thread for each core
-        }
+    def _start(self) -> tuple[subprocess.Popen[bytes], io.BufferedReader]:
         try:
-            # In a session of its own, as Ctrl-C in a terminal is for the parent alone.
-            return self._starter.submit(
-                subprocess.Popen, self._command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True
-            ).result()
+            return self._starter.submit(_started, self._command).result()
         except (OSError, RuntimeError) as error:  # the latter while this process ends
             raise DecodersError(f"No process for decoding images can be started: {error}.") from error
 
@@ -213,6 +206,32 @@ class Decoders:
             yield decoder
         finally:
             self._free.put(decoder)
+
+
+def _started(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], io.BufferedReader]:
+    """A new process, and its answers, which have a pipe of their own: whatever it prints is nothing."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(str(entry) or os.curdir for entry in sys.path),
+        "OPENBLAS_NUM_THREADS": "1",  # numpy would start a thread for each core
+    }
+    reading, writing = os.pipe()
+    answers = os.fdopen(reading, "rb")
+    try:
+        process = subprocess.Popen(
+            (*command, str(writing)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(writing,),
+            env=environment,
+            start_new_session=True,  # as Ctrl-C in a terminal is for the parent alone
+        )
+    except BaseException:
+        answers.close()
+        raise
+    finally:
+        os.close(writing)
+    return process, answers
 
 
 def _end(status: int) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from beam_job.images import decoders as module
 from beam_job.images.decoders import Decoders, DecodersError, UnforeseenError
 from beam_job.images.pixels import ImageError, decode
 from tests import decoder_stand_in
@@ -163,14 +164,23 @@ RIGHT = b'{"number": 1, "width": 1, "height": 1}\n'
 def test_an_answer_that_no_decoder_gives_is_a_crash(made, tmp_path, answer):
     (tmp_path / "answer").write_bytes(answer)
     program = (
-        "import sys; sys.stdout.buffer.write(b'ready\\n'); sys.stdout.flush(); sys.stdin.buffer.readline(); "
-        "sys.stdout.buffer.write(open(sys.argv[1], 'rb').read()); sys.stdout.flush()"
+        "import sys; answers = open(int(sys.argv[2]), 'wb', 0); answers.write(b'ready\\n'); "
+        "sys.stdin.buffer.readline(); answers.write(open(sys.argv[1], 'rb').read())"
     )
     assert code(made(1, (sys.executable, "-c", program, f"{tmp_path}/answer")), b"") == "crashed"
 
 
 def test_what_a_library_prints_goes_nowhere(made, capfd):
     assert ask(made(), b"print").array.max() == len(b"print")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_python_prints_before_the_program_begins_is_no_answer(made, tmp_path, monkeypatch, capfd):
+    (tmp_path / "sitecustomize.py").write_text("import os; os.write(1, b'This machine belongs to the department.\\n')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for command in (STAND_IN, module._COMMAND):
+        with made(1, command).turn() as decoder:
+            assert decoder._ready().poll() is None
     assert capfd.readouterr() == ("", "")
 
 
