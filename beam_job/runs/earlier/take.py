@@ -1,8 +1,12 @@
 """What is left to do: the listed images that no earlier run has captioned, or whose content is another one since."""
 
+import hashlib
+import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -19,6 +23,7 @@ from beam_job.runs.earlier.packed import GroupPacked, pairs
 from beam_job.runs.earlier.portions import send_in_small_portions
 from beam_job.runs.earlier.recheck import Recheck
 
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _PARTS = 6  # known of a caption; the URI that it was captioned under may follow
 _COUNTS, _FAILED, _UNSURE, _RENAMED = "counts", "failed", "unsure", "renamed"
 
@@ -87,12 +92,13 @@ def _by_key(failure: Failure) -> tuple[str, Failure]:
 class _Image:
     """What is listed and known of one URI. It may have been listed a million times, so rows are only counted."""
 
-    __slots__ = ("captions", "carried", "done", "failed", "latest", "listed", "rows", "version")
+    __slots__ = ("captions", "carried", "done", "failed", "latest", "listed", "newest", "rows", "versions")
 
     def __init__(self) -> None:
         self.listed = 0
-        self.carried: Any = None
-        self.version: str | None = None
+        self.newest: str | None = None  # of the listed versions
+        self.carried: Any = None  # by the row with that version
+        self.versions: set[str] | None = None  # all of them, where there are several
         self.done = False
         self.captions: list[tuple[Any, ...]] = []
         self.failed: list[Failure] = []
@@ -106,9 +112,7 @@ class _Image:
             self.failed.append(value)
         elif not isinstance(value, tuple) or value[0] == LISTED:
             fields, version = value[1:] if isinstance(value, tuple) else (value, None)
-            self.carried = self.carried if self.listed else fields
-            self.version = max(self.version or "", version) if version else self.version  # of several always the same
-            self.listed += 1
+            self._add_row(fields, version)
         elif value[0] == CAPTIONED:
             self.captions.append(value[1:])
         elif value[1] == LIST:
@@ -116,6 +120,26 @@ class _Image:
             self.rows[value[1:]] += 1
         elif self.latest is None or value[0] > self.latest[0]:
             self.latest = value
+
+    def _add_row(self, fields: Any, version: str | None) -> None:
+        """Adds a row of a list. Rows come in any order, so what is kept of several does not depend on it."""
+        self.listed += 1
+        if self.listed == 1:
+            self.carried, self.newest = fields, version
+        elif (fields, version) != (self.carried, self.newest):
+            if version is not None and self.newest is not None and version != self.newest:
+                self.versions = self.versions or {self.newest}
+                self.versions.add(version)
+            if _order(fields, version) > _order(self.carried, self.newest):
+                self.carried, self.newest = fields, version
+
+    @property
+    def version(self) -> str | None:
+        """The listed version; of several a digest of all, which is another one as soon as one comes or goes."""
+        if self.versions is None:
+            return self.newest
+        digest = hashlib.sha256(json.dumps(sorted(self.versions)).encode()).hexdigest()
+        return f"{len(self.versions)} versions: {digest}"
 
     def failures(self) -> Iterator[Failure]:
         """The failures of listing, with those of earlier runs."""
@@ -189,6 +213,12 @@ class _Take(beam.DoFn):
     def finish_bundle(self) -> Iterator[Any]:
         counts = (self._duplicates, self._skipped, self._unversioned)
         yield TaggedOutput(_COUNTS, WindowedValue(counts, MIN_TIMESTAMP, (GlobalWindow(),)))
+
+
+def _order(fields: Any, version: str | None) -> tuple[Any, ...]:
+    """Sorts the rows of one image, the newest last: no version, then texts, then numbers, by their value."""
+    number = Decimal(version) if version is not None and _NUMBER.fullmatch(version) else -1
+    return number, version or "", json.dumps(fields)
 
 
 def _contents(captions: Iterable[tuple[Any, ...]]) -> tuple[tuple[Any, ...], ...]:

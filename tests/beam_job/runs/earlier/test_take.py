@@ -68,10 +68,39 @@ def test_another_version_is_new_with_the_newest_caption_of_each_content(monkeypa
     assert decide(monkeypatch, listed(), *known, recheck=True) == (unsure, (0, 0, 0))
 
 
-def test_the_greatest_of_several_versions_counts(monkeypatch):
-    values = [listed("v"), listed("w"), listed(), captioned("1", "w")]
-    assert decide(monkeypatch, *values) == ([], (2, 1, 0))
-    assert decide(monkeypatch, listed("v"), listed("w"), captioned("1", "v"))[0][0][1][3] == "w"
+@pytest.mark.parametrize("versions", [("9", "10"), ("z1", "a2"), ("a2", "z1"), ("2024-1-9", "9"), ("1.5", "1.25")])
+def test_several_versions_are_new_until_they_are_all_captioned(monkeypatch, versions):
+    """A list to which rows are added, night by night."""
+
+    def night(recorded, *versions):
+        rows = [listed(version) for version in (*versions, None, *versions)]
+        outputs, (_, skipped, _) = decide(monkeypatch, *rows, captioned("1", recorded))
+        assert skipped == (not outputs)
+        return outputs and outputs[0][1][3]
+
+    first, second = versions
+    assert night(first, first) == []
+    both = night(first, first, second)
+    assert both
+    assert both == night(second, first, second)
+    assert night(both, first, second) == []
+    three = night(both, first, second, "third")
+    assert three
+    assert three != both
+    assert night(three, first, second, "third") == []
+    assert night(three, second) == second
+
+
+def test_carried_fields_are_those_of_the_row_with_the_newest_version(monkeypatch):
+    def carried(*rows):
+        (new,), _ = decide(monkeypatch, *[listed(version, {"id": number}) for number, version in rows])
+        return new[1][1]["id"]
+
+    assert carried((1, "9"), (2, "10"), (3, None)) == 2
+    assert carried((1, "10"), (2, "9.5"), (3, "w")) == 1
+    assert carried((1, "2026-01-02"), (2, "2025-12-31")) == 1
+    assert carried((2, "v"), (1, "v")) == carried((1, "v"), (2, "v"))  # nobody knows which is right
+    assert carried((2, None), (1, None)) == carried((1, None), (2, None))
 
 
 def test_what_was_captioned_under_another_name(monkeypatch):
