@@ -80,7 +80,11 @@ class CaptionOptions(PipelineOptions):
             "an image whose version differs from that of its caption is captioned again.",
         )
         job.add_argument(
-            "--carry", default="", metavar="A,B", help="Columns or fields of the lists to copy into each record."
+            "--carry",
+            type=_names,
+            default="",
+            metavar="A,B",
+            help="Columns or fields of the lists to copy into each record.",
         )
         job.add_argument("--output", metavar="DIR", help="Output directory; each run writes to DIR/run=<id>/.")
         job.add_argument("--model", metavar="DIR", help="An exported model (default: the bundled one).")
@@ -191,10 +195,14 @@ class CaptionOptions(PipelineOptions):
 
     def to_fields(self) -> Fields:
         """The fields of lists to read; raises ``OptionError``."""
-        carry = tuple(filter(None, self.carry.split(",")))
+        carry = tuple(self.carry.split(",")) if self.carry else ()
         for name in carry:
             if name in FIELDS:
                 raise OptionError(f"--carry {name}: the records already have a field of this name; rename yours.")
+        if self.version_field and not self.uris:
+            raise OptionError(
+                "--version_field works with --uris only; globs give a version to each image by themselves."
+            )
         return Fields(self.uri_field, carry, self.version_field)
 
     def to_leave_out(self) -> LeaveOut:
@@ -245,6 +253,11 @@ class CaptionOptions(PipelineOptions):
             if not value > 0:
                 rule = "1 or more" if isinstance(value, int) else "a number above 0"
                 raise OptionError(f"--{name} {value}: choose {rule}.")
+
+
+def _names(text: str) -> str:
+    """Names with commas alone between them, as they are looked up in lists, and recorded."""
+    return ",".join(filter(None, map(str.strip, text.split(","))))
 
 
 class _Parser(argparse.ArgumentParser):

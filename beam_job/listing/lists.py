@@ -14,8 +14,8 @@ from apache_beam.io.filesystems import FileSystems
 from beam_job.images.local_path import local_path
 from beam_job.listing.globs import CannotList, matches
 from beam_job.listing.left_out import LeaveOut
-from beam_job.listing.list_file import ListError, Piece, lines, pieces
-from beam_job.listing.rows import BadRow, Fields, Row, rows
+from beam_job.listing.list_file import ListError, Piece, kind, lines, pieces
+from beam_job.listing.rows import BadRow, Fields, Row, lacks_version, rows
 from beam_job.messages.quoting import shown
 
 _CHECKED_BYTES = 4 << 20  # of a list, before the job starts
@@ -24,7 +24,7 @@ _COPY_BYTES = 1 << 20
 
 
 def check_list(name: str, fields: Fields, copies: Mapping[str, str]) -> None:
-    """Raises ``ValueError`` if a list is missing, empty or damaged, or if its first row has no URI.
+    """Raises ``ValueError`` if a list is missing, empty or damaged, or lacks the URI in its first row, or all versions.
 
     Only the beginning of the first file with a row is read; the run finds damage after it.
     """
@@ -41,14 +41,23 @@ def check_list(name: str, fields: Fields, copies: Mapping[str, str]) -> None:
         raise ValueError(f"--uris {name}: the list contains no URI.")
     if isinstance(first, BadRow):
         raise ValueError(f"--uris {name}: {first.message}")
+    for text in (path for path, _ in found if fields.version and kind(path) == "text"):
+        raise ValueError(
+            f"--uris {name}: the list {_shown(name, copies) or text} has one URI per line, and no versions; "
+            f"--version_field {fields.version} needs CSV, TSV or JSON lines."
+        )
 
 
 def _first_row(path: str, shown: str | None, fields: Fields) -> Row | BadRow | None:
     """The first row of a file; raises ``ListError`` where the file is damaged in its beginning."""
     first = next(rows(Piece(path, 0, sys.maxsize, shown), fields), None)
     if first is not None:
-        for _ in lines(Piece(path, 0, _CHECKED_BYTES, shown)):
+        checked = Piece(path, 0, _CHECKED_BYTES, shown)
+        for _ in lines(checked):
             pass
+        if isinstance(first, Row) and fields.version and first.version is None and kind(path) == "jsonl":
+            lacking = lacks_version(checked, fields)
+            return first if lacking is None else BadRow(path, lacking)
     return first
 
 

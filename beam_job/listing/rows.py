@@ -5,6 +5,7 @@ for row in rows(Piece("list.csv"), Fields("url", carry=("album",))):
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,6 +108,27 @@ def _json_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None, ob
     return row[fields.uri], _carried(row, fields), row.get(fields.version) if fields.version else None
 
 
+def lacks_version(piece: Piece, fields: Fields) -> str | None:
+    """What is wrong with JSON lines of which no row has the field of the version, not even empty; ``None`` if one has.
+
+    A row without it is fine, as many programs leave out what is null.
+    """
+    first: list[str] | None = None
+    for _, line in lines(piece):
+        try:
+            row = json.loads(line or b"null")
+        except (ValueError, RecursionError):  # a bad row, as the run will say
+            continue
+        if isinstance(row, dict):
+            if fields.version in row:
+                return None
+            first = list(row) if first is None else first
+    return (
+        f"none of its first rows has the field {quoted(fields.version)}; the fields of the first are {quoted(first)}. "
+        "See --version_field."
+    )
+
+
 def _table(piece: Piece, delimiter: str, fields: Fields) -> Iterator[Row | BadRow]:
     versions = (fields.version,) if fields.version else ()
     for record in records(lines(piece), delimiter, (fields.uri, *versions, *fields.carry)):
@@ -149,10 +171,11 @@ def _version(value: object) -> str | None:
     if value is None or value == "":
         return None
     text = str(value)
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or not _VERSION.fullmatch(text):
+    known = isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, bool) or not known or not _VERSION.fullmatch(text):
         raise ValueError(
-            f"its version is {quoted(value)}; a version is a number, or at most 200 printable ASCII characters. "
-            "See --version_field."
+            f"its version is {quoted(value)}; a version is a finite number, or at most 200 printable ASCII "
+            "characters. See --version_field."
         )
     return text
 

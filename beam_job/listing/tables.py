@@ -115,7 +115,8 @@ class _Reader:
             if header.count(name) != 1:
                 found = "are several columns" if name in header else "is no column"
                 raise _TableError(
-                    f"there {found} {quoted(name)}; the columns are {quoted(header)}. See --uri_field and --carry."
+                    f"there {found} {quoted(name)}; the columns are {quoted(header)}. "
+                    "See --uri_field, --version_field and --carry."
                 )
         self._width, self._uri = len(header), header.index(columns[0])
         return [header.index(name) for name in columns]

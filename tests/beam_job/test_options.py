@@ -31,3 +31,18 @@ def test_a_launcher_does_not_drop_a_value_that_belongs_to_no_option(argv):
 def test_elsewhere_unknown_options_are_refused():
     with pytest.raises(OptionError, match=r"^--new_option 32: there is no such option"):
         parse(["--batch_size", "32", "--new_option", "32"])
+
+
+@pytest.mark.parametrize("written", ["id,album", "id, album", " id ,,album, "])
+def test_blanks_around_the_names_of_carried_fields_are_none_of_theirs(written):
+    options = parse(["--uris", "list.csv", "--carry", written])
+    assert options.to_fields().carry == ("id", "album")
+    assert options.carry == "id,album"  # as the manifest has it, and exports read it
+    with pytest.raises(OptionError, match=r"^--carry caption: "):
+        parse(["--carry", "id, caption"]).to_fields()
+
+
+def test_versions_are_for_lists_alone():
+    assert parse(["--uris", "list.csv", "--version_field", "v"]).to_fields().version == "v"
+    with pytest.raises(OptionError, match=r"^--version_field works with --uris only"):
+        parse(["--images", "*.jpg", "--version_field", "v"]).to_fields()

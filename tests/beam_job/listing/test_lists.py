@@ -140,6 +140,37 @@ def test_what_is_no_file_is_refused(tmp_path, name, message):
     assert str(raised.value).startswith(f"--uris {name}: ")
 
 
+def test_a_list_of_text_has_no_versions(tmp_path):
+    (tmp_path / "a.csv").write_text("uri,v\nx.jpg,1\n")
+    (tmp_path / "b.txt").write_text("x.jpg\n")
+    for name in (f"{tmp_path}/b.txt", f"{tmp_path}/*"):
+        check_list(name, Fields(), {})
+        with pytest.raises(ValueError, match="has one URI per line") as raised:
+            check_list(name, Fields(version="v"), {})
+        assert str(raised.value) == (
+            f"--uris {name}: the list {tmp_path}/b.txt has one URI per line, and no versions; --version_field v needs "
+            "CSV, TSV or JSON lines."
+        )
+    check_list(f"{tmp_path}/a.csv", Fields(version="v"), {})
+    with pytest.raises(ValueError, match=r"^--uris -: the list - has one URI per line"):
+        check_list("-", Fields(version="v"), {"-": f"{tmp_path}/b.txt"})
+
+
+def test_json_lines_without_any_version_are_refused(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"uri": "x.jpg", "generation": 1}\n\nnonsense\n5\n{"uri": "y.jpg", "v": 1}\n')
+    for version in ("generation", "v"):  # of some rows alone: programs leave out what is null
+        check_list(str(path), Fields(version=version), {})
+    with pytest.raises(ValueError, match="genration") as raised:
+        check_list(str(path), Fields(version="genration"), {})
+    assert str(raised.value) == (
+        f"--uris {path}: none of its first rows has the field 'genration'; the fields of the first are "
+        "['uri', 'generation']. See --version_field."
+    )
+    path.write_text('{"uri": "x.jpg", "v": null}\n{"uri": "y.jpg", "v": ""}\n')
+    check_list(str(path), Fields(version="v"), {})
+
+
 def test_a_list_may_be_named_by_a_uri(tmp_path):
     (tmp_path / "a list.txt").write_text("x.jpg\n")
     assert uris([f"file://{tmp_path}/a%20list.txt", str(tmp_path / "a list.txt")]) == ["x.jpg", "x.jpg"]

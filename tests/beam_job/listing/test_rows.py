@@ -105,10 +105,10 @@ def test_a_missing_column_is_said_once_a_file(tmp_path):
     (bad,) = read(tmp_path / "a.csv")
     assert bad == BadRow(
         f"{tmp_path}/a.csv#1",
-        "At line 1: there is no column 'uri'; the columns are ['url']. See --uri_field and --carry. "
+        "At line 1: there is no column 'uri'; the columns are ['url']. See --uri_field, --version_field and --carry. "
         "Rows below it that were not read: 1,234.",
     )
-    with pytest.raises(ValueError, match=r"See --uri_field and --carry\. None of its rows can be read\.$"):
+    with pytest.raises(ValueError, match=r"--version_field and --carry\. None of its rows can be read\.$"):
         check_list(f"{tmp_path}/a.csv", Fields(), {})
 
 
@@ -194,6 +194,17 @@ def test_carried_fields_that_could_not_be_written(tmp_path, name, data, message)
     FastPrimitivesCoder().encode(bad)
     (row,) = read(tmp_path / name)  # where it is not carried it does no harm
     assert row == Row("x", None)
+
+
+def test_versions_are_texts_whole_numbers_and_fractions(tmp_path):
+    values = {"7": "7", "1700000000.25": "1700000000.25", "-0.5": "-0.5", '"x y"': "x y", "null": None, '""': None}
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"uri": "x", "v": {value}}}\n' for value in values))
+    assert [row.version for row in read(path, Fields(version="v"))] == list(values.values())
+    for value in ("NaN", "-Infinity", "1e999", "true", "[1]", '"\\n"'):
+        path.write_text(f'{{"uri": "x", "v": {value}}}\n')
+        (bad,) = read(path, Fields(version="v"))
+        assert "a version is a finite number" in bad.message
 
 
 def test_rows_after_a_bad_one_are_read(tmp_path):
