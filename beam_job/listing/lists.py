@@ -101,6 +101,8 @@ def _file(path: str) -> tuple[str, int]:
     if not stat.S_ISREG(status.st_mode):
         hint = "; name the lists in it, 'DIR/*.csv' for example" if stat.S_ISDIR(status.st_mode) else ""
         raise ListError(f"{path} is {_kind(status)}, not a list{hint}.")
+    if _is_descriptor(os.path.realpath(path)):
+        raise ListError(f"{path} can be read only once on this system; write the name of the file.")
     return os.path.abspath(path), status.st_size
 
 
@@ -153,13 +155,28 @@ def _same(name: str, other: str) -> bool:
     return name == other or (_is_standard_input(name) and _is_standard_input(other))
 
 
+def _own_name(status: os.stat_result) -> str | None:
+    """The name of the regular file that is standard input, if it has one and the system tells it."""
+    name = os.path.realpath("/dev/fd/0")
+    try:
+        known = not _is_descriptor(name) and os.path.samestat(os.stat(name), status)
+    except OSError:  # deleted, as a here-document is
+        return None
+    return name if known and stat.S_ISREG(status.st_mode) else None
+
+
+def _is_descriptor(path: str) -> bool:
+    """Whether a path without links is an open file of this process: on macOS all who open it share one position."""
+    return path.startswith("/dev/fd/")
+
+
 def _copied(name: str, folder: str) -> str:
     """Copies a pipe into the folder, under its own name, whose suffix says what it holds; returns the copy's path."""
     standard_input = _is_standard_input(name)
     with open(0 if standard_input else name, "rb", closefd=not standard_input) as source:
         status = os.fstat(source.fileno())
-        own_name = os.path.realpath("/dev/fd/0")
-        if stat.S_ISREG(status.st_mode) and source.tell() == 0 and os.path.exists(own_name):  # `< list.csv`
+        own_name = _own_name(status)
+        if own_name is not None and source.tell() == 0:  # `< list.csv`
             return own_name
         if not (_is_pipe(status) or stat.S_ISREG(status.st_mode)):  # a regular file without a name: `<<< "$uris"`
             raise ValueError(f"--uris {name}: this is a terminal or a device; pipe the list into the job.")

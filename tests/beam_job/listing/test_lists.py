@@ -82,6 +82,23 @@ def test_standard_input(tmp_path, name):
         assert uris([name]) == ["y.jpg"]
 
 
+def test_an_open_file_without_a_name_is_copied(tmp_path, monkeypatch):
+    """On macOS /dev/fd/0 is no link, and all who open it go on where another one stopped."""
+    (tmp_path / "list.txt").write_text("x.jpg\ny.jpg\n")
+    with monkeypatch.context() as patch, standard_input(tmp_path / "list.txt"), ExitStack() as at_end:
+        patch.setattr(os.path, "realpath", lambda path: "/dev/fd/0" if path == "/dev/stdin" else path)
+        copies = copy_pipes(["-", "/dev/stdin"], at_end)
+        assert not {*copies.values()} & {"/dev/fd/0", str(tmp_path / "list.txt")}
+        assert {open(copy).read() for copy in copies.values()} == {"x.jpg\ny.jpg\n"}
+        with pytest.raises(ValueError, match="/dev/stdin can be read only once on this system; write the name"):
+            check_list("/dev/stdin", Fields(), {})  # as commands do that copy nothing
+    (tmp_path / "gone.txt").write_text("x.jpg\n")
+    with standard_input(tmp_path / "gone.txt"):
+        (tmp_path / "gone.txt").unlink()
+        (tmp_path / "gone.txt (deleted)").write_text("other.jpg\n")  # what Linux calls the file that is gone
+        assert uris(["-"]) == ["x.jpg"]
+
+
 def test_the_name_of_a_pipe_says_what_it_holds(tmp_path):
     os.mkfifo(tmp_path / "list.csv.gz")
     thread = threading.Thread(target=lambda: (tmp_path / "list.csv.gz").write_bytes(gzip.compress(b"uri\nx.jpg\n")))
