@@ -180,7 +180,7 @@ def check_inputs(options: CaptionOptions, at_end: ExitStack) -> Inputs:
     model = open_model(options.model or DEFAULT_MODEL)
     copies = _copies(options, at_end)
     for glob in options.uris:
-        check_list(glob, options.to_fields(), copies)
+        check_list(glob, options.to_fields(), copies, options.include_hidden)
     for note in check_images(options.images, options.to_leave_out()):
         print(f"beam_job: {note}", file=sys.stderr)
     return Inputs(model, copies)

@@ -60,7 +60,7 @@ class CaptionOptions(PipelineOptions):
         job.add_argument(
             "--include_hidden",
             action="store_true",
-            help="Include files and folders whose names start with a dot.",
+            help="Include files, folders and lists whose names start with a dot.",
         )
         several(
             "uris",

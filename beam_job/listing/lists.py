@@ -23,13 +23,13 @@ _STANDARD_INPUT = "-"
 _COPY_BYTES = 1 << 20
 
 
-def check_list(name: str, fields: Fields, copies: Mapping[str, str]) -> None:
+def check_list(name: str, fields: Fields, copies: Mapping[str, str], include_hidden: bool = False) -> None:
     """Raises ``ValueError`` if a list is missing, empty or damaged, or lacks the URI in its first row, or all versions.
 
     Only the beginning of the first file with a row is read; the run finds damage after it.
     """
     try:
-        found = list(_files(name, copies))
+        found = list(_files(name, copies, include_hidden))
         first = next(filter(None, (_first_row(path, _shown(name, copies), fields) for path, _ in found)), None)
     except ListError as error:
         raise ValueError(f"--uris {name}: {error}") from error
@@ -61,13 +61,13 @@ def _first_row(path: str, shown: str | None, fields: Fields) -> Row | BadRow | N
     return first
 
 
-def list_pieces(name: str, copies: Mapping[str, str]) -> Iterator[tuple[Any, ...]]:
+def list_pieces(name: str, copies: Mapping[str, str], include_hidden: bool = False) -> Iterator[tuple[Any, ...]]:
     """The pieces of the lists that ``name`` matches, as plain tuples; raises ``ListError``."""
-    for path, size in _files(name, copies):
+    for path, size in _files(name, copies, include_hidden):
         yield from (tuple(piece) for piece in pieces(path, size, name=_shown(name, copies)))
 
 
-def _files(name: str, copies: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+def _files(name: str, copies: Mapping[str, str], include_hidden: bool) -> Iterator[tuple[str, int]]:
     """Paths and sizes in bytes of the files that a name or a glob names; raises ``ListError`` for what is no file."""
     if name in copies:
         yield copies[name], os.path.getsize(copies[name])
@@ -76,23 +76,34 @@ def _files(name: str, copies: Mapping[str, str]) -> Iterator[tuple[str, int]]:
     if "://" not in name and os.path.exists(name):  # whatever characters its name holds
         yield _file(name)
     elif "://" not in name or name.startswith("gs://"):
-        for path in sorted(_matches(name)):
+        for path in sorted(_matches(name, include_hidden)):
             yield _file(path) if "://" not in name else (path, FileSystems.get_filesystem(path).size(path))
     else:
         (match,) = FileSystems.match([name])
+        hidden_too = include_hidden or _is_hidden(name)
         for found in sorted(match.metadata_list, key=lambda found: found.path):
-            yield found.path, found.size_in_bytes
+            if hidden_too or not _is_hidden(found.path):
+                yield found.path, found.size_in_bytes
 
 
-def _matches(glob: str) -> Iterator[str]:
-    """The paths that a glob names, by the rules for images, hidden ones among them; raises ``ListError``."""
-    for found in matches(glob, LeaveOut(include_hidden=True)):
+def _matches(glob: str, include_hidden: bool) -> Iterator[str]:
+    """The paths that a glob names, by the rules for images; raises ``ListError``."""
+    for found in matches(glob, LeaveOut(include_hidden=include_hidden)):
         if isinstance(found, CannotList):
             raise ListError(f"{shown(found.place)}: {found.message}")
         if isinstance(found, str):
             yield str(found)  # a list's path goes to other processes, its version does not
-        elif not glob.startswith("gs://") and not os.path.isdir(found.path):
-            yield found.path  # a pipe or device, to be refused by name
+        elif not glob.startswith("gs://") and not _is_hidden(found.path) and _is_special(found.path):
+            yield found.path  # to be refused by name
+
+
+def _is_hidden(path: str) -> bool:
+    return os.path.basename(path).startswith(".")
+
+
+def _is_special(path: str) -> bool:
+    """Whether there is a pipe or a device."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def _file(path: str) -> tuple[str, int]:

@@ -55,7 +55,7 @@ class ReadUris(beam.PTransform):
       lists: globs over list files, on any file system that Beam reads.
       fields: the columns or fields of the lists to read.
       copies: paths of the copies of lists that are pipes, by the names of the lists.
-      leave_out: the files that globs leave out; it does not apply to lists.
+      leave_out: the files that globs leave out; of lists, only hidden ones are left out.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ReadUris(beam.PTransform):
             pbegin
             | "GlobsAndLists"
             >> beam.Create([(_GLOB, glob) for glob in self._images] + [(_LIST, name) for name in self._lists])
-            | "SplitLists" >> beam.FlatMap(_split, self._copies)
+            | "SplitLists" >> beam.FlatMap(_split, self._copies, self._leave_out.include_hidden)
             | "ReshufflePieces" >> beam.Reshuffle()
             | "ReadRows"
             >> beam.ParDo(_Read(self._fields, self._leave_out))
@@ -89,13 +89,13 @@ class ReadUris(beam.PTransform):
         return Listed(found.uris, found[_BAD], found[_READ], found[_LEFT_OUT])
 
 
-def _split(source: tuple[str, str], copies: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+def _split(source: tuple[str, str], copies: Mapping[str, str], include_hidden: bool) -> Iterator[tuple[str, Any]]:
     """A glob as it is; a list as its pieces."""
     kind, name = source
     if kind == _GLOB:
         yield source
     else:
-        yield from ((kind, piece) for piece in list_pieces(name, copies))
+        yield from ((kind, piece) for piece in list_pieces(name, copies, include_hidden))
 
 
 class _Read(beam.DoFn):

@@ -6,6 +6,7 @@ import os
 import tempfile
 import threading
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -89,7 +90,7 @@ def test_an_open_file_without_a_name_is_copied(tmp_path, monkeypatch):
         patch.setattr(os.path, "realpath", lambda path: "/dev/fd/0" if path == "/dev/stdin" else path)
         copies = copy_pipes(["-", "/dev/stdin"], at_end)
         assert not {*copies.values()} & {"/dev/fd/0", str(tmp_path / "list.txt")}
-        assert {open(copy).read() for copy in copies.values()} == {"x.jpg\ny.jpg\n"}
+        assert {Path(copy).read_text() for copy in copies.values()} == {"x.jpg\ny.jpg\n"}
         with pytest.raises(ValueError, match="/dev/stdin can be read only once on this system; write the name"):
             check_list("/dev/stdin", Fields(), {})  # as commands do that copy nothing
     (tmp_path / "gone.txt").write_text("x.jpg\n")
@@ -191,6 +192,30 @@ def test_json_lines_without_any_version_are_refused(tmp_path):
 def test_a_list_may_be_named_by_a_uri(tmp_path):
     (tmp_path / "a list.txt").write_text("x.jpg\n")
     assert uris([f"file://{tmp_path}/a%20list.txt", str(tmp_path / "a list.txt")]) == ["x.jpg", "x.jpg"]
+
+
+def test_globs_of_lists_leave_hidden_files_out(tmp_path):
+    names = ["a.csv", "._a.csv", ".b.csv.swp", ".list.csv.Xy12", "Thumbs.db", ".folder/c.csv"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"uri\nx.jpg\n" if name == "a.csv" else b"\xff\xfe\0\0")
+    (tmp_path / ".#a.txt").symlink_to("user@host.123")
+    os.mkfifo(tmp_path / ".pipe")
+    (tmp_path / "._named.csv").write_text("uri\ny.jpg\n")
+
+    def paths(glob, **options):
+        return [os.path.relpath(piece[0], tmp_path) for piece in list_pieces(glob, {}, **options)]
+
+    assert uris([f"{tmp_path}/*"]) == uris([f"{tmp_path}/**.csv"]) == ["x.jpg"]
+    assert uris([f"{tmp_path}/._named.csv"]) == ["y.jpg"]
+    assert paths(f"{tmp_path}/*.csv", include_hidden=True) == ["._a.csv", "._named.csv", "a.csv"]
+    assert paths(f"{tmp_path}/._*.csv") == ["._a.csv", "._named.csv"]
+    elsewhere = f"{HadoopLike.scheme()}://{tmp_path}"
+    assert [os.path.basename(path) for path in paths(f"{elsewhere}/*.csv")] == ["a.csv"]
+    assert [os.path.basename(path) for path in paths(f"{elsewhere}/._n*")] == ["._named.csv"]
+    check_list(f"{tmp_path}/*.csv", Fields(), {})
+    with pytest.raises(ValueError, match="UTF-16"):
+        check_list(f"{tmp_path}/*.csv", Fields(), {}, include_hidden=True)
 
 
 def test_lists_of_other_file_systems_are_read_in_the_order_of_their_names(tmp_path, monkeypatch):
