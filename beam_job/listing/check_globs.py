@@ -4,7 +4,8 @@ import os
 import unicodedata
 from collections.abc import Sequence
 
-from beam_job.listing.globs import CannotList, matches, objects
+from beam_job.listing.bucket import objects
+from beam_job.listing.globs import CannotList, matches
 from beam_job.listing.left_out import LeaveOut
 from beam_job.messages.quoting import shown
 

@@ -9,11 +9,12 @@ import heapq
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from beam_job.images.download import FetchError
-from beam_job.images.fetch import FetchLimits, shared_fetcher, version_of_file
+from beam_job.images.fetch import version_of_file
+from beam_job.listing.bucket import exists, objects
 from beam_job.listing.left_out import LeaveOut, Rules
 from beam_job.listing.patterns import Patterns, States, parse_object, parse_path
 
@@ -50,10 +51,6 @@ class CannotList(NamedTuple):
 
     place: str
     message: str
-
-
-class ListingError(RuntimeError):
-    """A bucket cannot be listed; the message says why."""
 
 
 Found: TypeAlias = str | LeftOut | CannotList
@@ -202,16 +199,10 @@ def _in_bucket(glob: str, leave_out: LeaveOut) -> Iterator[Found]:
     if not bucket or set(bucket) & set("*?[]{}"):
         raise ValueError("write a glob over a bucket as gs://BUCKET/GLOB, without wildcards in the bucket's name")
     root = f"gs://{bucket}"
-
-    def exists(names: Sequence[str], last: bool) -> bool:
-        path = "/".join(names) if last else "/".join([*names, ""])
-        first = next(objects(bucket, path), None)
-        return first is not None and (not last or first[0] == path)
-
-    walk = _Walk(Patterns(parse_object(pattern, exists)), Rules(leave_out, root))
+    walk = _Walk(Patterns(parse_object(pattern, partial(exists, bucket))), Rules(leave_out, root))
     here, folder, told = None, None, None
-    for prefix in walk.patterns.prefixes():
-        for name, size, version in objects(bucket, prefix):
+    for prefix, is_whole in walk.patterns.prefixes():
+        for name, size, version in objects(bucket, prefix, is_whole=is_whole):
             *parents, file = name.split("/")
             if parents != here:  # objects come by their names, so that those of a folder come together
                 here, folder = parents, _descend(walk, root, parents)
@@ -234,15 +225,3 @@ def _descend(walk: _Walk, root: str, names: Sequence[str]) -> _Folder | LeftOut 
             return found
         folder = found
     return folder
-
-
-def objects(bucket: str, prefix: str) -> Iterator[tuple[str, int, str | None]]:
-    """Name, size in bytes and generation of each object with that prefix; raises ``ListingError``."""
-    try:
-        yield from shared_fetcher(FetchLimits(), threads=1).objects(bucket, prefix)
-    except FetchError as error:
-        reasons = {
-            "not_found": f"There is no bucket {bucket}.",
-            "permission_denied": f"No permission to list the bucket {bucket}. {error.message}",
-        }
-        raise ListingError(reasons.get(error.code, f"The bucket {bucket}: {error.message}")) from error

@@ -71,6 +71,8 @@ def parse_path(glob: str) -> list[list[Segment]]:
 
 def parse_object(glob: str, exists: Exists = lambda names, last: False) -> list[list[Segment]]:
     """The patterns of a glob over the names of a bucket's objects; raises ``ValueError``."""
+    if not glob or glob.endswith("/"):
+        return []  # folders only
     start, rest = _start(glob.split("/"), exists)
     tails = [tail for choice in _choices("/".join(rest)) for tail in _spread(choice.split("/") if rest else [])]
     return _bounded([[*start, *tail] for tail in tails])
@@ -211,12 +213,17 @@ class Patterns:
         segments = [self._patterns[number][at] for number, at in states]
         return None if any(segment.matches for segment in segments) else {segment.text for segment in segments}
 
-    def prefixes(self) -> list[str]:
-        """Prefixes of the paths that match: each matching path starts with exactly one of them."""
-        found: list[str] = []
-        for prefix in sorted(map(_prefix, self._patterns)):
-            if not found or not prefix.startswith(found[-1]):
-                found.append(prefix)
+    def prefixes(self) -> list[tuple[str, bool]]:
+        """Prefixes of the paths that match, each path starts with one of them; ``True`` for one that is a whole path.
+
+        Only the path itself belongs to a whole path, and no longer one.
+        """
+        found: list[tuple[str, bool]] = []
+        covered = None
+        for prefix, is_whole in sorted(set(map(_prefix, self._patterns))):
+            if covered is None or not prefix.startswith(covered):
+                found.append((prefix, is_whole))
+                covered = covered if is_whole else prefix
         return found
 
     def _closed(self, states: set[tuple[int, int]]) -> States:
@@ -227,10 +234,11 @@ class Patterns:
         return self._known.setdefault(frozenset(states), frozenset(states))  # thousands of folders share a few
 
 
-def _prefix(pattern: Sequence[Segment]) -> str:
+def _prefix(pattern: Sequence[Segment]) -> tuple[str, bool]:
+    """The start of all paths that match, and whether it is the only one."""
     prefix = ""
     for segment in pattern:
         if segment.matches is not None:
-            return prefix + re.split(r"[*?[]", segment.text, maxsplit=1)[0]
+            return prefix + re.split(r"[*?[]", segment.text, maxsplit=1)[0], False
         prefix += f"{segment.text}/"
-    return prefix[:-1]
+    return prefix[:-1], True

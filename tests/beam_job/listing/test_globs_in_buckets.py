@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beam_job.listing.bucket import ListingError
 from beam_job.listing.check_globs import check_images
-from beam_job.listing.globs import LeftOut, ListingError, matches
+from beam_job.listing.globs import LeftOut, matches
 from beam_job.listing.left_out import LeaveOut
+from beam_job.listing.lists import check_list
+from beam_job.listing.rows import Fields
 from tests.storage import Storage
 
 NAMES = ["a", "b", "ab", ".h", ".h.jpg", "x.jpg", "y.png", "c[d"]
@@ -100,6 +103,31 @@ def test_a_bucket_is_listed_page_by_page(bucket):
     bucket.pages = 0
     assert len(list(matches("gs://photos/{a/0*,b/*}"))) == 11
     assert bucket.pages == 7  # one of them to see whether a folder is called "{a"
+
+
+def test_a_name_without_wildcards_needs_no_list_of_a_bucket(bucket):
+    bucket.names = ["p.jpg", "p/", *(f"p/{number:02}.jpg" for number in range(19)), "p2.jpg"]
+
+    def pages(look, *globs):
+        bucket.pages = 0
+        look(*globs)
+        return bucket.pages
+
+    def refused(glob):
+        with pytest.raises(ValueError, match=r"is a folder; write 'gs://photos/.*\*\.jpg'"):
+            check_images([glob])
+
+    for glob, most in {"gs://photos": 1, "gs://photos/": 0, "gs://photos/p": 2, "gs://photos/p/": 0}.items():
+        assert pages(refused, glob) == most, glob
+    assert pages(refused, "gs://photos/*/") == 0
+    assert list(matches("gs://photos/p.jpg")) == ["gs://photos/p.jpg"]
+    assert list(matches("gs://photos/p/0{3,2}.jpg")) == ["gs://photos/p/02.jpg", "gs://photos/p/03.jpg"]
+    assert list(matches("gs://photos/{p,p.jpg,p/*8.jpg,p/18.jpg}")) == [
+        f"gs://photos/{name}" for name in ("p.jpg", "p/08.jpg", "p/18.jpg")
+    ]
+    with pytest.raises(ValueError, match="there is no such file"):
+        check_list("gs://photos", Fields(), {})
+    assert pages(list, matches("gs://photos/p")) == 1
 
 
 def test_placeholders_of_folders_in_a_bucket(bucket, monkeypatch):

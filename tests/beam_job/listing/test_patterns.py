@@ -80,7 +80,11 @@ def test_a_glob_does_not_stand_for_too_many_patterns(glob):
 
 
 def test_each_path_has_one_of_the_prefixes():
-    assert Patterns(parse_object("2019/*.jpg")).prefixes() == ["2019/"]
-    assert Patterns(parse_object("{2019,2019/raw,2020}/a[bc]*.jpg")).prefixes() == ["2019/a", "2019/raw/a", "2020/a"]
-    assert Patterns(parse_object("{2019/**,2019/raw/*,z}")).prefixes() == ["2019/", "z"]
-    assert Patterns(parse_object("{a,**/b}")).prefixes() == [""]
+    def prefixes(glob):
+        return [f"{prefix}!" if is_whole else prefix for prefix, is_whole in Patterns(parse_object(glob)).prefixes()]
+
+    assert prefixes("2019/*.jpg") == ["2019/"]
+    assert prefixes("{2019,2019/raw,2020}/a[bc]*.jpg") == ["2019/a", "2019/raw/a", "2020/a"]
+    assert prefixes("{2019/**,2019/raw/*,z,z}") == ["2019/", "z!"]
+    assert prefixes("{a,**/b}") == [""]
+    assert prefixes("{a,ab,a/x,a/*,b*,b,b/c}") == ["a!", "a/", "ab!", "b"]
