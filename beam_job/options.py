@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_job.devices import BATCH_SIZE, GPU_BATCH_SIZE
 from beam_job.images.fetch import FetchLimits
 from beam_job.images.load import Loading
-from beam_job.listing.left_out import LeaveOut, Rules
+from beam_job.listing.left_out import LeaveOut, Rules, check_places, root_of
 from beam_job.listing.rows import Fields
 from beam_job.listing.uris import renamed_prefixes
 from beam_job.messages.invocation import program
@@ -55,7 +55,7 @@ class CaptionOptions(PipelineOptions):
             "exclude",
             "GLOB",
             "Leave out files and folders that match: patterns of names ('*.tmp.jpg') or, with a slash, of paths "
-            "('photos/raw/*', '**/raw/*.jpg').",
+            "('photos/raw/*', 'gs://bucket/raw/*', '**/raw/*.jpg').",
         )
         job.add_argument(
             "--include_hidden",
@@ -215,9 +215,11 @@ class CaptionOptions(PipelineOptions):
         output = os.path.abspath(self.output) if self.output and "://" not in self.output else self.output
         leave_out = LeaveOut(tuple(self.exclude), self.include_hidden, output)
         try:
-            Rules(leave_out, root="")
+            check_places(self.exclude, self.images)
+            for root in set(map(root_of, self.images)):
+                Rules(leave_out, root)
         except ValueError as error:
-            raise OptionError(f"--exclude: {error}.") from error
+            raise OptionError(f"--exclude: {str(error).rstrip('.')}.") from error
         return leave_out
 
     def to_renamed(self) -> tuple[str, str] | None:

@@ -199,7 +199,8 @@ def _in_bucket(glob: str, leave_out: LeaveOut) -> Iterator[Found]:
     if not bucket or set(bucket) & set("*?[]{}"):
         raise ValueError("write a glob over a bucket as gs://BUCKET/GLOB, without wildcards in the bucket's name")
     root = f"gs://{bucket}"
-    walk = _Walk(Patterns(parse_object(pattern, partial(exists, bucket))), Rules(leave_out, root))
+    in_bucket = partial(exists, bucket)
+    walk = _Walk(Patterns(parse_object(pattern, in_bucket)), Rules(leave_out, root, in_bucket))
     here, folder, told = None, None, None
     for prefix, is_whole in walk.patterns.prefixes():
         for name, size, version in objects(bucket, prefix, is_whole=is_whole):

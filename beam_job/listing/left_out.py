@@ -4,7 +4,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from beam_job.listing.patterns import Patterns, States, parse_name, parse_object, parse_path
+from beam_job.images.local_path import local_path
+from beam_job.listing.patterns import Exists, Patterns, States, parse_name, parse_object, parse_path
 
 SYSTEM = ("@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "Thumbs.db", "desktop.ini")
 """Thumbnails, recycle bins and settings of network storage and of Windows."""
@@ -18,8 +19,8 @@ class LeaveOut:
 
     Attributes:
       exclude: patterns. A pattern without a slash is compared with each name that follows the start of a glob, of files
-        and folders. A pattern with a slash is compared with whole paths, and is written like a glob. An excluded folder
-        is left out with all its contents.
+        and folders. A pattern with a slash is compared with whole paths, and is written like a glob: in a bucket from
+        ``gs://`` on. An excluded folder is left out with all its contents.
       include_hidden: include names that start with a dot.
       output: the output folder. If a glob starts in it, only its runs are left out.
     """
@@ -34,16 +35,17 @@ class Rules:
 
     Args:
       root: the common start of all paths: empty for disks, otherwise ``gs://BUCKET``.
+      exists: whether there is a folder at a path of names in the bucket; an object, where the second argument is true.
 
     Raises:
       ValueError: a pattern is invalid.
     """
 
-    def __init__(self, leave_out: LeaveOut, root: str) -> None:
+    def __init__(self, leave_out: LeaveOut, root: str, exists: Exists = lambda names, last: False) -> None:
         self._include_hidden = leave_out.include_hidden
         globs = [glob.rstrip("/") for glob in leave_out.exclude]
         self._names = [segment for glob in globs if "/" not in glob for segment in parse_name(glob)]
-        self._paths = Patterns([pattern for glob in globs for pattern in _paths(glob, root)])
+        self._paths = Patterns([pattern for glob in globs for pattern in _paths(glob, root, exists)])
         self._output = _real(leave_out.output, root) if leave_out.output else None
         self.start = self._paths.start
 
@@ -69,12 +71,46 @@ class Rules:
         return not _within(folder, self._output) or path.removeprefix(f"{self._output}/").startswith("run=")
 
 
-def _paths(glob: str, root: str) -> list:
+def root_of(glob: str) -> str:
+    """The ``root`` of what a glob matches."""
+    return "/".join(glob.split("/")[:3]) if "://" in glob else ""
+
+
+def check_places(exclude: Sequence[str], images: Sequence[str]) -> None:
+    """Raises ``ValueError`` for a pattern whose path is on another disk or bucket than all globs of ``images``."""
+    roots = list(dict.fromkeys(map(root_of, images)))
+    for glob in exclude:
+        try:
+            local = local_path(glob.rstrip("/"))
+        except ValueError as error:
+            raise ValueError(f"{glob}: {error}") from error
+        if not any(_applies(local, root) for root in roots):
+            path = glob.partition("://")[2].partition("/")[2] if "://" in glob else glob.removeprefix("./").lstrip("/")
+            path = path or "FOLDER"
+            form = f"{roots[0]}/{path}".lstrip("/")
+            raise ValueError(
+                f"{glob}: no glob of --images leads to such a path; write '{form}', or '**/{path}' to match anywhere"
+            )
+
+
+def _applies(glob: str, root: str) -> bool:
+    """Whether a pattern can match anything with this root."""
+    if "/" not in glob or glob.startswith("**/"):
+        return True
+    return glob.startswith(f"{root}/") if root else "://" not in glob
+
+
+def _paths(glob: str, root: str, exists: Exists) -> list:
+    glob = local_path(glob)
+    if "/" not in glob or not _applies(glob, root):
+        return []
     if glob.startswith("**/"):
         return parse_object(glob)
-    if "://" in glob:
-        return parse_object(glob.removeprefix(f"{root}/")) if root and glob.startswith(f"{root}/") else []
-    return parse_path(glob) if "/" in glob and not root else []
+
+    def exists_at_all(names: Sequence[str], last: bool) -> bool:
+        return exists(names, False) or (last and exists(names, True))
+
+    return parse_object(glob.removeprefix(f"{root}/"), exists_at_all) if root else parse_path(glob, folders=True)
 
 
 def _real(output: str, root: str) -> str | None:

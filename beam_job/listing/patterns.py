@@ -45,8 +45,11 @@ States: TypeAlias = frozenset[tuple[int, int]]
 """How far patterns are matched: the numbers of patterns, each with the number of its segment that comes next."""
 
 
-def parse_path(glob: str) -> list[list[Segment]]:
-    """The patterns of a glob over local files, from the root on; ``~`` is a home folder. Raises ``ValueError``."""
+def parse_path(glob: str, *, folders: bool = False) -> list[list[Segment]]:
+    """The patterns of a glob over local files, from the root on; ``~`` is a home folder. Raises ``ValueError``.
+
+    ``folders``: it may also name a folder.
+    """
     if glob.endswith("/"):
         return []  # folders only
     if not os.path.lexists(glob.partition("/")[0]):
@@ -55,7 +58,7 @@ def parse_path(glob: str) -> list[list[Segment]]:
 
     def exists(names: Sequence[str], last: bool) -> bool:
         path = "/" + "/".join([*base, *names])
-        return os.path.isdir(path) != last and os.path.lexists(path)
+        return (os.path.isdir(path) != last or (folders and last)) and os.path.lexists(path)
 
     start, rest = _start(_names(glob), exists)
     patterns = []

@@ -28,6 +28,43 @@ def test_a_launcher_does_not_drop_a_value_that_belongs_to_no_option(argv):
         parse([LAUNCHER, *argv])
 
 
+@pytest.mark.parametrize(
+    ("images", "exclude", "form"),
+    [
+        ("gs://b/photos/**.jpg", "photos/private/*", "gs://b/photos/private/*"),
+        ("gs://b/photos/**.jpg", "./photos/private/", "gs://b/photos/private/"),
+        ("gs://b/*.jpg", "/photos", "gs://b/photos"),
+        ("gs://b/*.jpg", "file:///photos/x", "gs://b/photos/x"),
+        ("gs://b/*.jpg", "gs://c/photos", "gs://b/photos"),
+        ("gs://b/*.jpg", "gs://b", "gs://b/FOLDER"),
+        ("gs://b/*.jpg", "gs://{b,c}/x", "gs://b/x"),
+        ("photos/*.jpg", "gs://b/photos/x", "photos/x"),
+        ("photos/*.jpg", "s3://b/photos/x", "photos/x"),
+    ],
+)
+def test_a_path_to_exclude_that_no_image_can_have_is_refused(images, exclude, form):
+    with pytest.raises(OptionError) as raised:
+        parse(["--images", images, "--exclude", "raw", exclude]).to_leave_out()
+    assert f"--exclude: {exclude}: no glob of --images leads to such a path; write '{form}', or '**/" in str(
+        raised.value
+    )
+
+
+def test_a_path_to_exclude_that_some_images_may_have_is_taken():
+    paths = ["photos/private/*", "file:///photos/x", "gs://b/private", "raw", "**/raw/*.jpg", "*.tmp.jpg"]
+    options = parse(["--images", "photos/**.jpg", "gs://b/**.jpg", "gs://c/*.jpg", "--exclude", *paths])
+    assert options.to_leave_out().exclude == tuple(paths)
+    assert parse(["--images", "gs://b/**.jpg", "--exclude", *paths[2:]]).to_leave_out().exclude == tuple(paths[2:])
+    for bad, message in {
+        "file://host/x": "file://host/x: A local file's URI is file:///PATH, without a host.",
+        "gs://b/"
+        + "{a,b}" * 10: "it expands to more than 1,000 patterns; use fewer braces and **, or list the images.",
+    }.items():
+        with pytest.raises(OptionError) as raised:
+            parse(["--images", "gs://b/*", "--exclude", bad]).to_leave_out()
+        assert str(raised.value) == f"--exclude: {message}"
+
+
 def test_elsewhere_unknown_options_are_refused():
     with pytest.raises(OptionError, match=r"^--new_option 32: there is no such option"):
         parse(["--batch_size", "32", "--new_option", "32"])

@@ -72,7 +72,8 @@ WILD = ["a**", "**.jpg", "**b", "{a,b}", "*.{jpg,png}", "@*", "run=*", "{,.}*"]
 @given(st.sets(st.lists(st.sampled_from(NAMES + ALSO), min_size=1, max_size=4).map(tuple), max_size=12), st.data())
 def test_a_bucket_gives_what_a_disk_gives(tmp_path_factory, bucket, paths, data):
     glob = "/".join(data.draw(st.lists(st.sampled_from(SEGMENTS + WILD + ALSO), min_size=1, max_size=4)))
-    exclude = data.draw(st.sampled_from([[], ["a"], ["*b", "x.*"], ["**/a/x.jpg", "Thumbs.db/"]]))
+    paths_too = [["ROOT/a/*"], ["ROOT/[ab]", "ROOT/b/[ab]"], ["ROOT/{a,b}/**.jpg"]]
+    exclude = data.draw(st.sampled_from([[], ["a"], ["*b", "x.*"], ["**/a/x.jpg", "Thumbs.db/"], *paths_too]))
     output = data.draw(st.sampled_from([None, "a", "a/b", ""]))
     folder = tmp_path_factory.mktemp("tree")
     files = [path for path in paths if not any(other != path and other[: len(path)] == path for other in paths)]
@@ -82,7 +83,8 @@ def test_a_bucket_gives_what_a_disk_gives(tmp_path_factory, bucket, paths, data)
     bucket.names = ["/".join(path) for path in files]
 
     def listed(root):
-        leave_out = LeaveOut(exclude, data.draw(hidden), None if output is None else f"{root}/{output}")
+        patterns = [pattern.replace("ROOT", root) for pattern in exclude]
+        leave_out = LeaveOut(patterns, data.draw(hidden), None if output is None else f"{root}/{output}")
         return sorted(
             (type(match).__name__, (match if isinstance(match, str) else match.path).removeprefix(root))
             for match in matches(f"{root}/{glob}", leave_out)
@@ -128,6 +130,13 @@ def test_a_name_without_wildcards_needs_no_list_of_a_bucket(bucket):
     with pytest.raises(ValueError, match="there is no such file"):
         check_list("gs://photos", Fields(), {})
     assert pages(list, matches("gs://photos/p")) == 1
+
+
+def test_excluded_paths_in_a_bucket_may_hold_the_characters_of_globs(bucket):
+    bucket.names = ["Album [2019]/private/a.jpg", "Album [2019]/b.jpg", "Album 2/private/c.jpg", "a[1].jpg", "a1.jpg"]
+    exclude = ["gs://photos/Album [2019]/private", "gs://photos/a[1].jpg"]
+    images = [found for found in matches("gs://photos/**.jpg", LeaveOut(exclude)) if isinstance(found, str)]
+    assert images == [f"gs://photos/{name}" for name in ("Album 2/private/c.jpg", "Album [2019]/b.jpg", "a1.jpg")]
 
 
 def test_placeholders_of_folders_in_a_bucket(bucket, monkeypatch):

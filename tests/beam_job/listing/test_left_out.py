@@ -73,6 +73,18 @@ def test_exclude(tree):
         found("p/*", exclude=["{a,b}" * 10])
 
 
+def test_excluded_paths_may_hold_the_characters_of_globs(tree):
+    folder = tree(
+        "Album [2019]/private/a.jpg", "Album [2019]/b.jpg", "Album 2/private/c.jpg", "Album 2/d.jpg", "e f/g.jpg"
+    )
+    every = ["Album 2/d.jpg", "Album 2/private/c.jpg", "Album [2019]/b.jpg", "Album [2019]/private/a.jpg", "e f/g.jpg"]
+    assert found("**.jpg") == every
+    assert found("**.jpg", exclude=["Album [2019]/private"]) == ["-Album [2019]/private", *every[:3], "e f/g.jpg"]
+    assert found("**.jpg", exclude=["./Album [2019]"]) == ["-Album [2019]", *every[:2], "e f/g.jpg"]
+    assert found("**.jpg", exclude=["./Album [12]/*.jpg"]) == ["-Album 2/d.jpg", *every[1:]]
+    assert found("**.jpg", exclude=[f"file://{folder}/e%20f"]) == ["-e f", *every[:-1]]
+
+
 def test_the_output_folder_is_left_out(tree, monkeypatch):
     folder = tree("p/a.jpg", "p/out/run=1/b.jpg", "p/out/c.jpg", "p/run=5/d.jpg", "q/e.jpg")
     (folder / "p" / "link").symlink_to("out")
