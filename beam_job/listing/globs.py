@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 from beam_job.images.fetch import version_of_file
 from beam_job.listing.bucket import exists, objects
-from beam_job.listing.left_out import LeaveOut, Rules
+from beam_job.listing.left_out import LeaveOut, Rules, is_within
 from beam_job.listing.patterns import Patterns, States, parse_object, parse_path
 
 ERRORS = {"cannot_list": "A folder that a glob matches cannot be listed; its images are unknown."}
@@ -78,14 +78,15 @@ class _Folder(NamedTuple):
       path: as it is named.
       real: its path without links.
       states, excluded: how far the glob and what it excludes are matched.
-      met: whether a wildcard led here; the folders before it are the start of the glob.
+      tops: the folders on the way below which names are compared: where the first wildcard is, and behind each link
+        after it. None on the way that is the start of the glob.
     """
 
     path: str
     real: str
     states: States
     excluded: States
-    met: bool = False
+    tops: tuple["_Folder", ...] = ()
 
 
 class _Walk:
@@ -104,20 +105,40 @@ class _Walk:
         if not states:
             return None
         path = f"{parent.path}/{name}"
-        met = parent.met or self.patterns.names(parent.states) is None
-        if (met and self._rules.excludes_name(name)) or self._rules.excludes_path(parent.excluded, name):
+        tops = parent.tops or ((parent,) if self.patterns.names(parent.states) is None else ())
+        excluded = self._rules.below(parent.excluded, [name], names=bool(tops))
+        is_link = real != f"{parent.real}/{name}"
+        if is_link and excluded is not None:
+            excluded = self._behind_link(excluded, real, tops)
+        if excluded is None:
             return LeftOut(path)
         if self._rules.is_hidden(name) or self._rules.is_output(parent.real, real):
             states = self.patterns.folder(parent.states, name, meant=True)
-        excluded = self._rules.folder(parent.excluded, name)
-        return _Folder(path, real, states, excluded, met) if states else LeftOut(path)
+        if not states:
+            return LeftOut(path)
+        folder = _Folder(path, real, states, excluded, tops)
+        return folder._replace(tops=(*tops, folder)) if is_link and tops else folder
+
+    def _behind_link(self, excluded: States, real: str, tops: Sequence[_Folder]) -> States | None:
+        """``excluded``, also by the path that a link leads to; ``None`` if that is in an excluded folder or is one."""
+        names = real.split("/")[1:]
+        below = [(top, real.removeprefix(top.real).split("/")[1:]) for top in tops if is_within(real, top.real)]
+        if tops and not below and self._rules.excludes_name(names[-1]):
+            return None
+        ways = [self._rules.below(self._rules.start, names)]
+        ways += [self._rules.below(top.excluded, path, names=True) for top, path in below]
+        for way in ways:
+            if way is None:
+                return None
+            excluded |= way
+        return excluded
 
     def file(self, parent: _Folder, name: str) -> str | LeftOut | None:
         """The path of the file ``name`` in ``parent``; ``None`` where the glob does not name it."""
         if not self.patterns.file(parent.states, name):
             return None
         path = f"{parent.path}/{name}"
-        if self._rules.excludes_name(name) or self._rules.excludes_path(parent.excluded, name):
+        if self._rules.below(parent.excluded, [name], names=True) is None:
             return LeftOut(path)
         hidden = self._rules.is_hidden(name) and not self.patterns.file(parent.states, name, meant=True)
         return LeftOut(path) if hidden else path

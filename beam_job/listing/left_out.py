@@ -53,22 +53,25 @@ class Rules:
         """Whether ``exclude`` matches a file or folder by its name alone."""
         return any(name == segment.text or segment.match(name) for segment in self._names)
 
-    def excludes_path(self, states: States, name: str) -> bool:
-        """Whether ``exclude`` matches ``name`` in a folder with these ``states``."""
-        return self._paths.file(states, name)
+    def below(self, states: States, path: Sequence[str], *, names: bool = False) -> States | None:
+        """The states at the end of a path below a folder; ``None`` where something on it is excluded.
 
-    def folder(self, states: States, name: str) -> States:
-        """The states of a folder within another."""
-        return self._paths.folder(states, name)
+        ``names``: compare single names, too.
+        """
+        for name in path:
+            if self._paths.file(states, name) or (names and self.excludes_name(name)):
+                return None
+            states = self._paths.folder(states, name)
+        return states
 
     def is_hidden(self, name: str) -> bool:
         return (name.startswith(".") and not self._include_hidden) or name.casefold() in _SYSTEM
 
     def is_output(self, folder: str, path: str) -> bool:
         """Whether ``path``, in ``folder`` or linked from it, is the output folder or a run; both without links."""
-        if self._output is None or not _within(path, self._output):
+        if self._output is None or not is_within(path, self._output):
             return False
-        return not _within(folder, self._output) or path.removeprefix(f"{self._output}/").startswith("run=")
+        return not is_within(folder, self._output) or path.removeprefix(f"{self._output}/").startswith("run=")
 
 
 def root_of(glob: str) -> str:
@@ -119,5 +122,5 @@ def _real(output: str, root: str) -> str | None:
     return None if "://" in output else os.path.realpath(output)
 
 
-def _within(path: str, folder: str) -> bool:
+def is_within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")

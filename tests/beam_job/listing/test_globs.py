@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from beam_job.listing.check_globs import check_images
 from beam_job.listing.globs import matches
+from beam_job.listing.left_out import LeaveOut
 from beam_job.listing.patterns import Patterns, parse_object
 from tests.matched import found
 
@@ -137,6 +138,11 @@ def test_whatever_links_there_are_each_file_is_named_once(tmp_path_factory, link
             expected.add(os.path.realpath(path))
     named = list(matches(f"{root}/{glob}"))
     assert sorted(map(os.path.realpath, named)) == sorted(expected)
+    for excluded, within in {"b": "/b/", f"{root}/a/b": "^/a/b/", "**/b/a": "/b/a/"}.items():
+        kept = [path for path in matches(f"{root}/{glob}", LeaveOut([excluded])) if isinstance(path, str)]
+        for path in map(os.path.realpath, kept):
+            outside = excluded == "b" and not glob.startswith("*")  # of what is compared with names
+            assert outside or not re.search(within, path.removeprefix(str(root)))
     # By its own path where that matches, too.
     for path in named:
         if os.path.realpath(path) != path:

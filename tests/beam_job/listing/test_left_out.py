@@ -73,6 +73,40 @@ def test_exclude(tree):
         found("p/*", exclude=["{a,b}" * 10])
 
 
+def test_no_link_leads_to_an_excluded_folder(tree):
+    folder = tree(
+        "p/private/x.jpg", "p/private/in/y.jpg", "p/q/private/z.jpg", "p/a.jpg", "else/private/b.jpg", "else/c.jpg"
+    )
+    for name, target in {
+        "p/before": "private",
+        "p/z-after": "private",
+        "p/into": "private/in",
+        "p/deep": "q/private",
+        "p/out": "../else/private",
+        "p/other": "../else",
+        "other": "p",
+    }.items():
+        (folder / name).symlink_to(target)
+
+    def left(glob, pattern):
+        return [name[1:] for name in found(glob, exclude=[pattern]) if name.startswith("-")]
+
+    by_name = ["p/before", "p/deep", "p/into", "p/other/private", "p/out", "p/private", "p/q/private", "p/z-after"]
+    assert left("p/**.jpg", "private") == by_name
+    assert [name for name in found("p/**.jpg", exclude=["private"]) if name[0] != "-"] == ["p/a.jpg", "p/other/c.jpg"]
+    assert left("p/*/*.jpg", "private") == [name for name in by_name if name.count("/") == 1]  # without a look into p/q
+    by_path = ["p/before", "p/into", "p/private", "p/z-after"]
+    for pattern in ("p/private", f"{folder}/p/private", "**/p/private", "p/pri*"):
+        assert left("p/**.jpg", pattern) == by_path
+    assert left("p/before/**.jpg", "p/private/*") == ["p/before/in", "p/before/x.jpg"]
+    assert left("other/**.jpg", "other/private") == [f"other{name[1:]}" for name in by_path]
+    assert left("p/**.jpg", "else/private") == ["p/other/private", "p/out"]
+    # What the glob itself names is meant, links in it, too.
+    (folder / "p" / "private" / "round").symlink_to(".")
+    assert found("p/before/*.jpg", exclude=["private"]) == ["p/before/x.jpg"]
+    assert found("p/private/**.jpg", exclude=["private"]) == ["p/private/in/y.jpg", "p/private/x.jpg"]
+
+
 def test_excluded_paths_may_hold_the_characters_of_globs(tree):
     folder = tree(
         "Album [2019]/private/a.jpg", "Album [2019]/b.jpg", "Album 2/private/c.jpg", "Album 2/d.jpg", "e f/g.jpg"
@@ -116,7 +150,7 @@ def test_the_output_folder_in_a_bucket_is_left_out():
 def test_excluded_paths_in_a_bucket_are_written_as_its_globs_are():
     def excluded(bucket, name):
         rules = Rules(LeaveOut(exclude=["gs://photos/a/*.jpg"]), f"gs://{bucket}")
-        return rules.excludes_path(rules.folder(rules.start, "a"), name)
+        return rules.below(rules.start, ["a", name]) is None
 
     assert excluded("photos", "x.jpg")
     assert not excluded("photos", "x.png")
