@@ -49,7 +49,7 @@ def pipe(data):
 @contextmanager
 def standard_input(path):
     """Makes a file or a pipe the standard input of this process."""
-    saved, opened = os.dup(0), os.open(path, os.O_RDONLY)
+    saved, opened = os.dup(0), os.open(path, os.O_RDONLY | os.O_NOCTTY)
     try:
         os.dup2(opened, 0)
         yield
