@@ -49,6 +49,12 @@ class Served:
             counts: dict[str, int] = json.load(answer)
         return counts
 
+    def reads(self) -> dict[str, int]:
+        """How often each object in ``OUTPUT`` was read, by its name."""
+        with urlopen(f"{self.address}/reads") as answer:
+            reads: dict[str, int] = json.load(answer)
+        return reads
+
     def resize(self, count: int) -> None:
         """Makes the archive as large as that."""
         urlopen(Request(f"{self.address}/count", str(count).encode(), method="POST")).close()
@@ -87,6 +93,7 @@ class _Archive:
     def __init__(self, seeds: Seeds, faults: Faults, count: int) -> None:
         self.count = count
         self.counts: Counter[str] = Counter()
+        self.reads: Counter[str] = Counter()
         self.lock = threading.Lock()
         self._seeds = seeds
         self._faults = faults
@@ -139,6 +146,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if path == "/counts":
             self._answer("", 200, json.dumps(self.archive.counts).encode())
+        elif path == "/reads":
+            self._answer("", 200, json.dumps(self.archive.reads).encode())
         elif path == "/count":
             self.archive.count = int(body)
             self._answer("", 200, b"")
@@ -170,6 +179,10 @@ class _Handler(BaseHTTPRequestHandler):
             data = response.read()
         finally:
             connection.close()
+        is_read = self.command == "GET" and "alt=media" in self.path
+        if is_read and self.headers.get("Range", "bytes=0-").startswith("bytes=0-"):  # not where it is read on
+            with self.archive.lock:
+                self.archive.reads[unquote(urlsplit(self.path).path.rpartition("/o/")[2])] += 1
         kept = ("x-goog-hash", "content-type", "location")
         headers_back = [(name, value) for name, value in response.getheaders() if name.lower() in kept]
         self._answer(f"output: {self.command}", response.status, data, headers_back)
