@@ -197,7 +197,7 @@ class CaptionRecord:
         captions = [caption.fields() for caption in self.captions]
         labels = {} if self.labels is None else {"labels": [label.fields() for label in self.labels]}
         content = self.content
-        # Later runs read the beginning alone, up to the digest; what may be long stands last.
+        # What may be long stands last; a prune reads the beginning alone.
         return json.dumps(
             {
                 "uri": self.uri,

@@ -109,7 +109,6 @@ class RecordFile:
       path: the file.
       is_record: distinguishes records from other objects.
       seen: called with all bytes of the file, piece by piece.
-      parse: parses a line, or raises ``ValueError``.
     """
 
     def __init__(
@@ -117,12 +116,10 @@ class RecordFile:
         path: str,
         is_record: Callable[[dict[str, Any]], bool],
         seen: Callable[[bytes], None] | None = None,
-        parse: Callable[[bytes], Any] | None = None,
     ) -> None:
         self.path = path
         self._is_record = is_record
         self._seen = seen
-        self._parse = parse or parse_line
         self.place = (0, 0)
         self.lines = self.passed_over = 0
         self.problem = ""
@@ -148,7 +145,7 @@ class RecordFile:
 
     def _record(self, line: bytes | None) -> dict[str, Any] | None:
         try:
-            record = self._parse(line) if line is not None else None
+            record = parse_line(line) if line is not None else None
         except (ValueError, RecursionError):
             return None
         return record if isinstance(record, dict) and self._is_record(record) else None

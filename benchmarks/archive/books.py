@@ -5,7 +5,6 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.runs.digest import digest64
-from beam_job.runs.earlier.known import parse_caption
 from beam_job.runs.folder import CAPTIONS, FAILURES, RecordFile, RunFolder, is_caption, open_run_folder, run_folders
 
 
@@ -41,7 +40,7 @@ def captioned(output: str) -> dict[str, int]:
     """How many images have captions in the files that count, and how many captions are beyond the first of an image."""
     images, records = set[int](), 0
     for path in (path for run in runs(output) for path in run.files(CAPTIONS)):
-        for record in RecordFile(path, is_caption, parse=parse_caption):
+        for record in RecordFile(path, is_caption):
             images.add(digest64(record["uri"]))
             records += 1
     return {"images": len(images), "repeated": records - len(images)}

@@ -8,9 +8,7 @@ reported their failures. A record that a run marked as known repeats an older on
 grows with the number of images that ever failed, not with the number of runs.
 """
 
-import json
 import logging
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -27,7 +25,6 @@ from beam_job.runs.folder import (
     is_failure,
     is_text,
     open_run_folder,
-    parse_line,
     run_folders,
 )
 from beam_job.runs.run import Run
@@ -42,10 +39,6 @@ CAPTIONED = 2
 """Stands before what is known of a caption, where they are; ``LISTED`` is 1."""
 
 _KEY_LENGTH = 200  # characters of a message that tell one fault from another
-_HEAD = re.compile(  # of a caption's record
-    rb'\{"uri": ("(?:[^"\\]|\\.)*+"), "caption": "(?:[^"\\]|\\.)*+", "score": [-.\de]++, '
-    rb'"version": (null|"[^"\\]*+"), "sha256": (null|"[0-9a-f]{64}"), '
-)
 _PASSED_OVER = "passed_over"
 
 
@@ -146,7 +139,7 @@ class _Records(beam.DoFn):
     def process(self, file: tuple[str, tuple[str, str, bool]]) -> Iterator[Any]:
         path, (kind, run, alike) = file
         if kind == CAPTIONS:
-            records = RecordFile(path, _is_caption, parse=parse_caption)
+            records = RecordFile(path, _is_caption)  # whole lines: what counts as captioned can be read by all
             for record in records:
                 if not self._versions and not self._old:
                     yield record["uri"], DONE
@@ -172,18 +165,6 @@ class _Records(beam.DoFn):
                         yield moved, failure
         if records.problem:
             yield _passed_over(f"{path!r}: {records.problem}", records.passed_over)
-
-
-def parse_caption(line: bytes) -> Any:
-    """A caption's record; of one that the job has written, what stands up to its digest, however long the rest is.
-
-    Raises ``ValueError``.
-    """
-    head = _HEAD.match(line)
-    if head is None or not line.endswith(b"}]}"):
-        return parse_line(line)
-    uri, version, sha256 = map(json.loads, head.groups())
-    return {"uri": uri, "caption": "", "version": version, "sha256": sha256}
 
 
 def key_of(uri: str, stage: str, message: str) -> str:

@@ -13,7 +13,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from beam_job.cli import main
 from beam_job.records import Failure
-from beam_job.runs.earlier.known import ReadEarlier, parse_caption
+from beam_job.runs.earlier.known import ReadEarlier
 from beam_job.runs.earlier.take import TakeNew
 from beam_job.runs.run import Run
 from tests.earlier_runs import DECODING, earlier_run
@@ -222,14 +222,3 @@ def test_a_failure_is_known_by_stage_code_and_file(earlier, sha256, known):
     assert failure.known is known
     assert failure.summary_keys == (("decode/corrupt", "known") if known else ("decode/corrupt",))
     assert json.loads(failure.to_json())["known"] is known
-
-
-def test_the_beginning_of_a_record_is_read_however_long_the_rest_is():
-    line = (
-        '{"uri": "a \\" b\\u00e9", "caption": "\\"x\\", \\"version\\": \\"9\\"", "score": -0.5, "version": "1-2", '
-        f'"sha256": "{"0" * 64}", "bytes": 5, "captions": [{{"text": NONSENSE}}]}}'
-    )
-    assert parse_caption(line.encode()) == {"uri": 'a " bé', "caption": "", "version": "1-2", "sha256": "0" * 64}
-    for odd in (line[:-1], line.replace('"score"', '"Score"'), line.replace('"1-2"', "5")):
-        with pytest.raises(ValueError, match=r"Expecting|Unterminated"):
-            parse_caption(odd.encode())

@@ -5,6 +5,7 @@ import json
 import pytest
 from apache_beam.pvalue import TaggedOutput
 
+from beam_job.records import Caption, CaptionRecord, Content
 from beam_job.runs.earlier.known import _Files, _Records, key_of
 from tests.earlier_runs import DECODING, earlier_run
 
@@ -25,6 +26,23 @@ def known(tmp_path, kind, rows, versions=False, renamed=None, alike=True):
 )
 def test_an_image_without_a_caption_is_not_known(tmp_path, odd):
     assert known(tmp_path, "captions", [CAPTION, odd]) == ([("a", True)], 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "damaged"),
+    [(b'"width": 6', b'"width": \xff'), (b'"tokens"', b'"tok\xe9ns"'), (b'"ended": true', b'"ended": tru\0')],
+)
+def test_a_record_that_is_damaged_behind_its_digest_is_not_known(tmp_path, written, damaged):
+    content = Content(5, "0" * 64, "0" * 16, "1")
+    line = CaptionRecord(
+        "a", 6, 4, "m", "CPU", [Caption("A cat.", ["cat"], -1.0, -1.0, True)], content=content
+    ).to_json()
+    path = tmp_path / "captions-1.jsonl"
+    for data, expected in ((line.encode(), [("a", True)]), (line.encode().replace(written, damaged), [])):
+        path.write_bytes(data + b"\n")
+        found = list(_Records(versions=False, renamed=None).process((str(path), ("captions", "run=1", True))))
+        assert [pair for pair in found if not isinstance(pair, TaggedOutput)] == expected
+        assert len(found) == 1
 
 
 def test_which_content_was_captioned(tmp_path):
