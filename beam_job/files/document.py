@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+NO_PERMISSION = "cannot be read: this account lacks permission"
+
 _DOCUMENT_BYTES = 64 << 20  # of run.json or manifest.json: 300,000 files are named in fewer
 _DEPTH = 16  # of options within options
 
@@ -65,14 +67,14 @@ def open_file(path: str) -> Any:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(path) from error
     except PermissionError as error:
-        raise UnreadableError("cannot be read: this account lacks permission") from error
+        raise UnreadableError(NO_PERMISSION) from error
     except NotImplementedError as error:
         raise UnreadableError("uses a compression that Beam does not support") from error
     except Exception as error:  # Cloud Storage has errors of its own
         if getattr(error, "code", None) == 404:
             raise FileNotFoundError(path) from error
         if getattr(error, "code", None) == 403:
-            raise UnreadableError("cannot be read: this account lacks permission") from error
+            raise UnreadableError(NO_PERMISSION) from error
         raise
 
 

@@ -5,11 +5,13 @@ import itertools
 import logging
 import os
 import re
+import stat
 from concurrent.futures import ThreadPoolExecutor
 
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
+from beam_job.files.document import NO_PERMISSION
 from beam_job.messages.quoting import shown
 
 _BATCH = 100  # objects that Cloud Storage deletes with a request
@@ -17,10 +19,14 @@ _THREADS = 8
 _WILDCARD = re.compile(r"[*?[]")
 
 
-def files_in(directory: str, *pattern: str) -> list[str]:
+def files_in(directory: str, *pattern: str, unread: dict[str, str] | None = None) -> list[str]:
     """Paths of the files in ``directory``, taken as it is written, that match a pattern of one or more names.
 
-    Raises ``OSError`` where ``directory`` cannot be read, and what other file systems raise.
+    Raises ``OSError`` where ``directory`` or the disk cannot be read, and what other file systems raise.
+
+    Args:
+      unread: takes the folders in ``directory`` that this account may not read, each with the reason; without it,
+        warnings name them.
     """
     if "://" in directory:
         start = _WILDCARD.split(FileSystems.join(directory, *pattern))[0]
@@ -29,20 +35,33 @@ def files_in(directory: str, *pattern: str) -> list[str]:
         return sorted(file.path for file in found if wanted.fullmatch(file.path))
     paths = [directory] if os.path.isdir(directory) else []
     for names in pattern:
-        paths = [os.path.join(path, name) for path in paths for name in fnmatch.filter(_listed(path, directory), names)]
-    return sorted(filter(os.path.isfile, paths))
+        listed = {path: _listed(path, directory, unread) for path in paths}
+        paths = [os.path.join(path, name) for path in paths for name in fnmatch.filter(listed[path], names)]
+    return sorted(filter(_is_file, paths))
 
 
-def _listed(path: str, directory: str) -> list[str]:
+def _listed(path: str, directory: str, unread: dict[str, str] | None) -> list[str]:
     try:
         return os.listdir(path)
-    except NotADirectoryError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    except OSError as error:
+    except PermissionError:
         if path == directory:
             raise
-        logging.warning("Passed over: %s cannot be read (%s).", shown(path), error.strerror)
+        if unread is None:
+            logging.warning("Passed over: %s %s.", shown(path), NO_PERMISSION)
+        else:
+            unread[path] = NO_PERMISSION
         return []
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except PermissionError:
+        return True  # whoever opens it says that it cannot be read
+    except OSError:
+        return False
 
 
 def _regex(names: str) -> str:

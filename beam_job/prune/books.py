@@ -15,6 +15,7 @@ from beam_job.files.in_folder import files_in
 from beam_job.files.switch import places, read_switch
 from beam_job.runs.folder import CAPTIONS, FAILURES, PRUNED, open_run_folder, run_folders
 from beam_job.runs.manifest import MANIFEST, STARTED
+from beam_job.runs.reviews import review_files
 
 _FAILURES = re.compile(rf"{FAILURES}-[\w-]+\.jsonl", re.ASCII)
 
@@ -76,7 +77,10 @@ def open_books(output: str) -> tuple[list[Book], list[str]]:
     """The runs and exports of a folder, and sentences about those that cannot be read."""
     books: list[Book] = []
     problems: list[str] = []
-    for directory in run_folders(output):
+    unread: dict[str, str] = {}
+    for directory in run_folders(output, unread):
+        if directory in unread:
+            continue
         try:
             run = open_run_folder(directory)
         except UnreadableError as error:
@@ -86,13 +90,15 @@ def open_books(output: str) -> tuple[list[Book], list[str]]:
         document = MANIFEST if run.finished else STARTED
         books.append(Book(f"run={run.id}", document, run.document, files, run.finished))
         problems += [f"{directory}: {problem}" for problem in run.problems]
-    books += _exports(output, problems)
+    books += _exports(output, problems, unread)
+    review_files(output, unread)
+    problems += [f"{folder} {reason}. Its files were not looked at." for folder, reason in unread.items()]
     return books, problems
 
 
-def _exports(output: str, problems: list[str]) -> Iterator[Book]:
+def _exports(output: str, problems: list[str], unread: dict[str, str]) -> Iterator[Book]:
     switch = read_switch(output)
-    for path in files_in(output, EXPORTS, "*", MANIFEST):
+    for path in files_in(output, EXPORTS, "*", MANIFEST, unread=unread):
         folder = FileSystems.split(path)[0]
         name = f"{EXPORTS}/{FileSystems.split(folder)[1]}"
         try:

@@ -1,6 +1,7 @@
 """Adds downloaded reviews: each is checked against the captions of the folder, and all are written to one file."""
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -141,7 +142,8 @@ def _captions(output: str, uris: set[str]) -> dict[str, set[Caption]]:
     for directory in run_folders(output):
         try:
             run = open_run_folder(directory)
-        except UnreadableError:
+        except UnreadableError as error:
+            logging.warning("Passed over: %r: %s", directory, error)
             continue
         model, decoding = run.settings[0], decoding_digest(run.settings[1])
         for path in run.files(CAPTIONS):

@@ -79,7 +79,11 @@ class RunFolder:
         named = re.compile(rf"{kind}-[\w-]+\.jsonl", re.ASCII)
         if kind not in self.about:
             if kind not in self._listed:
-                names = (FileSystems.split(path)[1] for path in files_in(self.directory, f"{kind}-*.jsonl"))
+                try:
+                    names = [FileSystems.split(path)[1] for path in files_in(self.directory, f"{kind}-*.jsonl")]
+                except PermissionError:
+                    self.problems.append("its files cannot be listed: this account lacks permission.")
+                    names = []
                 wanted = (name for name in names if named.fullmatch(name) and not name.endswith(PRUNED_FILE))
                 self._listed[kind] = [FileSystems.join(self.directory, name) for name in wanted]
             return {path: {} for path in self._listed[kind]}
@@ -161,10 +165,15 @@ def is_failure(record: Mapping[str, Any]) -> bool:
     return all(isinstance(record.get(name), str) for name in ("uri", "stage", "error"))
 
 
-def run_folders(output: str) -> list[str]:
-    """The folders of runs in ``output``, oldest first: a run's name starts with its start time."""
-    found = {FileSystems.split(path)[0] for path in files_in(output, "run=*", "*.json")}
-    return sorted(folder for folder in found if is_text(folder))
+def run_folders(output: str, unread: dict[str, str] | None = None) -> list[str]:
+    """The folders of runs in ``output``, oldest first: a run's name starts with its start time.
+
+    Among them are those that this account may not list, so that whoever opens them says so; ``unread`` takes them, too,
+    as for ``files_in``.
+    """
+    closed: dict[str, str] = {} if unread is None else unread
+    found = {FileSystems.split(path)[0] for path in files_in(output, "run=*", "*.json", unread=closed)}
+    return sorted(folder for folder in found.union(closed) if is_text(folder))
 
 
 def open_run_folder(directory: str) -> RunFolder:

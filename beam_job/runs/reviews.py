@@ -234,21 +234,27 @@ def read_reviews(output: str) -> Reviews:
 def _read(output: str) -> Reviews:
     rows: list[Review] = []
     problems = []
-    for path in review_files(output):
+    unread: dict[str, str] = {}
+    for path in review_files(output, unread):
         records = RecordFile(path, is_review)
         rows += (Review.parse(record) for record in records)
         if records.problem:
             problems.append(f"{shown(path, 1000)}: {records.problem}")
+    problems += [f"{shown(path, 1000)}: it {reason}." for path, reason in unread.items()]
     return Reviews(rows, problems)
 
 
-def review_files(output: str) -> list[str]:
-    """The files of reviews in a folder of runs; in place of one that a prune is replacing, the new one."""
+def review_files(output: str, unread: dict[str, str] | None = None) -> list[str]:
+    """The files of reviews in a folder of runs; in place of one that a prune is replacing, the new one.
+
+    ``unread`` is as for ``files_in``.
+    """
     try:
         switch = read_switch(output)
     except UnreadableError:
         switch = None  # whoever opens the runs says so
-    names = (f"{FOLDER}/{FileSystems.split(path)[1]}" for path in files_in(output, FOLDER, "*.jsonl"))
+    files = files_in(output, FOLDER, "*.jsonl", unread=unread)
+    names = (f"{FOLDER}/{FileSystems.split(path)[1]}" for path in files)
     found = (places(switch, output, name) for name in names)
     return [next(filter(FileSystems.exists, paths[:-1]), paths[-1]) for paths in found]
 

@@ -12,6 +12,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.export.leftovers import delete_unfinished, unfinished
+from beam_job.files.document import UnreadableError, read_document
 from beam_job.files.in_folder import files_in
 from beam_job.files.whole import write_whole
 from beam_job.listing.uris import absolute
@@ -118,11 +119,12 @@ def _notes(exports: str) -> Iterator[tuple[str, Any]]:
     archive = os.path.dirname(absolute(exports))
     for note in files_in(exports, "*", NOTE):
         try:
-            with FileSystems.open(note) as file:
-                found = json.loads(file.read(_CHUNK))
+            found = read_document(note) or {}
             path = found["path"]
             inside = path.startswith("../")
             yield f"{archive}/{path.removeprefix('../')}" if inside else absolute(path), found.get("sha256")
+        except UnreadableError as error:
+            logging.warning("Passed over: %s %s.", shown(note, 1000), error)
         except (ValueError, AttributeError, KeyError, TypeError):
             logging.warning("Passed over: %s is not a record of an export.", shown(note, 1000))
 

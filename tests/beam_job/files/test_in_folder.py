@@ -62,7 +62,12 @@ def test_files_are_found_by_names_and_folders_that_may_not_be_read_are_named(tmp
     monkeypatch.setattr("os.listdir", closed)
     with caplog.at_level(logging.WARNING):
         assert files_in(str(tmp_path), "*", "*.json") == [f"{tmp_path}/a/x.json"]
-    assert "/b cannot be read (Permission denied)" in caplog.text
+        assert "/b cannot be read: this account lacks permission." in caplog.text
+        caplog.clear()
+        unread = {}
+        assert files_in(str(tmp_path), "*", "*.json", unread=unread) == [f"{tmp_path}/a/x.json"]
+    assert unread == {f"{tmp_path}/b": "cannot be read: this account lacks permission"}
+    assert not caplog.records
     with pytest.raises(PermissionError):
         files_in(f"{tmp_path}/b", "*.json")
 

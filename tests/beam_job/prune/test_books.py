@@ -6,11 +6,13 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_job.prune.books import Book, Rewritten, pruned_document
+from beam_job.prune.books import Book, Rewritten, open_books, pruned_document
 from beam_job.prune.photo_names import PhotoNames
 from beam_job.prune.record_files import described, rewrite, rows, without
 from beam_job.runs.folder import CAPTIONS, FAILURES
 from tests.archives import caption, lines
+from tests.closed_folders import closed
+from tests.earlier_runs import earlier_run
 
 CODES = st.sampled_from(["fetch/not_found", "decode/truncated", "infer/no_caption"])
 
@@ -62,6 +64,22 @@ def test_counts_add_up_after_any_prune(data):
     again = pruned_document(Book("run=1", "", after, book.files, True), [], kept, {"id": "y"})
     assert again["counts"] == counts
     assert [note["id"] for note in again["pruned"]] == ["x", "y"]
+
+
+def test_folders_that_this_account_may_not_read_are_named(tmp_path):
+    for number in (1, 2):
+        earlier_run(tmp_path / f"run={number}", captions=["a"])
+        (tmp_path / "exports" / str(number)).mkdir(parents=True)
+        (tmp_path / "exports" / str(number) / "manifest.json").write_text('{"id": "x"}')
+    (tmp_path / "reviews").mkdir()
+    folders = [tmp_path / "exports" / "1", tmp_path / "reviews", tmp_path / "run=1"]
+    assert open_books(str(tmp_path))[1] == []
+    for refused in (["listdir", "lstat", "stat"], ["listdir"]):  # files of a folder that cannot be listed may be there
+        with closed(*folders, refused=refused):
+            books, problems = open_books(str(tmp_path))
+        assert [book.name for book in books] == ["run=2", "exports/2"]
+        why = "cannot be read: this account lacks permission. Its files were not looked at."
+        assert sorted(problems) == [f"{folder} {why}" for folder in folders]
 
 
 def photo_names(*uris):

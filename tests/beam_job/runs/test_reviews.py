@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from beam_job.model.decoding import decoding_digest
 from beam_job.runs.reviews import BadReviewError, Review, Reviews, read_reviews
+from tests.closed_folders import closed
 
 ROW = {
     "format": 1,
@@ -172,3 +173,10 @@ def test_decodings_have_the_same_name_whatever_the_order_of_their_options():
 
 def test_a_review_from_today_is_fine_on_a_clock_that_is_a_little_behind():
     assert Review.parse(ROW, datetime(2026, 1, 1, 12, tzinfo=UTC)).time.startswith("2026-01-02")
+
+
+def test_reviews_that_this_account_may_not_read_are_named(tmp_path):
+    (tmp_path / "reviews").mkdir()
+    with closed(tmp_path / "reviews"):
+        problems = read_reviews(str(tmp_path)).problems
+    assert problems == [f"{tmp_path}/reviews: it cannot be read: this account lacks permission."]

@@ -6,7 +6,8 @@ import pytest
 from apache_beam.pvalue import TaggedOutput
 
 from beam_job.records import Caption, CaptionRecord, Content
-from beam_job.runs.earlier.known import _Files, _Records, key_of
+from beam_job.runs.earlier.known import _Files, _Records, earlier_runs, key_of
+from tests.closed_folders import closed
 from tests.earlier_runs import DECODING, earlier_run
 
 CAPTION = {"uri": "a", "caption": "A cat.", "version": "1", "sha256": "ab"}
@@ -123,3 +124,15 @@ def test_what_is_passed_over_is_named(tmp_path, caplog):
     (passed_over,) = _Files("m", DECODING, captions=True).process(f"{tmp_path}/run=2")
     assert passed_over.value == 1
     assert caplog.records[0].getMessage().startswith(f"Passed over: '{tmp_path}/run=2': ")
+
+
+def test_a_run_that_this_account_may_not_read_is_passed_over(tmp_path, caplog):
+    run, other = (earlier_run(tmp_path / f"run={number}", captions=["a"]) for number in (1, 2))
+    with closed(run):
+        assert earlier_runs(str(tmp_path), "3") == [str(run), str(other)]
+        assert files(run) == ({}, 1)
+    assert f"'{run}': manifest.json cannot be read: this account lacks permission" in caplog.text
+    killed = earlier_run(tmp_path / "run=3", finished=False, captions=["a"])
+    with closed(killed, refused=["listdir"]):
+        assert files(killed) == ({}, 1)
+    assert "its files cannot be listed: this account lacks permission" in caplog.text
