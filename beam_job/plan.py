@@ -103,7 +103,7 @@ def measured(run: str, workers: int) -> float:
     """
     folder = local_path(run.removesuffix("/").removesuffix(f"/{MANIFEST}"))
     try:
-        found = _largest(folder) or open_run_folder(folder)
+        found = _largest(folder) or open_run_folder(folder, linked=True)
     except Exception as error:  # file systems raise what they like
         reason = str(error).rstrip(".")
         raise PlanError(

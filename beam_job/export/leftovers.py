@@ -53,7 +53,7 @@ def running(export: str) -> Iterator[None]:
 def delete_parts(exports: str) -> None:
     """Deletes the parts of tables in the folders of exports that were killed. What cannot be deleted stays."""
     with suppress(OSError):
-        for name in os.listdir(exports):
+        for name in [] if os.path.islink(exports) else os.listdir(exports):
             export = os.path.join(exports, name)
             if not os.path.exists(os.path.join(export, MANIFEST)):
                 with suppress(OSError):
@@ -61,7 +61,7 @@ def delete_parts(exports: str) -> None:
 
 
 def _delete_parts_of(export: str) -> None:
-    folder = os.open(export, os.O_RDONLY | os.O_DIRECTORY)
+    folder = os.open(export, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         _lock(folder)
         for name in filter(_PART.fullmatch, os.listdir(export)):

@@ -10,6 +10,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 NO_PERMISSION = "cannot be read: this account lacks permission"
+LINK = "is a symbolic link, which is not followed"
 
 _DOCUMENT_BYTES = 64 << 20  # of run.json or manifest.json: 300,000 files are named in fewer
 _DEPTH = 16  # of options within options

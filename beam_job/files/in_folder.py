@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job.files.document import NO_PERMISSION
+from beam_job.files.document import LINK, NO_PERMISSION
 from beam_job.messages.quoting import shown
 
 _BATCH = 100  # objects that Cloud Storage deletes with a request
@@ -25,8 +25,8 @@ def files_in(directory: str, *pattern: str, unread: dict[str, str] | None = None
     Raises ``OSError`` where ``directory`` or the disk cannot be read, and what other file systems raise.
 
     Args:
-      unread: takes the folders in ``directory`` that this account may not read, each with the reason; without it,
-        warnings name them.
+      unread: takes the folders in ``directory`` that are not read, each with the reason: links, which lead out of it,
+        and those that this account may not read; without it, warnings name them.
     """
     if "://" in directory:
         start = _WILDCARD.split(FileSystems.join(directory, *pattern))[0]
@@ -41,18 +41,21 @@ def files_in(directory: str, *pattern: str, unread: dict[str, str] | None = None
 
 
 def _listed(path: str, directory: str, unread: dict[str, str] | None) -> list[str]:
+    reason = LINK
     try:
-        return os.listdir(path)
+        if path == directory or not os.path.islink(path):
+            return os.listdir(path)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except PermissionError:
         if path == directory:
             raise
-        if unread is None:
-            logging.warning("Passed over: %s %s.", shown(path), NO_PERMISSION)
-        else:
-            unread[path] = NO_PERMISSION
-        return []
+        reason = NO_PERMISSION
+    if unread is None:
+        logging.warning("Passed over: %s %s.", shown(path), reason)
+    else:
+        unread[path] = reason
+    return []
 
 
 def _is_file(path: str) -> bool:

@@ -12,6 +12,7 @@ owner may have written are deleted by the owner only: what was listed after ``be
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -71,12 +72,21 @@ def read_switch(folder: str) -> Switch | None:
         raise UnreadableError("is not as a prune writes it")
     if not isinstance(replaced, list) or not isinstance(deleted, list) or not all(map(_is_inside, replaced + deleted)):
         raise UnreadableError("is not as a prune writes it")
+    if any(_is_linked(folder, name.rpartition("/")[0]) for name in {*replaced, *deleted}):
+        raise UnreadableError("names files in a folder that is a symbolic link")
     return Switch(name, str(state), tuple(replaced), tuple(deleted))
 
 
 def _is_inside(path: object) -> bool:
     """Whether it names a file in the folder, or in a folder of it: nobody else's files are deleted."""
     return is_text(path) and "\\" not in str(path) and all(part not in ("", ".", "..") for part in str(path).split("/"))
+
+
+def _is_linked(folder: str, inner: str) -> bool:
+    """Whether a link is on the way from the folder to one in it."""
+    if "://" in folder or not inner:
+        return False
+    return os.path.islink(os.path.join(folder, inner)) or _is_linked(folder, inner.rpartition("/")[0])
 
 
 def places(switch: Switch | None, folder: str, name: str) -> list[str]:

@@ -115,7 +115,7 @@ def open_source(path: str) -> Source:
     except ValueError as error:
         raise ReportError(f"{path}: {error}") from error
     try:
-        return open_run_folder(path)
+        return open_run_folder(path, linked=True)
     except UnreadableError as error:
         problem = f"{error}"
     except Exception as error:  # file systems raise what they like

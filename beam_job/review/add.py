@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job.files.document import UnreadableError, is_number
+from beam_job.files.document import LINK, UnreadableError, is_number
 from beam_job.files.whole import has_folders, write_whole
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import quoted, shown
@@ -79,6 +80,8 @@ def add_reviews(output: str, paths: Sequence[str], skip_bad: bool = False) -> Ad
         newest = max(review.time for review in new)[:19].replace("-", "").replace(":", "")
         name = f"reviews-{newest}Z-{blake2b(data, digest_size=4).hexdigest()}.jsonl"
         folder = FileSystems.join(output, FOLDER)
+        if os.path.islink(folder):
+            raise ArchiveError(f"{shown(folder)}: this {LINK}; put a folder in its place.")
         try:
             if has_folders(folder) and not FileSystems.exists(folder):
                 FileSystems.mkdirs(folder)

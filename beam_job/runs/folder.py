@@ -4,6 +4,7 @@ Anyone who can write to the output folder can put anything there. So nothing out
 everything that the job would not write is named in a warning and ignored.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -12,7 +13,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job.files.document import UnreadableError, is_number, is_text, open_file, parse_line, read_document
+from beam_job.files.document import LINK, UnreadableError, is_number, is_text, open_file, parse_line, read_document
 from beam_job.files.in_folder import files_in
 from beam_job.files.switch import SWITCH, places, read_switch
 from beam_job.messages.quantity import quantity
@@ -168,20 +169,25 @@ def is_failure(record: Mapping[str, Any]) -> bool:
 def run_folders(output: str, unread: dict[str, str] | None = None) -> list[str]:
     """The folders of runs in ``output``, oldest first: a run's name starts with its start time.
 
-    Among them are those that this account may not list, so that whoever opens them says so; ``unread`` takes them, too,
-    as for ``files_in``.
+    Among them are links and those that this account may not list, so that whoever opens them says so; ``unread`` takes
+    these, too, as for ``files_in``.
     """
     closed: dict[str, str] = {} if unread is None else unread
     found = {FileSystems.split(path)[0] for path in files_in(output, "run=*", "*.json", unread=closed)}
     return sorted(folder for folder in found.union(closed) if is_text(folder))
 
 
-def open_run_folder(directory: str) -> RunFolder:
+def open_run_folder(directory: str, *, linked: bool = False) -> RunFolder:
     """Reads a run's description: its manifest, otherwise ``run.json``.
+
+    Args:
+      linked: the folder may be a link, as a person has named it.
 
     Raises:
       UnreadableError: neither exists, or neither is as the job writes it.
     """
+    if not linked and os.path.islink(directory):
+        raise UnreadableError(f"it {LINK}.")
     problems: list[str] = []
     output, own = FileSystems.split(directory)
     try:
@@ -275,7 +281,7 @@ def _replaced_by(path: str) -> str:
     """What has happened to a file, if its run names other files by now; else nothing."""
     directory, name = FileSystems.split(path)
     try:
-        run = open_run_folder(directory)
+        run = open_run_folder(directory, linked=True)
     except UnreadableError:
         return ""
     if CAPTIONS not in run.about:

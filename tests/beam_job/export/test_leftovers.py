@@ -33,3 +33,17 @@ def test_parts_of_tables_go_once_their_export_has_ended(tmp_path):
         "running": sorted([*parts, *kept]),
         "finished": sorted([*parts, *kept, "manifest.json"]),
     }
+
+
+def test_parts_behind_a_link_stay(tmp_path):
+    (tmp_path / "elsewhere" / "1").mkdir(parents=True)
+    table = tmp_path / "elsewhere" / "1" / "table.csv"
+    table.touch()
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "1").symlink_to(tmp_path / "elsewhere" / "1")
+    delete_parts(str(tmp_path / "exports"))
+    (tmp_path / "linked").symlink_to("elsewhere")
+    delete_parts(str(tmp_path / "linked"))
+    assert table.exists()
+    delete_parts(str(tmp_path / "elsewhere"))
+    assert not table.exists()

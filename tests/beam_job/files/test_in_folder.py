@@ -72,6 +72,22 @@ def test_files_are_found_by_names_and_folders_that_may_not_be_read_are_named(tmp
         files_in(f"{tmp_path}/b", "*.json")
 
 
+def test_linked_folders_in_a_folder_are_passed_over_and_the_folder_itself_may_be_a_link(tmp_path, caplog):
+    for name in ("there/run=1/x.json", "elsewhere/run=2/x.json"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "there" / "run=2").symlink_to(tmp_path / "elsewhere" / "run=2")
+    (tmp_path / "there" / "run=3").symlink_to("nowhere")
+    (tmp_path / "link").symlink_to("there")
+    unread = {}
+    assert files_in(f"{tmp_path}/link", "run=*", "*", unread=unread) == [f"{tmp_path}/link/run=1/x.json"]
+    assert unread == {f"{tmp_path}/link/run={n}": "is a symbolic link, which is not followed" for n in (2, 3)}
+    assert files_in(f"{tmp_path}/there/run=2", "*") == [f"{tmp_path}/there/run=2/x.json"]  # as a person has named it
+    assert not caplog.records
+    assert files_in(f"{tmp_path}/there", "run=2", "*") == []
+    assert f"{tmp_path}/there/run=2 is a symbolic link" in caplog.text
+
+
 def test_the_files_of_a_bucket_are_found_by_their_names_as_they_are_written():
     with storage_emulator() as client:
         bucket = client.bucket("bucket")

@@ -50,3 +50,18 @@ def test_what_another_has_switched_is_completed_before_the_folder_is_taken_over(
     assert {path: path.read_text() for path in tmp_path.rglob("*.json*") if path.name != SWITCH} == {manifest: "new"}
     with pytest.raises(TakenOverError):
         commit(str(tmp_path), Switch(SAID["id"], "switched"))
+
+
+@pytest.mark.parametrize("inside", ["run=1", "run=1/deeper", "exports", "exports/1"])
+def test_files_behind_a_link_are_refused(tmp_path, inside):
+    output, elsewhere = tmp_path / "output", tmp_path / "elsewhere"
+    (elsewhere / "1").mkdir(parents=True)
+    output.mkdir()
+    (output / inside.partition("/")[0]).symlink_to(elsewhere)
+    (tmp_path / "link").symlink_to("output")
+    for names in ({"replaced": [], "deleted": [f"{inside}/a.json"]}, {"replaced": [f"{inside}/a.json"]}):
+        (output / SWITCH).write_text(json.dumps({**SAID, **names}))
+        with pytest.raises(UnreadableError, match=r"^names files in a folder that is a symbolic link$"):
+            read_switch(str(output))
+    (output / SWITCH).write_text(json.dumps({**SAID, "replaced": ["run=2/manifest.json"]}))
+    assert read_switch(str(tmp_path / "link"))

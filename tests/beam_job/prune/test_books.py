@@ -2,11 +2,13 @@
 
 import json
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_job.prune.books import Book, Rewritten, open_books, pruned_document
+from beam_job.prune.leftovers import leftovers
 from beam_job.prune.photo_names import PhotoNames
 from beam_job.prune.record_files import described, rewrite, rows, without
 from beam_job.runs.folder import CAPTIONS, FAILURES
@@ -80,6 +82,21 @@ def test_folders_that_this_account_may_not_read_are_named(tmp_path):
         assert [book.name for book in books] == ["run=2", "exports/2"]
         why = "cannot be read: this account lacks permission. Its files were not looked at."
         assert sorted(problems) == [f"{folder} {why}" for folder in folders]
+
+
+def test_folders_behind_a_link_are_none_of_the_folder(tmp_path):
+    elsewhere = earlier_run(tmp_path / "elsewhere", captions=["a"])
+    output = tmp_path / "output"
+    earlier_run(output / "run=1", captions=["a"])
+    (output / "exports").mkdir()
+    links = [output / name for name in ("exports/1", "reviews", "run=2")]
+    for link in links:
+        link.symlink_to(elsewhere)
+    books, problems = open_books(str(output))
+    assert [book.name for book in books] == ["run=1"]
+    why = "is a symbolic link, which is not followed. Its files were not looked at."
+    assert sorted(problems) == [f"{link} {why}" for link in links]
+    assert leftovers(str(output), books, datetime.now(UTC) + timedelta(days=9)) == ([], [])
 
 
 def photo_names(*uris):

@@ -5,7 +5,9 @@ import json
 import pytest
 from apache_beam.pvalue import TaggedOutput
 
+from beam_job.plan import measured
 from beam_job.records import Caption, CaptionRecord, Content
+from beam_job.report.run_records import open_source
 from beam_job.runs.earlier.known import _Files, _Records, earlier_runs, key_of
 from tests.closed_folders import closed
 from tests.earlier_runs import DECODING, earlier_run
@@ -136,3 +138,15 @@ def test_a_run_that_this_account_may_not_read_is_passed_over(tmp_path, caplog):
     with closed(killed, refused=["listdir"]):
         assert files(killed) == ({}, 1)
     assert "its files cannot be listed: this account lacks permission" in caplog.text
+
+
+def test_a_linked_run_is_passed_over(tmp_path, caplog):
+    elsewhere = earlier_run(tmp_path / "elsewhere" / "run=1", captions=["a"], seconds=0.5)
+    link = tmp_path / "out" / "run=1"
+    link.parent.mkdir()
+    link.symlink_to(elsewhere)
+    assert earlier_runs(str(tmp_path / "out"), "3") == [str(link)]
+    assert files(link) == ({}, 1)
+    assert f"'{link}': it is a symbolic link, which is not followed." in caplog.text
+    for named in (link, tmp_path / "elsewhere"):  # a person may name a link
+        assert (measured(str(named), 1), len(open_source(str(named)).problems)) == (2.0, 0)
