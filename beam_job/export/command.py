@@ -28,6 +28,7 @@ from beam_job.records import FIELDS
 from beam_job.runs.current import ReadCaptions, current_runs, records_of
 from beam_job.runs.folder import RunFolder
 from beam_job.runs.manifest import own_manifest
+from beam_job.runs.reviews import ADDED
 from beam_job.runs.run import MaxFailures
 from beam_job.terminal import signals
 from beam_job.terminal.console import console
@@ -139,7 +140,7 @@ def _carried(runs: Sequence[RunFolder]) -> list[str]:
     """The fields that the runs have carried from their lists, in their order."""
     named = (run.about["options"].get("carry") for run in runs)
     names = dict.fromkeys(name for carry in named if isinstance(carry, str) for name in carry.split(","))
-    own = {*FIELDS, "", "chance", "source"}
+    own = {*FIELDS, *ADDED, "", "chance"}
     return [name for name in names if name not in own][:_MOST_COLUMNS]
 
 

@@ -24,6 +24,7 @@ from beam_job.report.sample import Sample
 from beam_job.report.summary import Summary, edges
 from beam_job.report.thumbnails import thumbnails
 from beam_job.runs.folder import CAPTIONS, FAILURES
+from beam_job.runs.reviews import ADDED
 
 SAMPLE = 300
 _GROUPS, _GROUP_PICTURES = 6, 4  # of copies that are shown, and pictures of each
@@ -31,7 +32,6 @@ _FEW = 60  # images whose thumbnails may be larger
 _LONGEST = 2000  # characters of a text on the page
 _MOST_OPTIONS = 200
 _SAID = ("id", "runs", "model", "started", "finished", "seconds", "devices", "versions")
-_ADDED = {"source", "verdict"}  # to records by their reviews
 _SIDES = (512, 256)  # of thumbnails in pixels: for few images, for many; the page stays under a few megabytes
 
 _LISTING = rows.ERRORS | globs.ERRORS
@@ -203,7 +203,7 @@ def _items(shown: Sequence[Shown], allow_https: bool) -> list[dict[str, Any]]:
             "image": picture,
             "why": why,
             "chosen": chosen,
-            "carried": {name: _cut(str(value)) for name, value in records[-1].items() if name not in FIELDS | _ADDED},
+            "carried": {name: _cut(str(value)) for name, value in records[-1].items() if name not in FIELDS | ADDED},
             "captions": [_captions(record) for record in records],
             "labels": [
                 [label._replace(name=_cut(label.name)).fields() for label in labels_of(record)] for record in records

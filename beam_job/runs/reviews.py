@@ -27,6 +27,9 @@ from beam_job.runs.folder import RecordFile
 FOLDER = "reviews"
 FORMAT = 1
 RIGHT, CORRECTED, WRONG, SKIPPED = VERDICTS = ("right", "corrected", "wrong", "skipped")
+ADDED = {"source", "verdict"}
+"""The fields of a record after its reviews that no run writes; a carried field of such a name is not taken for one."""
+
 LONGEST = 2000
 """Characters of a corrected sentence at most."""
 
@@ -188,9 +191,10 @@ class Reviews:
           keep_wrong: also return records whose caption was marked as wrong; their ``verdict`` is ``wrong``.
         """
         sentence, verdicts = self._standing(record["uri"])
+        verdict = verdicts.get(record["caption"])
+        record = {name: value for name, value in record.items() if name not in ADDED}
         if sentence is not None:
             return {**record, "caption": sentence, "source": "review", "verdict": CORRECTED}
-        verdict = verdicts.get(record["caption"])
         if verdict is None:
             return {**record, "source": "model"}
         if verdict == WRONG and not keep_wrong:

@@ -2,7 +2,10 @@
 
 import pytest
 
+from beam_job.export.command import _carried
 from beam_job.export.options import parse
+from beam_job.runs.current import current_runs
+from tests.beam_job.export.archive import run_of
 
 
 @pytest.mark.parametrize(
@@ -22,3 +25,8 @@ def test_shares_and_scores():
     for share in ("90%", "0.9"):
         options, _ = parse(["captions", "--to", "xmp", f"--at_least={share}", "--min_score=-1.5"])
         assert (options.at_least, options.min_score) == (0.9, -1.5)
+
+
+def test_carried_fields_whose_names_the_export_uses_have_no_column(tmp_path):
+    run_of(tmp_path, ["a.jpg"], carry="verdict,album,source,chance,uri,caption")
+    assert _carried(current_runs(str(tmp_path))) == ["album"]

@@ -38,6 +38,16 @@ def stands(*reviews, caption="A dog.", keep_wrong=False):
     return record and (record["caption"], record["source"], record.get("verdict"))
 
 
+@pytest.mark.parametrize("carried", ["right", "wrong", "corrected", 5])
+def test_carried_fields_are_not_taken_for_reviews(carried):
+    record = {"uri": "a.jpg", "caption": "A dog.", "score": -1.0, "verdict": carried, "source": carried, "id": 7}
+    bare = {"uri": "a.jpg", "caption": "A dog.", "score": -1.0, "id": 7}
+    other = review("wrong", shown="A cat.")
+    for reviews in ([], [other], [review("right", uri="b.jpg")]):
+        assert Reviews(reviews, []).apply(record) == {**bare, "source": "model"}
+    assert Reviews([review("right")], []).apply(record) == {**bare, "source": "model", "verdict": "right"}
+
+
 def test_a_row_comes_back_as_it_was():
     found = Review.parse(ROW)
     assert json.loads(found.to_json()) == {**ROW, "time": "2026-01-02T03:04:05.000+00:00"}
