@@ -20,6 +20,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from beam_job import devices, outcome
 from beam_job.cloud import dataflow
+from beam_job.files.document import is_text
 from beam_job.images.local_path import local_path
 from beam_job.listing.check_globs import check_images
 from beam_job.listing.lists import check_list, copy_pipes, is_pipe
@@ -143,7 +144,8 @@ def check_options(options: CaptionOptions) -> None:
     if not options.output:
         raise OptionError("--output is missing: name the folder for the captions.")
     try:
-        local_path(options.output)
+        if not is_text(local_path(options.output)):
+            raise ValueError("its name is not valid UTF-8; choose another.")
     except ValueError as error:
         raise OptionError(f"--output {options.output}: {error}") from error
     if not options.images and not options.uris:

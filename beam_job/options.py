@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_job.devices import BATCH_SIZE, GPU_BATCH_SIZE
+from beam_job.files.document import is_text
 from beam_job.images.fetch import FetchLimits
 from beam_job.images.load import Loading
 from beam_job.listing.left_out import LeaveOut, Rules, check_places, root_of
@@ -273,6 +274,7 @@ def parse(argv: Sequence[str]) -> CaptionOptions:
     Beam itself drops unknown options with a warning, but a mistyped option must not start a job. A switch may also be
     written ``--recaption=true`` or ``=false``, as a Flex Template does.
     """
+    _check_text(argv)
     parser = _Parser(allow_abbrev=False, conflict_handler="resolve", add_help=False)
     for options in _subclasses(PipelineOptions):
         options._add_argparse_args(parser)  # noqa: SLF001
@@ -286,6 +288,19 @@ def parse(argv: Sequence[str]) -> CaptionOptions:
     if unknown:
         raise OptionError(f"{' '.join(unknown)}: there is no such option. See --help.")
     return PipelineOptions([str(arg) for arg in argv]).view_as(CaptionOptions)
+
+
+def _check_text(argv: Sequence[str]) -> None:
+    """Raises ``OptionError`` where a name is not valid UTF-8: Beam cannot pass it on to the workers."""
+    option = ""
+    for arg in argv:
+        if arg.startswith("--"):
+            option = arg.partition("=")[0]
+        if not is_text(arg):
+            raise OptionError(
+                f"{option} {arg.removeprefix(f'{option}=')}: this name is not valid UTF-8. Rename the file or folder; "
+                "or list its images with --uris, as file:///PATH with %XX for each such byte."
+            )
 
 
 class _Argument(str):

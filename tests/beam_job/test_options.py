@@ -2,6 +2,7 @@
 
 import pytest
 
+from beam_job.cli import main
 from beam_job.options import OptionError, parse
 
 LAUNCHER = "--template_location=gs://b/job"
@@ -83,3 +84,19 @@ def test_versions_are_for_lists_alone():
     assert parse(["--uris", "list.csv", "--version_field", "v"]).to_fields().version == "v"
     with pytest.raises(OptionError, match=r"^--version_field works with --uris only"):
         parse(["--images", "*.jpg", "--version_field", "v"]).to_fields()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--images", "a.jpg", "caf\udce9/*.jpg"], "--images caf\\udce9/*.jpg: this name is not valid UTF-8."),
+        (["--images=caf\udce9/*.jpg"], "--images caf\\udce9/*.jpg: this name is not valid UTF-8."),
+        (["--images", "a.jpg", "--model", "\udcff"], "--model \\udcff: this name is not valid UTF-8."),
+        (["--images", "a.jpg", "--output", "file:///tmp/caf%E9"], "--output file:///tmp/caf%E9: its name is not valid"),
+    ],
+)
+def test_names_that_beam_cannot_pass_on_are_refused_with_their_option(argv, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--output", "out", *argv]) == 2
+    assert capsys.readouterr().err.startswith(f"beam_job: {message}")
+    assert not list(tmp_path.iterdir())
