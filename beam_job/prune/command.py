@@ -141,6 +141,7 @@ def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
             status = max(status, _say_left(left))
     elif (switch := _switch(output)) is not None and switch.state == SWITCHED:
         show("An earlier prune was interrupted; --delete finishes it.")
+    runs = run_folders(output)
     books, problems = open_books(output)
     _say(problems)
     try:
@@ -167,11 +168,13 @@ def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
     else:
         left = remove(output, books, found, "named" if args.uris else "gone", now)
         young = leftovers(output, open_books(output)[0], now)[1]
-        show("No command reads these records any more, but files hold some." if left else "All this was removed.")
+        unseen = problems or found.problems
+        removed = "This was removed; what was not looked at may hold more." if unseen else "All this was removed."
+        show("No command reads these records any more, but files hold some." if left else removed)
         if args.uris:
             show("Photos are not deleted: if the job still finds these, its next run captions them again.")
     _say([f"{path}: this temporary file is less than a day old; a later prune deletes it." for path in young])
-    return max(status, _say_left(left), _say_new_runs(output, books))
+    return max(status, _say_left(left), _say_new_runs(output, runs))
 
 
 def _switch(output: str) -> Switch | None:
@@ -244,10 +247,9 @@ def _say_left(left: dict[str, object]) -> int:
     return EXIT_FAILED if left else 0
 
 
-def _say_new_runs(output: str, books: Sequence[Book]) -> int:
-    """Says which runs have begun since the books were opened; returns the exit status."""
-    known = {book.name for book in books}
-    new = [path for path in run_folders(output) if FileSystems.split(path)[1] not in known]
+def _say_new_runs(output: str, runs: Sequence[str]) -> int:
+    """Says which runs have begun since the folder was looked at; returns the exit status."""
+    new = [path for path in run_folders(output) if path not in runs]
     _say(
         [
             f"{path} began meanwhile, and may have copied what was removed: prune again when it has ended."

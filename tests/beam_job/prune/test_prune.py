@@ -18,6 +18,7 @@ from beam_job.runs.manifest import UnbalancedError
 from beam_job.runs.run import Run
 from beam_job.runs.shards import Shard
 from tests.archives import archive, caption, check_books, lines, named, traces, view, without
+from tests.closed_folders import closed
 
 FIRST, KILLED = "20260101T000000Z-000001", "20260103T000000Z-000003"
 
@@ -70,6 +71,19 @@ def test_named_photos_leave_no_trace_in_the_folder_and_the_books_balance(tmp_pat
     assert [(note["why"], note["captions"], note["failures"]) for note in first["pruned"]] == [("named", 2, 1)]
     assert second["pruned"][0]["id"] == first["pruned"][0]["id"]
     assert second["pruned"][0]["time"].startswith("20")
+
+
+def test_what_could_not_be_looked_at_is_not_called_removed(tmp_path, photos, output, capsys):
+    other = output / "run=20200101T000000Z-aaaaaa"
+    other.mkdir()
+    arguments = [str(output), "--uris", str(named(tmp_path, [str(photos[0])])), "--killed", KILLED, "--delete"]
+    with closed(other):
+        assert main(arguments) == 1
+    said = capsys.readouterr()
+    assert "This was removed; what was not looked at may hold more.\n" in said.out
+    assert f"{other} cannot be read: this account lacks permission. Its files were not looked at." in said.err
+    assert "began meanwhile" not in said.err
+    assert not traces(output, [str(photos[0])])
 
 
 def test_what_is_not_concerned_is_not_touched(tmp_path, photos, output):
