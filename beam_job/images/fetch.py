@@ -65,7 +65,7 @@ def shared_fetcher(limits: FetchLimits, threads: int) -> "Fetcher":
 
 
 class CredentialsError(RuntimeError):
-    """The configured Google credentials do not work, so no image could be read and the job must fail."""
+    """The Google credentials do not work, so nothing on gs:// could be read and the job or export must fail."""
 
 
 class Fetcher:

@@ -12,11 +12,14 @@ from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 from requests.adapters import HTTPAdapter
 
 from beam_job.export.leftovers import unfinished
+from beam_job.export.xmp.credentials import may_pass, no_credentials
 from beam_job.export.xmp.packet import MAX_BYTES
+from beam_job.images.fetch import CredentialsError
 from beam_job.images.local_path import local_path
 
 ADOBE, FULL = "adobe", "full"
@@ -73,16 +76,26 @@ def sidecar_path(photo: str, kind: str) -> str:
 
 
 def place_of(path: str) -> Place:
-    """The place for a path from ``photo_path``."""
+    """The place for a path from ``photo_path``; raises what its methods raise."""
+    if not path.startswith("gs://"):
+        return _DISK
     with _making:
-        return _bucket() if path.startswith("gs://") else _DISK
+        found = _bucket()
+    if isinstance(found, CredentialsError):
+        raise found
+    return found
 
 
 @functools.cache
-def _bucket() -> "CloudStorage":
-    client = storage.Client(project="unused")
-    for scheme in ("https://", "http://"):  # its own pool is of ten connections, and it warns of each beyond them
-        client._http.mount(scheme, HTTPAdapter(pool_maxsize=THREADS))  # noqa: SLF001
+def _bucket() -> "CloudStorage | CredentialsError":
+    try:
+        client = storage.Client(project="unused")
+        for scheme in ("https://", "http://"):  # its own pool is of ten connections, and it warns of each beyond them
+            client._http.mount(scheme, HTTPAdapter(pool_maxsize=THREADS))  # noqa: SLF001
+    except Exception as error:  # besides its own errors those of files that cannot be opened or read
+        if may_pass(error):
+            raise _unavailable(error) from error
+        return no_credentials(error)  # kept: off Google Cloud it takes seconds to find none
     return CloudStorage(client)
 
 
@@ -142,7 +155,7 @@ class Disk:
 
 
 class CloudStorage:
-    """Objects on gs://."""
+    """Objects on gs://. Methods raise ``CredentialsError``, too: without credentials that work the export must end."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -186,6 +199,8 @@ class CloudStorage:
     def _call(self, function: Any) -> Any:
         try:
             return function()
+        except GoogleAuthError as error:  # before ValueError and OSError, which some of these are, too
+            raise (_unavailable(error) if may_pass(error) else no_credentials(error)) from error
         except exceptions.PreconditionFailed as error:
             raise _changed() from error
         except (exceptions.Forbidden, exceptions.Unauthorized) as error:
@@ -193,7 +208,11 @@ class CloudStorage:
         except (exceptions.NotFound, exceptions.BadRequest, ValueError) as error:
             raise PlaceError("cannot_access", f"Cloud Storage refuses access: {str(error)[:200]}.") from error
         except (exceptions.GoogleAPIError, OSError) as error:
-            raise PlaceError("unavailable", f"Cloud Storage cannot be reached: {str(error)[:200]}.") from error
+            raise _unavailable(error) from error
+
+
+def _unavailable(error: Exception) -> PlaceError:
+    return PlaceError("unavailable", f"Cloud Storage cannot be reached: {str(error)[:200]}.")
 
 
 def _move_to_free_name(file: str, target: str) -> None:

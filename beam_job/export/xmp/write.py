@@ -25,6 +25,7 @@ from beam_job.export.xmp.places import (
     sidecar_path,
 )
 from beam_job.export.xmp.sidecar import UNCHANGED, WRITTEN, put, take_back
+from beam_job.images.fetch import CredentialsError
 from beam_job.messages import unforeseen
 from beam_job.records import labels_of
 from beam_job.runs.reviews import CORRECTED, WRONG
@@ -238,6 +239,8 @@ def _guarded(uri: str, sidecar: str, function: Callable[[], Outcome | None]) -> 
         return _again_after_changes(function)
     except (PacketError, PlaceError) as error:
         return Outcome(FAILED, uri, sidecar, error.code, str(error))
+    except CredentialsError:  # no other sidecar in a bucket would fare better: the export ends
+        raise
     except Exception as error:  # a fault of ours costs this image alone
         message = unforeseen.logged(uri, STAGE, type(error).__name__, str(error), unforeseen.trace_of(error))
         return Outcome(FAILED, uri, sidecar, unforeseen.CODE, message)

@@ -2,10 +2,13 @@
 
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
+from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 
 from beam_job.export.command import main
 from beam_job.export.xmp import places
 from beam_job.export.xmp.places import CloudStorage, PlaceError, place_of
+from beam_job.export.xmp.write import Sidecars, _InThreads, _Wanted, _write
+from beam_job.images.fetch import CredentialsError
 from tests.beam_job.export.archive import run_of
 from tests.cloud import BUCKET, dataflow_service, storage_emulator
 
@@ -72,6 +75,71 @@ def test_refusals_of_cloud_storage(status, code):
     with pytest.raises(PlaceError) as caught:
         CloudStorage(Refusing()).write("gs://archive/a.xmp", b"new", None)
     assert caught.value.code == code
+
+
+PHOTOS = [(f"gs://archive/{name}.jpg.xmp", [_Wanted("", f"gs://archive/{name}.jpg", None)]) for name in "abc"]
+
+
+def outcomes(batch):
+    write = _InThreads(_write, Sidecars())
+    write.setup()
+    return list(write.process(batch))
+
+
+@pytest.fixture
+def no_credentials(monkeypatch):
+    """A computer without Google credentials; the times that they were looked for."""
+    asked = []
+
+    def default(**_):
+        asked.append(1)
+        raise DefaultCredentialsError("Your default credentials were not found.")
+
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    monkeypatch.setattr("google.auth.default", default)
+    places._bucket.cache_clear()
+    yield asked
+    places._bucket.cache_clear()
+
+
+def test_without_credentials_the_export_ends_and_they_are_looked_for_once(no_credentials):
+    for _ in range(2):
+        with pytest.raises(CredentialsError, match=r"\(Your default .*\); correct GOOGLE_APPLICATION_CRED"):
+            outcomes(PHOTOS)
+    assert len(no_credentials) == 1
+
+
+def refreshed(cause=None, retryable=False):
+    error = RefreshError("invalid_grant: Bad Request", {"error": "invalid_grant"}, retryable=retryable)
+    error.__cause__ = cause
+    return error
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """A function that makes Cloud Storage raise an error."""
+
+    class Failing:
+        def bucket(self, _):
+            raise self.error
+
+    client = Failing()
+    monkeypatch.setattr(places, "_bucket", lambda: CloudStorage(client))
+    return lambda error: setattr(client, "error", error)
+
+
+def test_credentials_that_have_expired_end_the_export(failing):
+    failing(refreshed())
+    with pytest.raises(CredentialsError, match=r"\(invalid_grant: Bad Request\); correct"):
+        outcomes(PHOTOS)
+
+
+@pytest.mark.parametrize(
+    "error", [TransportError("no metadata"), refreshed(TransportError("no metadata")), refreshed(retryable=True)]
+)
+def test_credentials_that_are_not_to_be_had_just_now_fail_photos_alone(error, failing):
+    failing(error)
+    assert [outcome.code for outcome in outcomes(PHOTOS)] == ["unavailable"] * 3
 
 
 @pytest.mark.parametrize(("kind", "step"), [("xmp", "WriteSidecars"), ("csv", "WriteTable")])
