@@ -2,9 +2,10 @@
 
 import argparse
 import inspect
+import io
 
 from apache_beam.io.gcp.gcsfilesystem import GCSFileSystem
-from apache_beam.io.gcp.gcsio import GcsIO
+from apache_beam.io.gcp.gcsio import BeamBlobReader, GcsIO
 from apache_beam.metrics import Metrics
 from apache_beam.metrics.execution import MetricsEnvironment
 from apache_beam.metrics.metricbase import MetricName
@@ -51,3 +52,9 @@ def test_objects_are_deleted_in_batches():
     """`in_folder` deletes many objects with a request, with the credentials of Beam's own file system."""
     assert list(inspect.signature(GcsIO.delete_batch).parameters) == ["self", "paths"]
     assert "return gcsio.GcsIO(" in inspect.getsource(GCSFileSystem._gcsIO)
+
+
+def test_objects_are_read_with_a_buffer_of_a_chosen_size():
+    """`tables/write` reads the parts of tables in such pieces, through Python's own buffer."""
+    assert "read_buffer_size" in inspect.signature(GcsIO.open).parameters
+    assert issubclass(BeamBlobReader, io.IOBase)

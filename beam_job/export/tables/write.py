@@ -1,6 +1,8 @@
 """Writes captions to one table, sorted by URI, in bounded memory; a table that would not change is not written."""
 
+import hashlib
 import heapq
+import io
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,11 +22,14 @@ from pyarrow.parquet import ParquetWriter
 from beam_job.export.tables.csv_cells import header, line
 from beam_job.export.tables.published import TablePlace
 from beam_job.export.tables.rows import row, schema
-from beam_job.files.whole import write_whole
+from beam_job.files.whole import open_whole, write_whole
 
 CSV, PARQUET = "csv", "parquet"
 
 _PART_RECORDS, _PART_BYTES = 50_000, 64 << 20  # of a part, which is sorted in memory
+
+_AT_ONCE = 100  # parts that are read: each takes a file descriptor, of which macOS allows 256
+_BUFFER = 1 << 20  # of each
 
 _GROUP_RECORDS = 5_000  # of Parquet
 
@@ -33,7 +38,8 @@ class WriteTable(beam.PTransform):
     """Writes records to one file, sorted by URI, and yields the outcome, ``published.WRITTEN`` or ``UNCHANGED``.
 
     Each bundle writes sorted parts, which one worker merges. A table is one file in one order, so the same captions
-    give the same bytes with every runner. Only one part is in memory at a time.
+    give the same bytes with every runner. In memory is one part while it is sorted, and a buffer for each of the parts
+    that are merged, a hundred at most.
 
     Args:
       kind: CSV or PARQUET.
@@ -60,14 +66,30 @@ class WriteTable(beam.PTransform):
 
 def _write(table: str, place: TablePlace, carried: Sequence[str], parts: list[str]) -> str:
     """Merges parts into a table, and publishes it."""
+    made = list[str]()
+    few = sorted(parts)
+    while len(few) > _AT_ONCE:
+        number = min(_AT_ONCE, len(few) - _AT_ONCE + 1)
+        made.append(_write_part(few[:number]))
+        few = [*few[number:], made[-1]]
     with FileSystems.create(table, compression_type=CompressionTypes.UNCOMPRESSED) as file:
         if table.endswith(CSV):
             file.write(header(carried))
-            for record in merge(parts):
+            for record in merge(few):
                 file.write(line(record, carried))
         else:
-            write_parquet(file, merge(parts), carried)
-    return place.publish(table, parts)
+            write_parquet(file, merge(few), carried)
+    return place.publish(table, [*parts, *made])
+
+
+def _write_part(parts: Sequence[str]) -> str:
+    """Merges parts into a larger one. The same parts give the same file: if the work is done again, it is replaced."""
+    names = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    path = FileSystems.join(FileSystems.split(parts[0])[0], f"part-{names}.jsonl")
+    with open_whole(path) as file:
+        for record in merge(parts):
+            file.write(f"{json.dumps(record)}\n".encode())
+    return path
 
 
 def write_parquet(file: BinaryIO, records: Iterable[dict[str, Any]], carried: Sequence[str]) -> None:
@@ -112,10 +134,18 @@ class _SortParts(beam.DoFn):
 
 
 def merge(parts: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The records of sorted files, in order."""
+    """The records of sorted files, in order. All files are open at once."""
     with ExitStack() as opened:
-        files = [
-            opened.enter_context(FileSystems.open(part, compression_type=CompressionTypes.UNCOMPRESSED))
-            for part in sorted(parts)
-        ]
+        files = [opened.enter_context(_open(part)) for part in sorted(parts)]
         yield from heapq.merge(*(map(json.loads, file) for file in files), key=lambda record: record["uri"])
+
+
+def _open(part: str) -> BinaryIO:
+    """Opens a part to be read in pieces of a megabyte. Beam's own reader of objects holds 16 of them, and whoever reads
+    its lines asks it for each byte.
+    """
+    if part.startswith("gs://"):
+        file = FileSystems.get_filesystem(part)._gcsIO().open(part, read_buffer_size=_BUFFER)  # noqa: SLF001
+    else:
+        file = FileSystems.open(part, compression_type=CompressionTypes.UNCOMPRESSED)
+    return io.BufferedReader(file, _BUFFER)

@@ -1,10 +1,14 @@
 """Exports on Cloud Storage: tables in a bucket, and what the service refuses."""
 
+import json
+
 import pytest
+from apache_beam.io.gcp.gcsio import BeamBlobReader
 from apache_beam.portability.api import beam_runner_api_pb2
 from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 
 from beam_job.export.command import main
+from beam_job.export.tables.write import merge
 from beam_job.export.xmp import places
 from beam_job.export.xmp.places import CloudStorage, PlaceError, place_of
 from beam_job.export.xmp.write import Sidecars, _InThreads, _Wanted, _write
@@ -30,6 +34,24 @@ def test_tables_in_a_bucket(storage, kind, tmp_path, capsys):
     assert (captions / f"captions.{kind}").read_bytes() == data, "the same captions, the same bytes"
     export("gs://archive/out", "--to", kind)
     assert "30 unchanged" in capsys.readouterr().err
+
+
+def test_parts_in_a_bucket_are_read_in_large_pieces(storage, monkeypatch):
+    """Bytes that are asked for, and that are fetched then at least."""
+    asked = []
+    read = BeamBlobReader.read
+
+    def counted(file, size):
+        asked.append((size, file._chunk_size))
+        return read(file, size)
+
+    monkeypatch.setattr(BeamBlobReader, "read", counted)
+    records = [{"uri": f"{number:05}", "caption": "A dog. " * 10} for number in range(20_000)]
+    for part in range(2):
+        lines = "".join(json.dumps(record) + "\n" for record in records[part::2])
+        storage.put("archive", f"part-{part}.jsonl", lines.encode())
+    assert list(merge(["gs://archive/part-0.jsonl", "gs://archive/part-1.jsonl"])) == records
+    assert asked == [(1 << 20, 1 << 20)] * 4, "of each part all that it holds, and its end"
 
 
 class Recorded:

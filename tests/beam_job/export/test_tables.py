@@ -162,6 +162,34 @@ def test_a_table_that_somebody_saves_meanwhile_is_not_replaced(tmp_path, monkeyp
     assert path.read_text() == "mine"
 
 
+@pytest.mark.parametrize("number", [3, 4, 11])
+def test_only_so_many_parts_are_open_at_once(number, tmp_path, monkeypatch):
+    opened, most = [], 0
+
+    def open_file(path, *arguments, **more):
+        nonlocal most
+        opened.append(open_as_beam_does(path, *arguments, **more))
+        most = max(most, sum(not file.closed for file in opened))
+        return opened[-1]
+
+    open_as_beam_does = write.FileSystems.open
+    monkeypatch.setattr(write.FileSystems, "open", open_file)
+    monkeypatch.setattr(write, "_AT_ONCE", 3, raising=False)
+    folder = tmp_path / "exports" / "1"
+    folder.mkdir(parents=True)
+    uris = [f"{index:02}" for index in range(5 * number)]
+    parts = [folder / f"part-{index:032}.jsonl" for index in range(number)]
+    for index, part in enumerate(parts):
+        records = [{"uri": uri, "caption": "ü"} for uri in uris[index::number]]
+        part.write_text("".join(json.dumps(record) + "\n" for record in records))
+    place = TablePlace(str(tmp_path / "a.csv"), str(tmp_path / "exports"))
+    assert write._write(str(folder / "table.csv"), place, (), list(map(str, parts))) == "written"
+    assert most == 3
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text("utf-8-sig").splitlines()))
+    assert [(row["uri"], row["caption"]) for row in rows] == [(uri, "ü") for uri in uris]
+    assert [path.name for path in folder.iterdir()] == ["table.json"], "no part stays"
+
+
 def test_a_linked_table_stays_a_link(tmp_path):
     captions = archive(tmp_path / "captions", [RECORD])
     (tmp_path / "table.csv").symlink_to("there.csv")
