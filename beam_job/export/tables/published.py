@@ -59,9 +59,10 @@ class TablePlace:
                 raise TableError(f"{self.path}: this is not a file; name one.")
         try:
             present = None if self.overwrite else digest_of(self.path)
-        except OSError as error:
-            raise TableError(f"{self.path}: cannot be read ({error.strerror or error}).") from error
-        if present is not None and present not in _digests(self.path, self.exports):
+            is_foreign = present is not None and present not in _digests(self.path, self.exports)
+        except Exception as error:  # file systems raise what they like
+            raise self._refused("read", error) from error
+        if is_foreign:
             raise TableError(
                 f"{self.path}: this file was not written by an export, or was changed since. Name another by "
                 "--output, or let --overwrite replace it."
@@ -70,7 +71,7 @@ class TablePlace:
     def publish(self, table: str, parts: list[str]) -> str:
         """Moves a finished table there, unless it is there already; deletes what was made on the way.
 
-        Raises ``TableError`` where somebody has put a file there since the export began.
+        Raises ``TableError`` where somebody has put a file there since the export began, or it cannot be written.
         """
         if "://" not in self.path:
             delete_unfinished(os.path.dirname(os.path.realpath(self.path)))
@@ -81,12 +82,21 @@ class TablePlace:
             self.check()
             note = {"path": _place(self.path, self.exports), "sha256": digest}
             write_whole(FileSystems.join(FileSystems.split(table)[0], NOTE), json.dumps(note).encode())
-            _copy(table, self.path)
+            try:
+                _copy(table, self.path)
+            except Exception as error:  # file systems raise what they like
+                raise self._refused("written", error) from error
         try:
             FileSystems.delete([table, *parts])
         except Exception as error:  # file systems raise what they like
             logging.warning("Temporary files of the export remain next to %s: %s.", table, error)
         return found
+
+    def _refused(self, what: str, error: Exception) -> TableError:
+        reason = getattr(error, "strerror", None) or error
+        return TableError(
+            f"{self.path}: cannot be {what} ({reason}). Check this account's permissions, or name another by --output."
+        )
 
 
 def digest_of(path: str) -> str | None:

@@ -8,6 +8,7 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 
 from beam_job.export.command import main
+from beam_job.export.tables.published import TableError, TablePlace
 from beam_job.export.tables.write import merge
 from beam_job.export.xmp import places
 from beam_job.export.xmp.places import CloudStorage, PlaceError, place_of
@@ -34,6 +35,26 @@ def test_tables_in_a_bucket(storage, kind, tmp_path, capsys):
     assert (captions / f"captions.{kind}").read_bytes() == data, "the same captions, the same bytes"
     export("gs://archive/out", "--to", kind)
     assert "30 unchanged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_table_that_the_account_may_not_read_is_refused(storage, status, tmp_path, capsys):
+    storage.put("archive", "a.csv", b"mine")
+    storage.faults["a.csv"] = [status] * 9
+    captions = run_of(tmp_path / "captions", ["gs://archive/a.jpg"])
+    assert main([str(captions), "--to", "csv", "--output", "gs://archive/a.csv"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("beam_job.export: gs://archive/a.csv: cannot be read (")
+    assert said.count("\n") == 1
+
+
+def test_a_table_that_the_account_may_not_write_is_said(storage, tmp_path):
+    storage.refused = "a.csv"
+    (tmp_path / "table.csv").write_text("ours")
+    place = TablePlace("gs://archive/a.csv", str(tmp_path))
+    place.check()
+    with pytest.raises(TableError, match=r"gs://archive/a.csv: cannot be written \(.*403.*\)\. Check this account's"):
+        place.publish(str(tmp_path / "table.csv"), [])
 
 
 def test_parts_in_a_bucket_are_read_in_large_pieces(storage, monkeypatch):
