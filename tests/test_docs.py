@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from beam_job.cli import main
-from beam_job.export.xmp.write import ERRORS
+from beam_job.export.outcomes import ERRORS
 from beam_job.messages import unforeseen
 from beam_job.options import help_text
 from beam_job.records import FIELDS, Caption, CaptionRecord, Content, Failure, Label

@@ -1,6 +1,7 @@
 """Writes or restores sidecars in many threads: captions in, outcomes out."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,27 +28,9 @@ from beam_job.export.xmp.places import (
 from beam_job.export.xmp.sidecar import UNCHANGED, WRITTEN, put, take_back
 from beam_job.images.fetch import CredentialsError
 from beam_job.messages import unforeseen
+from beam_job.messages.quoting import shown
 from beam_job.records import labels_of
 from beam_job.runs.reviews import CORRECTED, WRONG
-
-ERRORS = {
-    "bad_uri": "The image's URI is not valid, or the sidecar would be the image itself.",
-    "conflict": "Two images would share one sidecar.",
-    "not_found": "The image no longer exists, so no sidecar is written.",
-    "not_a_file": "The sidecar's path is a folder or something else that is not a file.",
-    "permission_denied": "This account has no permission to read or write the sidecar.",
-    "cannot_access": "The disk or the bucket reports an error while the sidecar is read or written.",
-    "unavailable": "Cloud Storage cannot be reached.",
-    "changed_meanwhile": "Another program changed the sidecar during the export. It was not overwritten.",
-    "too_large": "The sidecar is larger than 16 MiB, or has more than 10,000 properties.",
-    "encoding": "The sidecar is not text in the encoding that it declares.",
-    "broken": "The sidecar is not well-formed XML.",
-    "doctype": "The sidecar has a document type declaration, which is not supported.",
-    "not_xmp": "The sidecar is XML but not XMP.",
-    "cannot_merge": "The sidecar has a structure that cannot be changed and restored safely.",
-    "cannot_undo": "The sidecar's property captioner:was_..., which contains replaced text, is damaged.",
-}
-"""The codes of sidecars that cannot be written, and what they mean. None of these sidecars is touched."""
 
 LABELS = "labels"
 
@@ -175,12 +158,22 @@ def _write(grouped: tuple[str, Iterable[Any]], sidecars: Sidecars) -> list[Outco
     if isinstance(found[0], Outcome):
         return found
     if len(found) > 1:
-        uris = sorted(wanted.uri for wanted in found)
-        message = f"{len(uris)} images share the sidecar {sidecar}; use --sidecar {FULL} to give each its own."
-        return [Outcome(FAILED, uri, sidecar, "conflict", message) for uri in uris]
+        message = _conflict(sidecar, found)
+        return [Outcome(FAILED, uri, sidecar, "conflict", message) for uri in sorted(wanted.uri for wanted in found)]
     wanted = found[0]
     outcome = _guarded(wanted.uri, sidecar, lambda: _put(wanted, sidecar, sidecars))
     return [outcome] if outcome else []
+
+
+def _conflict(sidecar: str, found: Sequence[_Wanted]) -> str:
+    photo, number = Counter(wanted.photo for wanted in found).most_common(1)[0]
+    if number == 1:
+        return f"{len(found)} images share the sidecar {sidecar}; use --sidecar {FULL} to give each its own."
+    names = ", ".join(shown(uri, 300) for uri in sorted(wanted.uri for wanted in found if wanted.photo == photo)[:3])
+    return (
+        f"{number} URIs name one file, which can have one caption, such as {names}. List these URIs in a file, remove "
+        "their captions with `python -m beam_job.prune DIR --uris FILE --delete`, and caption the image under one."
+    )
 
 
 def _put(wanted: _Wanted, sidecar: str, sidecars: Sidecars) -> Outcome:

@@ -9,7 +9,9 @@ import pytest
 
 from beam_job.export.command import main
 from beam_job.export.xmp.description import Description
+from beam_job.export.xmp.places import ADOBE, FULL
 from beam_job.export.xmp.sidecar import put
+from beam_job.export.xmp.write import Sidecars, _placed, _write
 from beam_job.model.decoding import decoding_digest
 from beam_job.trust.trust_file import Threshold, Trust, write_trust
 from tests.beam_job.export.archive import contents, counts, export, failures, run_of
@@ -60,6 +62,26 @@ def test_two_photos_of_one_name_conflict_only_where_they_share_a_sidecar(tmp_pat
     assert export(captions) == counts(written=4, unchanged=2, failed=1), "some names are the same in both kinds"
     assert export(captions, "--undo") == counts(written=8), "both kinds go"
     assert not list(tmp_path.glob("*.xmp"))
+
+
+@pytest.mark.parametrize("kind", [ADOBE, FULL])
+def test_two_names_of_one_photo_are_advised_to_go_and_two_photos_to_use_other_sidecars(kind):
+    def advice(*uris):
+        sidecars = Sidecars(kind)
+        placed = [_placed({"uri": uri, "caption": "A dog."}, sidecars) for uri in uris]
+        (sidecar,) = {sidecar for sidecar, _ in placed}
+        outcomes = _write((sidecar, [wanted for _, wanted in placed]), sidecars)
+        assert [(outcome.uri, outcome.code) for outcome in outcomes] == [(uri, "conflict") for uri in sorted(uris)]
+        (message,) = {outcome.message for outcome in outcomes}
+        return message
+
+    said = advice("file:///p/a.jpg", "/p/a.jpg")
+    assert said.startswith("2 URIs name one file, which can have one caption, such as /p/a.jpg, file:///p/a.jpg. List")
+    assert "beam_job.prune DIR --uris FILE --delete" in said
+    assert "--sidecar" not in said
+    if kind == ADOBE:
+        assert advice("/p/a.jpg", "/p/a.png").endswith("use --sidecar full to give each its own.")
+        assert advice("/p/a.jpg", "file:///p/a.jpg", "/p/a.png").startswith("2 URIs name one file")
 
 
 def test_odd_names_get_their_sidecars(tmp_path):
