@@ -195,7 +195,7 @@ def _report(options: argparse.Namespace, export: Export, manifest: dict[str, Any
             f"{counts['failed']} of {counts['read']} failed, more than --max_failures {options.max_failures} allows.",
             EXIT_TOO_MANY_FAILURES,
         )
-    return 0
+    return EXIT_FAILED if manifest["passed_over"] else 0
 
 
 def _summary(options: argparse.Namespace, export: Export, manifest: dict[str, Any]) -> Iterator[str]:
@@ -219,6 +219,11 @@ def _summary(options: argparse.Namespace, export: Export, manifest: dict[str, An
             else ""
         )
         yield f"  {number:,} failed: {escaped(code)}{fault}"
+    if manifest["passed_over"]:
+        yield (
+            f"  Passed over: {manifest['passed_over']:,} lines and files of runs; see the warnings. Sidecars of their "
+            "photos may not be reverted."
+        )
 
 
 def _say(message: object, code: int) -> int:

@@ -62,6 +62,7 @@ class Export:
         counted: Iterable[tuple[tuple[str, str | None], int]],
         failures: Iterable[Shard],
         examples: Iterable[list[Any]] = (),
+        passed_over: Iterable[int] = (),
     ) -> dict[str, Any]:
         """Checks that the counts add up, and writes the manifest.
 
@@ -70,6 +71,7 @@ class Export:
           counted: numbers of captions for each outcome, and for each code of a failure or reason to leave out.
           failures: the shards of records that were written.
           examples: files and captions that a dry run would write.
+          passed_over: numbers of lines and files of runs that could not be read, when all of them count: for --undo.
 
         Raises:
           UnbalancedError: read is not written + unchanged + kept + left out + failed; no manifest is written.
@@ -95,6 +97,7 @@ class Export:
             "counts": counts,
             "left_out_by_reason": dict(sorted(found[LEFT_OUT].items())),
             "failures_by_code": dict(sorted(found[FAILED].items())),
+            "passed_over": sum(passed_over),
             "failures": [shard.entry() for shard in shards],
             "examples": [list(example) for listed in examples for example in listed],
         }

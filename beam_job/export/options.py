@@ -28,8 +28,8 @@ _EXAMPLES = """examples:
       --setup_file ./setup.py
 
 Beam's own options (--runner, --project, --temp_location, ...) work too.
-Exit status: 0 done, 1 failed, 2 refused before any work, 3 done but more failures than --max_failures, 130 stopped by
-Ctrl-C, 143 by SIGTERM.
+Exit status: 0 done, 1 failed or not all runs were read for --undo, 2 refused before any work, 3 done but more failures
+than --max_failures, 130 stopped by Ctrl-C, 143 by SIGTERM.
 """
 
 

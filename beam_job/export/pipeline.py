@@ -1,12 +1,11 @@
 """The pipelines of exports on one screen: captions in; sidecars or a table, failures and a manifest out."""
 
-from collections.abc import Iterator
-from contextlib import suppress
+import logging
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.pvalue import AsIter
+from apache_beam.pvalue import AsIter, TaggedOutput
 
 from beam_job.export.export import Export
 from beam_job.export.outcomes import FAILED, WRITTEN, Outcome
@@ -20,6 +19,7 @@ from beam_job.runs.merge import MergeShards
 from beam_job.runs.shards import WriteShards
 
 _EXAMPLES = 10
+_PASSED_OVER = "passed_over"
 
 
 def write_sidecars(
@@ -39,16 +39,20 @@ def take_back_sidecars(pipeline: beam.Pipeline, export: Export, sidecars: Sideca
 
     Every image that any run has captioned is checked, because its sidecar may come from another model's captions.
     """
-    outcomes = (
+    files = (
         pipeline
         | "Output" >> beam.Create([export.output])
         | "Runs" >> beam.FlatMap(run_folders)
-        | "Files" >> beam.FlatMap(_caption_files)
-        | "ReshuffleFiles" >> beam.Reshuffle()
-        | "Uris" >> beam.FlatMap(_uris)
-        | "TakeBackSidecars" >> TakeBackSidecars(sidecars)
+        | "Files" >> beam.FlatMap(_caption_files).with_outputs(_PASSED_OVER, main="found")
     )
-    return _close(pipeline, export, _number(outcomes), _counted(outcomes), outcomes)
+    read = (
+        files.found
+        | "ReshuffleFiles" >> beam.Reshuffle()
+        | "Uris" >> beam.FlatMap(_uris).with_outputs(_PASSED_OVER, main="found")
+    )
+    passed_over = (files[_PASSED_OVER], read[_PASSED_OVER]) | "PassedOver" >> beam.Flatten()
+    outcomes = read.found | "TakeBackSidecars" >> TakeBackSidecars(sidecars)
+    return _close(pipeline, export, _number(outcomes), _counted(outcomes), outcomes, AsIter(passed_over))
 
 
 def write_table(
@@ -90,6 +94,7 @@ def _close(
     read: beam.PCollection,
     counted: beam.PCollection,
     outcomes: beam.PCollection,
+    passed_over: AsIter | Sequence[int] = (),
 ) -> beam.PCollection[dict[str, Any]]:
     failures = (
         outcomes
@@ -113,15 +118,30 @@ def _close(
             counted=AsIter(counted),
             failures=AsIter(failures),
             examples=AsIter(examples),
+            passed_over=passed_over,
         )
     )
 
 
-def _caption_files(directory: str) -> Iterator[str]:
-    with suppress(UnreadableError):  # no run
-        yield from open_run_folder(directory).files(CAPTIONS)
+def _caption_files(directory: str) -> Iterator[Any]:
+    try:
+        run = open_run_folder(directory)
+    except UnreadableError as error:
+        yield _passed_over(f"{directory!r}: {error}")
+        return
+    yield from run.files(CAPTIONS)
+    for problem in run.problems:
+        yield _passed_over(f"{directory!r}: {problem}")
 
 
-def _uris(path: str) -> Iterator[str]:
-    if FileSystems.exists(path):
-        yield from (record["uri"] for record in RecordFile(path, is_caption) if is_text(record["uri"]))
+def _uris(path: str) -> Iterator[Any]:
+    records = RecordFile(path, lambda record: is_caption(record) and is_text(record["uri"]))
+    for record in records:
+        yield record["uri"]
+    if records.problem:
+        yield _passed_over(f"{path!r}: {records.problem}", records.passed_over)
+
+
+def _passed_over(problem: str, number: int = 1) -> TaggedOutput:
+    logging.warning("Passed over: %s", problem)
+    return TaggedOutput(_PASSED_OVER, number)

@@ -14,7 +14,7 @@ from beam_job.export.xmp.sidecar import put
 from beam_job.export.xmp.write import Sidecars, _placed, _write
 from beam_job.model.decoding import decoding_digest
 from beam_job.trust.trust_file import Threshold, Trust, write_trust
-from tests.beam_job.export.archive import contents, counts, export, failures, run_of
+from tests.beam_job.export.archive import contents, counts, export, failures, last_counts, run_of
 from tests.beam_job.export.sidecars import DARKTABLE, HOSTILE
 from tests.earlier_runs import DECODING
 
@@ -166,6 +166,33 @@ def test_what_is_chosen_and_what_people_said(tmp_path, capsys):
     write_trust(str(captions), replace(trust, model="n"))
     assert main([str(captions), "--to", "xmp", "--at_least", "90%"]) == 2
     assert "trust.json is for another model or other decoding options" in capsys.readouterr().err
+
+
+def test_what_undo_cannot_read_is_named_and_counted_and_is_a_status(tmp_path, capsys, caplog):
+    photos = [tmp_path / f"{name}.jpg" for name in "abcd"]
+    sidecars = [Path(f"{photo}.xmp") for photo in photos]
+    for sidecar in sidecars:
+        sidecar.write_bytes(put(None, Description("Ours.", ""))[1])
+    captions = tmp_path / "captions"
+    for number, photo in enumerate(photos):
+        run_of(captions, [str(photo)], f"run={number}")
+    (captions / "run=1" / "captions-1.jsonl").write_text('{"uri": "/torn\n')
+    (captions / "run=2" / "captions-1.jsonl").unlink()
+    for name in ("run.json", "manifest.json"):
+        (captions / "run=3" / name).write_text("{}")
+    assert main([str(captions), "--to", "xmp", "--runner", "DirectRunner", "--undo"]) == 1
+    assert last_counts(captions) == counts(written=1)
+    assert [sidecar.exists() for sidecar in sidecars] == [False, True, True, True]
+    said = capsys.readouterr().err
+    assert "1 sidecar: 1 reverted, " in said
+    assert "  Passed over: 3 lines and files of runs; see the warnings. Sidecars of their photos may not be " in said
+    named = "\n".join(record.getMessage() for record in caplog.records)
+    for place, problem in (
+        ("run=1/captions-1.jsonl", "1 of 1 lines contain no record; line 1 is the first."),
+        ("run=2/captions-1.jsonl", "it is gone."),
+        ("run=3", "manifest.json does not belong to a run"),
+    ):
+        assert f"Passed over: '{captions}/{place}': {problem}" in named
 
 
 def test_labels_become_keywords_where_nobody_wrote_any(tmp_path):
