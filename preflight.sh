@@ -2,14 +2,29 @@
 # shellcheck disable=SC2154 # the settings are those of run_dataflow.sh, which reads this file
 # Everything that would fail later, in a sentence, before anything is done.
 
+# gcloud_says WORD...: prints gcloud's answer. Without one, gcloud's own error goes to standard error, and the status is
+# 1 if what was asked about does not exist or may not be seen, 2 if gcloud could not find out: no network, no login.
 gcloud_says() {
-  gcloud "$@" --project="$project" 2>/dev/null
+  { why="$(gcloud "$@" --project="$project" 2>&1 >&3 3>&-)"; } 3>&1 && return
+  printf '%s\n' "$why" >&2
+  case "$why" in
+    *"auth tokens"* | *[Rr]eauthenticat*) return 2 ;; # some of these say "or it may not exist", too
+    *NOT_FOUND* | *"not found"* | *"not exist"* | *"HTTPError 404"*) return 1 ;;
+  esac
+  return 2
+}
+
+# refuse_unseen STATUS WHAT [REMEDY]: refuses what gcloud_says has not found.
+refuse_unseen() {
+  [ "$1" -ne 1 ] || refuse "$2: it does not exist, or this account may not see it${3-}."
+  refuse "$2: gcloud could not look it up, for the reason above."
 }
 
 check_login() {
   command -v gcloud >/dev/null || refuse "gcloud is not installed: https://cloud.google.com/sdk/docs/install"
-  [ -n "$(gcloud auth list --filter=status:ACTIVE '--format=value(account)' 2>/dev/null)" ] || refuse "nobody is logged in: run 'gcloud auth login'."
-  gcloud projects describe "$project" '--format=value(projectId)' >/dev/null 2>&1 || refuse "--project $project: it does not exist, or this account may not see it."
+  who="$(gcloud_says auth list --filter=status:ACTIVE '--format=value(account)')" || refuse_unseen 2 "the account that is logged in"
+  [ -n "$who" ] || refuse "nobody is logged in: run 'gcloud auth login'."
+  gcloud_says projects describe "$project" '--format=value(projectId)' >/dev/null || refuse_unseen $? "--project $project"
 }
 
 check_services() {
@@ -25,7 +40,7 @@ check_services() {
 check_bucket() {
   name="${bucket#gs://}"
   name="${name%%/*}"
-  location="$(gcloud_says storage buckets describe "gs://$name" '--format=value(location)')" || refuse "--bucket gs://$name: it does not exist, or this account may not see it."
+  location="$(gcloud_says storage buckets describe "gs://$name" '--format=value(location)')" || refuse_unseen $? "--bucket gs://$name"
   location="$(printf '%s' "$location" | tr '[:upper:]' '[:lower:]')"
   case "$location" in
     "$region" | us | eu | asia) ;;
@@ -34,11 +49,11 @@ check_bucket() {
 }
 
 check_image() {
-  gcloud_says artifacts docker images describe "$image" '--format=value(image_summary.digest)' >/dev/null || refuse "the image $image does not exist: run './run_dataflow.sh build' with the same settings first."
+  gcloud_says artifacts docker images describe "$image" '--format=value(image_summary.digest)' >/dev/null || refuse_unseen $? "the image $image" "; run './run_dataflow.sh build' with the same settings first"
 }
 
 check_template() {
-  gcloud_says storage objects describe "$template_file" '--format=value(name)' >/dev/null || refuse "the template $template_file does not exist: run './run_dataflow.sh template' with the same settings first."
+  gcloud_says storage objects describe "$template_file" '--format=value(name)' >/dev/null || refuse_unseen $? "the template $template_file" "; run './run_dataflow.sh template' with the same settings first"
 }
 
 # check_quota OPTION...: a hint, as quotas are counted by Compute Engine at the time the workers start.
@@ -64,7 +79,8 @@ check_quota() {
   elif [ "$left" -lt "$wanted" ]; then
     warn "$left of the $wanted GPUs that --max_workers $max_workers may need are left in $region (quota $metric)."
   fi
-  [ -n "$(gcloud_says compute accelerator-types list "--filter=name=$type AND zone~$region-" '--format=value(zone)')" ] || refuse "--accelerator $accelerator: there is none in $region; 'gcloud compute accelerator-types list --filter=name=$type' says where."
+  zones="$(gcloud_says compute accelerator-types list "--filter=name=$type AND zone~$region-" '--format=value(zone)')" || refuse_unseen $? "--accelerator $accelerator"
+  [ -n "$zones" ] || refuse "--accelerator $accelerator: there is none in $region; 'gcloud compute accelerator-types list --filter=name=$type' says where."
 }
 
 # The launcher's versions against the image's: a worker of another version fails late, and with an obscure message.
@@ -105,7 +121,7 @@ preflight() {
     build)
       check_services cloudbuild artifactregistry
       [ -n "$image_given" ] || gcloud_says artifacts repositories describe "$repository" --location="$region" >/dev/null ||
-        refuse "the repository $repository does not exist: run 'gcloud artifacts repositories create $repository --repository-format=docker --location=$region --project=$project'."
+        refuse_unseen $? "the repository $repository" "; run 'gcloud artifacts repositories create $repository --repository-format=docker --location=$region --project=$project'"
       ;;
     template) check_services dataflow; check_bucket; check_image ;;
     run)

@@ -314,8 +314,14 @@ schedule() {
   [ -n "$scheduler_account" ] || refuse "--scheduler_account is missing: name the service account that may launch Dataflow jobs, such as nightly@$project.iam.gserviceaccount.com."
   request="$(launch_request "$@")" || exit 2
   verb=create headers=--headers
-  if [ -z "$dry_run" ] && gcloud_says scheduler jobs describe "$job" --location="$region" >/dev/null; then
-    verb=update headers=--update-headers
+  if [ -z "$dry_run" ]; then
+    asked=0
+    why="$(gcloud_says scheduler jobs describe "$job" --location="$region" 2>&1 >/dev/null)" || asked=$?
+    case "$asked" in
+      0) verb=update headers=--update-headers ;;
+      1) ;; # there is none yet
+      *) printf '%s\n' "$why" >&2; refuse_unseen "$asked" "the schedule $job" ;;
+    esac
   fi
   execute gcloud scheduler jobs "$verb" http "$job" --project="$project" --location="$region" \
     --schedule="$cron" --time-zone="${time_zone:-Etc/UTC}" --http-method=POST --uri="$launch_url" \
@@ -324,7 +330,10 @@ schedule() {
     --attempt-deadline=180s
 }
 
+most_unanswered=20 # polls in a row: a wait of hours outlasts a network that is down for some minutes
+
 status() {
+  job_url="https://console.cloud.google.com/dataflow/jobs/$region/$job_id?project=$project"
   if [ -z "$job_id" ]; then
     [ -z "$wait_for_end" ] || refuse "status --wait: name the JOB_ID to wait for."
     # A scheduled job has the very name, one that `run` submitted has the time behind it.
@@ -333,18 +342,31 @@ status() {
       '--format=table(id,name,state,creationTime)' --limit=20 "$@"
     return
   fi
+  if [ -n "$dry_run" ]; then
+    execute gcloud dataflow jobs describe "$job_id" --region="$region" '--format=value(currentState)' --project="$project"
+    return
+  fi
+  unanswered=0
   while true; do
-    if [ -n "$dry_run" ]; then
-      execute gcloud dataflow jobs describe "$job_id" --project="$project" --region="$region" '--format=value(currentState)'
-      return
-    fi
-    state="$(gcloud dataflow jobs describe "$job_id" --project="$project" --region="$region" '--format=value(currentState)')" ||
-      refuse "$job_id: there is no such job in $region."
+    asked=0
+    state="$(gcloud_says dataflow jobs describe "$job_id" --region="$region" '--format=value(currentState)')" || asked=$?
+    case "$asked" in
+      0) unanswered=0 ;;
+      1) refuse "$job_id: there is no such job in $region." ;;
+      *)
+        [ -n "$wait_for_end" ] || refuse_unseen "$asked" "$job_id"
+        unanswered=$((unanswered + 1))
+        if [ "$unanswered" -eq "$most_unanswered" ]; then
+          warn "$job_id: gcloud could not look it up $unanswered times in a row. The job may go on: see $job_url"
+          return 1
+        fi
+        ;;
+    esac
     case "$state" in
       JOB_STATE_DONE) echo "$state"; return 0 ;;
       JOB_STATE_FAILED | JOB_STATE_CANCELLED | JOB_STATE_UPDATED | JOB_STATE_DRAINED)
         echo "$state"
-        echo "See https://console.cloud.google.com/dataflow/jobs/$region/$job_id?project=$project" >&2
+        echo "See $job_url" >&2
         return 1
         ;;
     esac

@@ -30,7 +30,7 @@ ANSWERS = {
     "gcloud storage buckets describe": ("EUROPE-WEST4", 0),
     "gcloud compute regions describe": ("CPUS,500,10\nNVIDIA_T4_GPUS,16,4\nNVIDIA_L4_GPUS,0,0", 0),
     "gcloud compute accelerator-types list": ("europe-west4-a", 0),
-    "gcloud scheduler jobs describe": ("", 1),
+    "gcloud scheduler jobs describe": ("", 1, "ERROR: (gcloud.scheduler.jobs.describe) NOT_FOUND: Job not found."),
     "python -c": ("beam2.77.0-tf2.21.0-py3.11", 0),
 }
 
@@ -72,11 +72,11 @@ class Shell:
         return self
 
     def _answers(self):
-        """In the shell's language: the answer to the longest beginning of what is asked."""
+        """In the shell's language: answer, status and perhaps error for the longest beginning of what is asked."""
         longest_first = sorted(self.answers.items(), key=lambda answer: -len(answer[0]))
         cases = [
-            f"{quote(beginning)}*) printf '%s\\n' {quote(text)}; exit {status} ;;\n"
-            for beginning, (text, status) in longest_first
+            f"{quote(start)}*) printf '%s\\n' {quote(text)}; printf %s {quote(''.join(error))} >&2; exit {code} ;;\n"
+            for start, (text, code, *error) in longest_first
         ]
         return f'case "$line" in\n{"".join(cases)}esac\n'
 

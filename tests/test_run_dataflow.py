@@ -50,6 +50,8 @@ def session(folder, *interpreter):
     shell("run", "--from_template", "--dry_run", "--labels=team=archive,cost=7", *options)
     done += [shell.asked, shell.out, shell.refusal("run", "--max_workers=many", *options)]
     done += [shell.refusal("schedule", "--cron=0 08-23/2 1,31 JAN 5-1", *options)]
+    shell.answers["gcloud storage buckets describe"] = ("", 1, "ERROR: gs://my-bucket not found: 404.")
+    done += [shell.refusal("run", *options), shell.err]
     return re.sub(r"--job_name=[a-z0-9-]+", "", json.dumps(done))
 
 
@@ -193,6 +195,46 @@ def test_status_waits_for_the_end(shell, tmp_path):
     shell("status", "2026-1", "--wait", "--skip_preflight", status=1)
     assert shell.out == "JOB_STATE_FAILED\n"
     assert len((tmp_path / "count").read_text().split()) == 4
+
+
+def polls(shell, tmp_path, *answers):
+    """What waiting for a job's end says, where gcloud gives these answers in turn, and the last one from then on."""
+    count = tmp_path / "count"
+    cases = "".join(f"{number}) {answer} ;;\n" for number, answer in enumerate(answers[:-1], 1))
+    cases += f"*) {answers[-1]} ;;\n"
+    (tmp_path / "gcloud").write_text(f'#!/bin/sh\necho x >>"{count}"\ncase $(grep -c x "{count}") in\n{cases}esac\n')
+    return ["status", "2026-1", "--wait", "--skip_preflight"]
+
+
+OFFLINE = (
+    "echo 'ERROR: (gcloud.dataflow.jobs.describe) Unable to find the server at dataflow.googleapis.com' >&2; exit 1"
+)
+
+
+def test_waiting_outlasts_polls_that_fail(shell, tmp_path):
+    running = "echo JOB_STATE_RUNNING"
+    shell(*polls(shell, tmp_path, *[OFFLINE] * 3, running, *[OFFLINE] * 19, running, OFFLINE, "echo JOB_STATE_DONE"))
+    assert shell.out == "JOB_STATE_DONE\n"
+    assert "Unable to find the server" in shell.err
+
+
+def test_waiting_ends_where_no_poll_is_answered(shell, tmp_path):
+    shell(*polls(shell, tmp_path, "echo JOB_STATE_RUNNING", OFFLINE), status=1)
+    assert len((tmp_path / "count").read_text().split()) == 1 + 20
+    assert shell.err.endswith(
+        "The job may go on: see https://console.cloud.google.com/dataflow/jobs/europe-west4/2026-1?project=my-project\n"
+    )
+    assert "there is no such job" not in shell.err
+
+
+def test_a_job_that_does_not_exist_is_told_from_one_that_cannot_be_looked_up(shell, tmp_path):
+    gone = "echo 'ERROR: (gcloud.dataflow.jobs.describe) NOT_FOUND: (1f): Information could not be found.' >&2; exit 1"
+    shell(*polls(shell, tmp_path, gone), status=2)
+    assert shell.err.endswith("2026-1: there is no such job in europe-west4.\n")
+    polls(shell, tmp_path, OFFLINE)
+    shell("status", "2026-1", "--skip_preflight", status=2)
+    assert "Unable to find the server" in shell.err
+    assert shell.err.endswith("2026-1: gcloud could not look it up, for the reason above.\n")
 
 
 def test_a_dry_run_prints_the_very_commands_and_asks_for_nothing(shell):
