@@ -27,7 +27,7 @@ from beam_job.listing.lists import check_list, copy_pipes, is_pipe
 from beam_job.listing.uris import ReadUris
 from beam_job.messages.invocation import program
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
-from beam_job.options import CaptionOptions, OptionError, help_text, parse
+from beam_job.options import CaptionOptions, OptionError, help_text, is_verbose, parse
 from beam_job.pipeline import CaptionImages, build
 from beam_job.runs.earlier.known import ReadEarlier
 from beam_job.runs.earlier.recheck import Recheck
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         show(help_text())
         return 0
     signals.on_stop(write_open_shards)
-    with console(verbose="--verbose" in argv) as width, ExitStack() as at_end:
+    with console(verbose=is_verbose(argv)) as width, ExitStack() as at_end:
         signals.on_stop(at_end.close)
         return _caption(argv, width, at_end)
 

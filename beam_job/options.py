@@ -303,6 +303,11 @@ def _check_text(argv: Sequence[str]) -> None:
             )
 
 
+def is_verbose(argv: Sequence[str]) -> bool:
+    """Whether the command line says ``--verbose``: messages are set up before the options are parsed."""
+    return any(arg.lower() in ("--verbose", "--verbose=true") for arg in argv)
+
+
 class _Argument(str):
     """An argument that is told from another of the same text."""
 

@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_job import cli
 from beam_job.cli import check_inputs, check_options, main
 from beam_job.options import CaptionOptions, parse
 from tests.photos import SAMPLES, photos
@@ -74,6 +75,17 @@ def test_a_folder_instead_of_a_glob_is_refused(capsys, tmp_path, slash):
 def test_bad_options_get_one_clear_sentence(capsys, tmp_path, monkeypatch, argv, message):
     monkeypatch.chdir(tmp_path)
     assert message in refused(capsys, *argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "verbose"),
+    [(["--verbose"], True), (["--verbose=True"], True), (["--verbose=true"], True), (["--verbose=false"], False)],
+)
+def test_messages_are_set_up_as_the_options_say(capsys, monkeypatch, argv, verbose):
+    told = []
+    monkeypatch.setattr(cli, "console", lambda verbose: told.append(verbose) or nullcontext())
+    assert "--output is missing" in refused(capsys, *argv)
+    assert told == [verbose] == [parse(argv).verbose]
 
 
 def test_a_list_that_is_empty_or_no_text(capsys, tmp_path):
