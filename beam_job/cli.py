@@ -46,8 +46,8 @@ EXIT_TOO_MANY_FAILURES = 3
 _STOPPED_ELSEWHERE = "stopped waiting: a job on other machines or in other processes may continue there."
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job and returns its exit status.
+def main(argv: Sequence[str] | None = None, *, launcher: bool = False) -> int:
+    """Runs the job and returns its exit status. ``launcher`` is as for ``options.parse``.
 
     0: success. 1: the run failed. 2: refused before any work. 3: finished with more failures than ``--max_failures``
     allows. On Dataflow 0 means that the job was submitted. A process that ``signals`` stops does not return: it exits
@@ -60,12 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     signals.on_stop(write_open_shards)
     with console(verbose=is_verbose(argv)) as width, ExitStack() as at_end:
         signals.on_stop(at_end.close)
-        return _caption(argv, width, at_end)
+        return _caption(argv, launcher, width, at_end)
 
 
-def _caption(argv: list[str], width: Callable[[], int] | None, at_end: ExitStack) -> int:
+def _caption(argv: list[str], launcher: bool, width: Callable[[], int] | None, at_end: ExitStack) -> int:
     try:
-        options = parse(argv)
+        options = parse(argv, launcher=launcher)
         check_options(options)
         complete_options(options)
         if options.check:
@@ -265,7 +265,7 @@ def _is_local(options: CaptionOptions) -> bool:
 
 
 def _submitted(options: CaptionOptions, result: Any, run: Run) -> int:
-    """Prints the submitted job, or the template; neither is waited for."""
+    """Prints the submitted job, or the one that a Flex Template's launcher writes; neither is waited for."""
     cloud = options.view_as(GoogleCloudOptions)
     if cloud.template_location:
         say(f"The job was written to {cloud.template_location}; its run is {run.directory}.")

@@ -268,11 +268,16 @@ class _Parser(argparse.ArgumentParser):
         raise OptionError(f"{message}. See --help.")
 
 
-def parse(argv: Sequence[str]) -> CaptionOptions:
+def parse(argv: Sequence[str], *, launcher: bool = False) -> CaptionOptions:
     """Parses the command line, with Beam's own options; raises ``OptionError``.
 
     Beam itself drops unknown options with a warning, but a mistyped option must not start a job. A switch may also be
     written ``--recaption=true`` or ``=false``, as a Flex Template does.
+
+    Args:
+      argv: the command line.
+      launcher: it comes from the launcher of a Flex Template. The launcher adds options of its own, more with every
+        year, and these are dropped: the template's metadata has checked what came from people.
     """
     _check_text(argv)
     parser = _Parser(allow_abbrev=False, conflict_handler="resolve", add_help=False)
@@ -281,10 +286,13 @@ def parse(argv: Sequence[str]) -> CaptionOptions:
     argv = _plain_switches(argv, [action for action in parser._actions if action.nargs == 0])  # noqa: SLF001
     argv = [_Argument(arg) for arg in argv]
     known, unknown = parser.parse_known_args(argv)
-    if known.template_location:
-        # The launcher of a Flex Template adds options of its own, more with every year; the template's metadata has
-        # checked what came from people.
+    if launcher:
         argv, unknown = _without_options(argv, unknown)
+    elif known.template_location:
+        raise OptionError(
+            f"--template_location {known.template_location}: all launches of a classic template would be one run, and "
+            "delete each other's captions; write a Flex Template with `./run_dataflow.sh template`."
+        )
     if unknown:
         raise OptionError(f"{' '.join(unknown)}: there is no such option. See --help.")
     return PipelineOptions([str(arg) for arg in argv]).view_as(CaptionOptions)

@@ -5,4 +5,4 @@ import sys
 from beam_job.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(launcher=True))

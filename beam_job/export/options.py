@@ -48,9 +48,14 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, PipelineOptions]:
     beams = _Parser(allow_abbrev=False, conflict_handler="resolve", add_help=False)
     for beam_options in _subclasses(PipelineOptions):
         beam_options._add_argparse_args(beams)  # noqa: SLF001
-    unknown = beams.parse_known_args(rest)[1]
+    known, unknown = beams.parse_known_args(rest)
     if unknown:
         raise OptionError(f"{' '.join(unknown)[:200]}: there is no such option or argument. See --help.")
+    if known.template_location:
+        raise OptionError(
+            f"--template_location {shown(known.template_location)}: all launches of a classic template would be one "
+            "export; call this command for each export."
+        )
     _check(options)
     return options, PipelineOptions(rest)
 

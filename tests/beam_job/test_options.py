@@ -19,14 +19,14 @@ LAUNCHER = "--template_location=gs://b/job"
     ],
 )
 def test_a_launcher_drops_only_what_it_does_not_know(argv):
-    options = parse([LAUNCHER, "--images", "gs://b/32", "32", *argv])
+    options = parse([LAUNCHER, "--images", "gs://b/32", "32", *argv], launcher=True)
     assert (options.batch_size, options.images) == (32, ["gs://b/32", "32"])
 
 
 @pytest.mark.parametrize("argv", [["--recaption", "false"], ["false", "--new_option", "1"]])
 def test_a_launcher_does_not_drop_a_value_that_belongs_to_no_option(argv):
     with pytest.raises(OptionError, match=r"^false: there is no such option"):
-        parse([LAUNCHER, *argv])
+        parse([LAUNCHER, *argv], launcher=True)
 
 
 @pytest.mark.parametrize(

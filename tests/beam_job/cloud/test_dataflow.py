@@ -1,6 +1,7 @@
 """Dataflow: what is refused, and the very job request that Google would receive."""
 
 import json
+import runpy
 
 import apache_beam as beam
 import pytest
@@ -162,7 +163,7 @@ def test_images_never_cross_a_shuffle(bucket, service):
     assert not [name for name in shuffles if "RunInference" in name or "FetchAndDecode" in name], shuffles
 
 
-def test_a_flex_templates_launcher_writes_the_job_and_ends(bucket, service, capsys):
+def test_a_flex_templates_launcher_writes_the_job_and_ends(bucket, service, capsys, monkeypatch):
     """The launcher passes every parameter as --name=value, switches too, and submits what the file holds by itself."""
     arguments_of_launcher = arguments(
         "--template_location=gs://bucket/staging/template_launches/1/job_object",
@@ -174,7 +175,10 @@ def test_a_flex_templates_launcher_writes_the_job_and_ends(bucket, service, caps
         "--accelerator=nvidia-l4",
         service=service,
     )
-    assert main(arguments_of_launcher) == 0
+    monkeypatch.setattr("sys.argv", ["main.py", *arguments_of_launcher])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("flex_template.main", run_name="__main__")
+    assert ended.value.code == 0
     assert service.requests == []
     assert "gs://bucket/staging/template_launches/1/job_object" in capsys.readouterr().err
     job = json.loads(bucket.blob("staging/template_launches/1/job_object").download_as_bytes())
@@ -225,6 +229,11 @@ def test_a_service_that_refuses_the_job(bucket, service, capsys):
         (["--model=models/tiny"], "--model models/tiny: Dataflow's workers cannot read local files"),
         (["--output=captions"], "--output captions: Dataflow's workers cannot read local files"),
         (["--recaption=perhaps"], "--recaption=perhaps: this is a switch"),
+        (
+            ["--template_location=gs://bucket/template"],
+            "--template_location gs://bucket/template: all launches of a classic template would be one run, and delete "
+            "each other's captions; write a Flex Template with `./run_dataflow.sh template`.",
+        ),
     ],
 )
 def test_refusals(bucket, service, capsys, more, message):

@@ -21,6 +21,12 @@ def test_numbers_that_make_no_sense_are_refused(given, message):
         parse(["captions", "--to", "xmp", *given])
 
 
+def test_an_export_is_no_classic_template():
+    argv = ["captions", "--to=xmp", "--runner=DataflowRunner", "--template_location=gs://bucket/template"]
+    with pytest.raises(ValueError, match=r"^--template_location gs://bucket/template: all launches"):
+        parse(argv)
+
+
 def test_shares_and_scores():
     for share in ("90%", "0.9"):
         options, _ = parse(["captions", "--to", "xmp", f"--at_least={share}", "--min_score=-1.5"])
