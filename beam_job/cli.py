@@ -8,18 +8,13 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import (
-    DirectOptions,
-    GoogleCloudOptions,
-    SetupOptions,
-    StandardOptions,
-    TypeOptions,
-)
+from apache_beam.options.pipeline_options import DirectOptions, GoogleCloudOptions, SetupOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from beam_job import devices, outcome
 from beam_job.cloud import dataflow
+from beam_job.cloud.runner import is_dataflow, is_local, keep_direct
 from beam_job.files.document import is_text
 from beam_job.images.local_path import local_path
 from beam_job.listing.check_globs import check_images
@@ -80,10 +75,10 @@ def _caption(argv: list[str], launcher: bool, width: Callable[[], int] | None, a
     try:
         pipeline = beam.Pipeline(_runner(options), _for_beam(options))
         manifests = build(pipeline, *job)
-        if dataflow.is_dataflow(options):
+        if is_dataflow(options):
             manifests | "CheckFailures" >> beam.Map(job.run.check_failures)  # on the workers: the command does not wait
             return _submitted(options, pipeline.run(), job.run)
-        if not _is_local(options):
+        if not is_local(options):
             signals.say_on_stop(_STOPPED_ELSEWHERE)
         with progress(job.run.directory, width=width):
             pipeline.run().wait_until_finish()
@@ -150,7 +145,7 @@ def check_options(options: CaptionOptions) -> None:
         raise OptionError(f"--output {options.output}: {error}") from error
     if not options.images and not options.uris:
         raise OptionError("There is nothing to caption: give --images GLOB or --uris LIST.")
-    if dataflow.is_dataflow(options):
+    if is_dataflow(options):
         if options.report or options.print_captions:
             raise OptionError(
                 "--report and --print_captions: the command does not wait for a Dataflow job; when the job has "
@@ -165,7 +160,7 @@ def check_options(options: CaptionOptions) -> None:
 def complete_options(options: CaptionOptions) -> None:
     """Completes checked options: a local output path, and on Dataflow its options."""
     options.output = local_path(options.output)
-    if dataflow.is_dataflow(options):
+    if is_dataflow(options):
         dataflow.prepare(options)
 
 
@@ -177,7 +172,7 @@ def check_inputs(options: CaptionOptions, at_end: ExitStack) -> Inputs:
     Raises:
       ValueError, NoGpuError: something cannot be used; the message is one sentence.
     """
-    if options.require_gpu and _is_local(options):
+    if options.require_gpu and is_local(options):
         devices.require_gpu()
     model = open_model(options.model or DEFAULT_MODEL)
     copies = _copies(options, at_end)
@@ -195,7 +190,7 @@ def choose_batch_size(options: CaptionOptions) -> None:
     """
     if options.batch_size is None:
         there = options.require_gpu or dataflow.wants_gpu(options)
-        here = _is_local(options) and devices.may_have_gpu() and devices.gpus()
+        here = is_local(options) and devices.may_have_gpu() and devices.gpus()
         options.batch_size = devices.GPU_BATCH_SIZE if there or here else devices.BATCH_SIZE
 
 
@@ -223,7 +218,7 @@ def make_job(options: CaptionOptions, inputs: Inputs) -> Job:
 
 def _copies(options: CaptionOptions, at_end: ExitStack) -> dict[str, str]:
     """Paths of the copies of those lists that are pipes; raises ``OptionError`` where workers could not read them."""
-    if _is_local(options):
+    if is_local(options):
         return copy_pipes(options.uris, at_end)
     for name in filter(is_pipe, options.uris):
         raise OptionError(f"--uris {name}: only a run on this machine can read a pipe; write the list to a file.")
@@ -243,25 +238,17 @@ def _asked(options: CaptionOptions) -> dict[str, Any]:
 def _for_beam(options: CaptionOptions) -> CaptionOptions:
     """Everything the workers need is in importable packages, so nothing of the main session is pickled."""
     options.view_as(SetupOptions).save_main_session = False
-    if options.view_as(StandardOptions).runner in (None, "DirectRunner"):
-        # Keeps DirectRunner in this process. Otherwise it would first look for Prism, which is downloaded, and would
-        # run a job that failed there a second time.
-        options.view_as(TypeOptions).allow_unsafe_triggers = True
+    keep_direct(options)
     return options
 
 
 def _runner(options: CaptionOptions) -> FnApiRunner | None:
     """DirectRunner with worker processes that can be stopped; ``None`` leaves the choice to Beam."""
     direct = options.view_as(DirectOptions)
-    if not _is_local(options) or direct.direct_running_mode != "multi_processing":
+    if not is_local(options) or direct.direct_running_mode != "multi_processing":
         return None
     direct.direct_running_mode = "in_memory"  # the runner would start Beam's own workers instead of those it is given
     return FnApiRunner(SubprocessSDKEnvironment.from_command_string(worker.COMMAND))
-
-
-def _is_local(options: CaptionOptions) -> bool:
-    """Whether the job computes on this machine; other runners' workers look at their own devices."""
-    return options.view_as(StandardOptions).runner in (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner")
 
 
 def _submitted(options: CaptionOptions, result: Any, run: Run) -> int:

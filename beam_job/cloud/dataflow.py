@@ -21,10 +21,6 @@ OWN_IMAGE = "CAPTION_IMAGE"  # set inside our image to its own name
 _ONE_PROCESS = "no_use_multiple_sdk_containers"
 
 
-def is_dataflow(options: CaptionOptions) -> bool:
-    return (options.view_as(StandardOptions).runner or "").rpartition(".")[2].lower() in ("dataflow", "dataflowrunner")
-
-
 def wants_gpu(options: CaptionOptions) -> bool:
     """Whether the job asks Dataflow for GPUs, by our option or by one of Beam's."""
     cloud = options.view_as(GoogleCloudOptions)

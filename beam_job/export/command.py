@@ -9,9 +9,10 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions, TypeOptions
+from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
 from beam_job import outcome
+from beam_job.cloud.runner import is_dataflow, keep_direct
 from beam_job.export.export import EXPORTS, Export
 from beam_job.export.options import XMP, OptionError, help_text, parse
 from beam_job.export.pipeline import take_back_sidecars, write_sidecars, write_table
@@ -76,7 +77,7 @@ def _run(
         pipeline = beam.Pipeline(options=beams)
         put(pipeline, export)
         result = pipeline.run()
-        if _is_dataflow(beams):
+        if is_dataflow(beams):
             show(result.job_id())
             say(f"Submitted. Its manifest goes to {escaped(export.directory)}.")
             return 0
@@ -162,9 +163,8 @@ def _trust(options: argparse.Namespace, run: RunFolder) -> Trust | None:
 def _prepare(beams: PipelineOptions, options: argparse.Namespace) -> None:
     """Everything that workers need is in importable packages; DirectRunner stays in this process."""
     beams.view_as(SetupOptions).save_main_session = False
-    if beams.view_as(StandardOptions).runner in (None, "DirectRunner"):
-        beams.view_as(TypeOptions).allow_unsafe_triggers = True  # else it looks for Prism first, which is downloaded
-    if not _is_dataflow(beams):
+    keep_direct(beams)
+    if not is_dataflow(beams):
         return
     from beam_job.cloud import dataflow  # with the job's options, which an export elsewhere does not need
     from beam_job.options import CaptionOptions
@@ -175,10 +175,6 @@ def _prepare(beams: PipelineOptions, options: argparse.Namespace) -> None:
     captioning = beams.view_as(CaptionOptions)
     captioning.output = options.directory
     dataflow.prepare(captioning)
-
-
-def _is_dataflow(beams: PipelineOptions) -> bool:
-    return "dataflow" in (beams.view_as(StandardOptions).runner or "").lower()
 
 
 def _report(options: argparse.Namespace, export: Export, manifest: dict[str, Any]) -> int:

@@ -48,9 +48,10 @@ def gpu(monkeypatch):
 
 
 @no_gpu_here
-def test_require_gpu_on_a_machine_without_one(capsys):
+@pytest.mark.parametrize("runner", ["DirectRunner", "direct"])
+def test_require_gpu_on_a_machine_without_one(capsys, runner):
     """From the command line: non-zero, with a sentence that says what to do."""
-    argv = ["--images", str(SAMPLES[0]), "--output", "/nowhere/captions", "--runner=DirectRunner", "--require_gpu"]
+    argv = ["--images", str(SAMPLES[0]), "--output", "/nowhere/captions", f"--runner={runner}", "--require_gpu"]
     assert main(argv) == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("beam_job: --require_gpu: TensorFlow sees no GPU here. Look at `nvidia-smi`")
