@@ -21,7 +21,7 @@ from beam_job.listing.check_globs import check_images
 from beam_job.listing.lists import check_list, copy_pipes, is_pipe
 from beam_job.listing.uris import ReadUris
 from beam_job.messages.invocation import program
-from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
+from beam_job.model.directory import DEFAULT_MODEL, OpenModel, delete_copies, open_model
 from beam_job.options import CaptionOptions, OptionError, help_text, is_verbose, parse
 from beam_job.pipeline import CaptionImages, build
 from beam_job.runs.earlier.known import ReadEarlier
@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None, *, launcher: bool = False) -> int:
         show(help_text())
         return 0
     signals.on_stop(write_open_shards)
+    signals.on_stop(delete_copies)
     with console(verbose=is_verbose(argv)) as width, ExitStack() as at_end:
         signals.on_stop(at_end.close)
         return _caption(argv, launcher, width, at_end)

@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +39,10 @@ DEFAULT_MODEL = Path(__file__).parents[1] / "default_model"
 
 _CHUNK = 1 << 20
 _MOST_LABEL_BYTES = 16 << 20  # of labels.tsv; that of a thousand classes has 40 kilobytes
+_SOON = 1.0  # seconds to create a file
+
+_copies: list[Path] = []  # of remote models
+_creating = threading.Lock()  # held while a folder or a file of a copy is created
 
 
 @dataclass(frozen=True)
@@ -87,8 +92,9 @@ def open_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, fingerprint: st
         )
     directory = Path(model)
     if "://" in os.fspath(model):
-        directory = Path(tempfile.mkdtemp(prefix="caption-model-"))
-        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+        with _creating:
+            directory = Path(tempfile.mkdtemp(prefix="caption-model-"))
+            _copies.append(directory)
         for name in manifest.files:
             _copy(model, FileSystems.join(os.fspath(model), *name.split("/")), directory / name)
     for path in sorted(directory.rglob("*")):
@@ -124,6 +130,17 @@ def open_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, fingerprint: st
             "export the model again."
         )
     return OpenModel(directory, manifest, vocabulary, states, labels, quality)
+
+
+@atexit.register
+def delete_copies() -> None:
+    """Deletes this process's copies of remote models, for its end: from now on it creates no file in one.
+
+    A process that ``terminal.signals`` stops ends without ``atexit``, and calls this itself.
+    """
+    _creating.acquire(timeout=_SOON)  # for good; where this is called twice, the second call does not get it
+    for directory in _copies:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _read_labels(model: str | os.PathLike[str], directory: Path, manifest: Manifest) -> Labels | None:
@@ -259,9 +276,12 @@ def _state(path: Path) -> FileState | None:
 
 
 def _copy(model: str | os.PathLike[str], source: str, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileSystems.open(source) as reader, target.open("wb") as writer:
-            shutil.copyfileobj(reader, writer, _CHUNK)
+        with FileSystems.open(source) as reader:
+            with _creating:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                writer = target.open("wb")
+            with writer:
+                shutil.copyfileobj(reader, writer, _CHUNK)
     except Exception as error:
         raise ModelError(f"Model {model}: {source} cannot be read ({error}).") from error

@@ -1,4 +1,4 @@
-"""One of DirectRunner's worker processes: Beam's own, which writes its open records when the job is stopped.
+"""One of DirectRunner's worker processes: Beam's own, which ends in order when the job is stopped.
 
 Signals that the terminal or a supervisor sends to all processes of the job do not reach it. The process that started it
 forwards SIGTERM.
@@ -23,12 +23,14 @@ def run() -> None:
     signals.listen()
     from apache_beam.runners.worker import sdk_worker, sdk_worker_main
 
+    from beam_job.model.directory import delete_copies
     from beam_job.runs.shards import write_open_shards
 
     for name in ("apache_beam.runners.common", sdk_worker.__name__):
         logging.getLogger(name).addFilter(_is_news)
     sdk_worker.print = _print_news
     signals.on_stop(write_open_shards)
+    signals.on_stop(delete_copies)
     try:
         sdk_worker_main.main(sys.argv)
     finally:

@@ -15,6 +15,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
+from tests.cloud import BUCKET, storage_emulator
 from tests.processes import ROOT, many_photos, records, start, wait_for, without_progress
 from tests.tiny_model import write_tiny_model
 
@@ -159,22 +160,41 @@ def _python(code):
     )
 
 
-def test_worker_processes_write_what_they_hold(job, tmp_path):
-    """The whole group gets the signal, as from a terminal; a worker has captioned one batch and is at the next."""
+@pytest.fixture
+def remote_model(job):
+    with storage_emulator() as client:
+        folder = job[job.index("--model") + 1]
+        for path in folder.iterdir():
+            client.bucket(BUCKET).blob(f"model/{path.name}").upload_from_filename(path)
+        yield f"gs://{BUCKET}/model"
+
+
+def test_worker_processes_write_what_they_hold(job, remote_model, tmp_path):
+    """The whole group gets the signal, as from a terminal; a worker has captioned one batch and is at the next.
+
+    Each process has a copy of the model, and leaves none.
+    """
     (tmp_path / "sitecustomize.py").write_text(
+        "import logging\nlogging.getLogger('google.auth').setLevel('ERROR')\n"  # it misses credentials
         "from pathlib import Path\nfrom tests.odd_job import OddCaptioner, signals, stand_in\nsignals.SECONDS = 60.0\n"
         f"OddCaptioner.marker, OddCaptioner.event = Path({str(tmp_path / 'marker')!r}), 'captioning'\n"
         "stand_in(OddCaptioner)\n"
     )
-    argv = [*job, "--output", tmp_path, "--direct_running_mode", "multi_processing", "--direct_num_workers", "2"]
-    process = start("beam_job", *argv, environment={"PYTHONPATH": f"{tmp_path}:{ROOT}"}, start_new_session=True)
+    argv = [*job, "--model", remote_model, "--no_auth", "--output", tmp_path]
+    argv += ["--direct_running_mode", "multi_processing", "--direct_num_workers", "2"]
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "TMPDIR": str(temporary), "NO_GCE_CHECK": "true"}
+    process = start("beam_job", *argv, environment=environment, start_new_session=True)
     wait_for(tmp_path / "marker", process)
+    assert len(list(temporary.glob("caption-model-*"))) >= 2  # the job's, and that worker's
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)
     assert (process.wait(), without_progress(process.stderr.read())) == (130, STOPPED)
     assert len(records(tmp_path)) in (4, 8)
     assert len(children) >= 3  # the filter, two workers, decoders
     end(children)
+    assert not list(temporary.glob("caption-model-*"))
 
 
 @pytest.mark.slow
