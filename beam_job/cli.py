@@ -15,6 +15,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from beam_job import devices, outcome
 from beam_job.cloud import dataflow
 from beam_job.cloud.runner import is_dataflow, is_local, keep_direct
+from beam_job.command_line import help_text, is_verbose, parse
 from beam_job.files.document import is_text
 from beam_job.images.local_path import local_path
 from beam_job.listing.check_globs import check_images
@@ -22,7 +23,7 @@ from beam_job.listing.lists import check_list, copy_pipes, is_pipe
 from beam_job.listing.uris import ReadUris
 from beam_job.messages.invocation import program
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, delete_copies, open_model
-from beam_job.options import CaptionOptions, OptionError, help_text, is_verbose, parse
+from beam_job.options import CaptionOptions, OptionError
 from beam_job.pipeline import CaptionImages, build
 from beam_job.runs.earlier.known import ReadEarlier
 from beam_job.runs.earlier.recheck import Recheck
@@ -42,7 +43,7 @@ _STOPPED_ELSEWHERE = "stopped waiting: a job on other machines or in other proce
 
 
 def main(argv: Sequence[str] | None = None, *, launcher: bool = False) -> int:
-    """Runs the job and returns its exit status. ``launcher`` is as for ``options.parse``.
+    """Runs the job and returns its exit status. ``launcher`` is as for ``command_line.parse``.
 
     0: success. 1: the run failed. 2: refused before any work. 3: finished with more failures than ``--max_failures``
     allows. On Dataflow 0 means that the job was submitted. A process that ``signals`` stops does not return: it exits

@@ -32,7 +32,7 @@ def _python(name: str, arguments: list[str]) -> int:
     cloud = any("gs://" in argument or "Dataflow" in argument for argument in arguments)
     cloud = cloud or bool(os.environ.get("DOCS_DRY"))
     if arguments[:2] == ["-m", "beam_job"] and cloud:
-        from beam_job.options import parse
+        from beam_job.command_line import parse
 
         parse(arguments[2:]).to_decoding()
         return 0

@@ -15,7 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from beam_job import template
+from beam_job.cloud import template
 from beam_job.cloud.dataflow import OWN_IMAGE
 from beam_job.options import CaptionOptions
 from flex_template.request import body, parameters
@@ -172,7 +172,7 @@ def test_launcher_and_worker_are_one_image():
 
 def test_the_templates_metadata_is_made_of_the_options():
     made = (CHECKOUT / "flex_template" / "metadata.json").read_text()
-    assert made == template.to_text(), "run `python -m beam_job.template > flex_template/metadata.json`"
+    assert made == template.to_text(), "run `python -m beam_job.cloud.template > flex_template/metadata.json`"
 
 
 def test_every_option_is_a_parameter_or_local_on_purpose():

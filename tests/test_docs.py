@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from beam_job.cli import main
+from beam_job.command_line import help_text
 from beam_job.export.outcomes import ERRORS
 from beam_job.messages import unforeseen
-from beam_job.options import help_text
 from beam_job.records import FIELDS, Caption, CaptionRecord, Content, Failure, Label
 from beam_job.report.write import MEANINGS
 from beam_job.runs.archive import open_archive

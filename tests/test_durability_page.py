@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from beam_job.options import help_text
+from beam_job.command_line import help_text
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "durability.md").read_text()

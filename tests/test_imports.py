@@ -26,7 +26,7 @@ ORDER = {
         ["batching", "options"],
         ["cloud"],
         ["pipeline"],
-        ["outcome", "inspect", "plan", "template"],
+        ["command_line", "outcome", "inspect", "plan"],
         ["cli", "export"],
         ["prune"],
         ["__main__"],

@@ -14,8 +14,8 @@ from apache_beam.runners.worker import data_plane, sdk_worker
 
 
 def test_options_can_be_added_to_a_parser():
-    """`options.parse` and the template read Beam's options this way: a mistyped option is an error, not a warning."""
-    assert hasattr(PipelineOptions, "_add_argparse_args"), "beam_job/options.py and template.py call it"
+    """The command line and the template read Beam's options this way: a mistyped option is an error, no warning."""
+    assert hasattr(PipelineOptions, "_add_argparse_args"), "command_line.py and cloud/template.py call it"
     parser = argparse.ArgumentParser(conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(parser)

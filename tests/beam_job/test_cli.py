@@ -14,7 +14,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_job import cli
 from beam_job.cli import check_inputs, check_options, main
-from beam_job.options import CaptionOptions, parse
+from beam_job.command_line import parse
+from beam_job.options import CaptionOptions
 from tests.photos import SAMPLES, photos
 from tests.tiny_model import write_tiny_model
 

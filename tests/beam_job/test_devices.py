@@ -99,7 +99,7 @@ def test_a_gpu_that_this_process_uses_already(gpu):
 
 def test_batches_are_larger_where_there_is_a_gpu(gpu):
     from beam_job.cli import choose_batch_size
-    from beam_job.options import parse
+    from beam_job.command_line import parse
 
     def batch_size(*more):
         options = parse(["--images", "photos/*.jpg", "--output", "captions", *more])

@@ -3,7 +3,8 @@
 import pytest
 
 from beam_job.cli import main
-from beam_job.options import OptionError, parse
+from beam_job.command_line import parse
+from beam_job.options import OptionError
 
 LAUNCHER = "--template_location=gs://b/job"
 

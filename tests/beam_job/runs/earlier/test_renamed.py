@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from beam_job.options import OptionError, parse
+from beam_job.command_line import parse
+from beam_job.options import OptionError
 from tests.photo_places import Disk, captioned, current, picture, run
 
 pytestmark = pytest.mark.usefixtures("log")

@@ -1,6 +1,6 @@
 """The Flex Template's metadata, generated from the job's options.
 
-    python -m beam_job.template > flex_template/metadata.json
+    python -m beam_job.cloud.template > flex_template/metadata.json
 
 Every option becomes a parameter, except those that make sense only on the machine that starts the job.
 """
