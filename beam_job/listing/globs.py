@@ -78,6 +78,7 @@ class _Folder(NamedTuple):
       path: as it is named.
       real: its path without links.
       states, excluded: how far the glob and what it excludes are matched.
+      starts: the folders above that the glob itself names.
       tops: the folders on the way below which names are compared: where the first wildcard is, and behind each link
         after it. None on the way that is the start of the glob.
     """
@@ -86,7 +87,12 @@ class _Folder(NamedTuple):
     real: str
     states: States
     excluded: States
+    starts: tuple["_Folder", ...] = ()
     tops: tuple["_Folder", ...] = ()
+
+    def path_to(self, real: str) -> list[str] | None:
+        """The names from here to a path without links; ``None`` if it is not in this folder."""
+        return real.removeprefix(self.real).split("/")[1:] if is_within(real, self.real) else None
 
 
 class _Walk:
@@ -105,28 +111,42 @@ class _Walk:
         if not states:
             return None
         path = f"{parent.path}/{name}"
-        tops = parent.tops or ((parent,) if self.patterns.names(parent.states) is None else ())
+        starts, tops = self._compared(parent)
         excluded = self._rules.below(parent.excluded, [name], names=bool(tops))
         is_link = real != f"{parent.real}/{name}"
         if is_link and excluded is not None:
-            excluded = self._behind_link(excluded, real, tops)
+            excluded = self._behind_link(parent, excluded, real)
         if excluded is None:
             return LeftOut(path)
         if self._rules.is_hidden(name) or self._rules.is_output(parent.real, real):
             states = self.patterns.folder(parent.states, name, meant=True)
         if not states:
             return LeftOut(path)
-        folder = _Folder(path, real, states, excluded, tops)
+        folder = _Folder(path, real, states, excluded, starts, tops)
         return folder._replace(tops=(*tops, folder)) if is_link and tops else folder
 
-    def _behind_link(self, excluded: States, real: str, tops: Sequence[_Folder]) -> States | None:
-        """``excluded``, also by the path that a link leads to; ``None`` if that is in an excluded folder or is one."""
-        names = real.split("/")[1:]
-        below = [(top, real.removeprefix(top.real).split("/")[1:]) for top in tops if is_within(real, top.real)]
-        if tops and not below and self._rules.excludes_name(names[-1]):
-            return None
-        ways = [self._rules.below(self._rules.start, names)]
-        ways += [self._rules.below(top.excluded, path, names=True) for top, path in below]
+    def _compared(self, parent: _Folder) -> tuple[tuple[_Folder, ...], tuple[_Folder, ...]]:
+        """``starts`` and ``tops`` of what is in a folder."""
+        if parent.tops:
+            return parent.starts, parent.tops
+        return (*parent.starts, parent), (parent,) if self.patterns.names(parent.states) is None else ()
+
+    def _behind_link(self, parent: _Folder, excluded: States, real: str) -> States | None:
+        """``excluded``, also by the path that a link in ``parent`` leads to.
+
+        ``None`` if that is excluded, or in an excluded folder. What the glob itself names is meant, wherever it leads.
+        """
+        starts, tops = self._compared(parent)
+        if not tops:
+            return excluded | self._rules.meant(real.split("/")[1:])
+        below = [(top, path) for top in tops if (path := top.path_to(real)) is not None]
+        ways = [self._rules.below(top.excluded, path, names=True) for top, path in below]
+        if not below:
+            above = [(start, path) for start in starts if (path := start.path_to(real)) is not None]
+            start, path = max(above, key=lambda way: len(way[0].real))
+            if any(map(self._rules.excludes_name, path[-1:])):
+                return None
+            ways = [self._rules.below(start.excluded, path)]
         for way in ways:
             if way is None:
                 return None

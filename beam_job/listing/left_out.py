@@ -64,6 +64,10 @@ class Rules:
             states = self._paths.folder(states, name)
         return states
 
+    def meant(self, path: Sequence[str]) -> States:
+        """The states at the end of a path from the root that is meant: no pattern counts for having matched it."""
+        return self._paths.passed(path)
+
     def is_hidden(self, name: str) -> bool:
         return (name.startswith(".") and not self._include_hidden) or name.casefold() in _SYSTEM
 

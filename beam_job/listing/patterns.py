@@ -211,6 +211,14 @@ class Patterns:
         last = (self._patterns[number][at] for number, at in states if at + 1 == len(self._patterns[number]))
         return any(segment.match(name) and (segment.means(name) or not meant) for segment in last)
 
+    def passed(self, path: Sequence[str]) -> States:
+        """The states at the end of a path, of the patterns that match nothing on it and do not start with ``**/``."""
+        states = frozenset(state for state in self.start if self._patterns[state[0]][0] is not ANY_FOLDERS)
+        for name in path:
+            matched = {state[0] for state in states if self.file(frozenset({state}), name)}
+            states = frozenset(state for state in self.folder(states, name) if state[0] not in matched)
+        return states
+
     def names(self, states: States) -> set[str] | None:
         """The only names that can match here; ``None`` if there is a wildcard."""
         segments = [self._patterns[number][at] for number, at in states]

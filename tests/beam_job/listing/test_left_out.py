@@ -107,6 +107,35 @@ def test_no_link_leads_to_an_excluded_folder(tree):
     assert found("p/private/**.jpg", exclude=["private"]) == ["p/private/in/y.jpg", "p/private/x.jpg"]
 
 
+def test_a_glob_may_start_with_a_link_to_anywhere(tree):
+    """As /tmp and /var lead to /private/tmp and /private/var on macOS."""
+    folder = tree("private/tmp/photos/a.jpg", "private/tmp/photos/in/b.jpg", "private/tmp/photos/private/c.jpg")
+    for name, target in {
+        "tmp": "private/tmp",
+        "all": "private",
+        "private/tmp/photos/link": "in",
+        "private/tmp/photos/out": "../out",
+    }.items():
+        (folder / name).symlink_to(target)
+    tree("private/tmp/out/d.jpg")
+    outside = [f"tmp/photos/{name}" for name in ("a.jpg", "in/b.jpg", "out/d.jpg")]
+    below = ["-tmp/photos/private/c.jpg"]
+    for pattern in ("**/private/*", "**/private/**"):
+        assert found("tmp/photos/**.jpg", exclude=[pattern]) == sorted([*below, *outside])
+        assert found("tmp/photos/l*/b.jpg", exclude=[pattern]) == ["tmp/photos/link/b.jpg"]
+        assert found("all/tmp/photos/in/*", exclude=[pattern]) == ["all/tmp/photos/in/b.jpg"]
+        # Other patterns are still compared with the path that the link leads to.
+        paths = found("tmp/photos/**.jpg", exclude=[pattern, "private/tmp/photos/in"])
+        assert [path for path in paths if path[0] == "-"] == [
+            f"-tmp/photos/{name}" for name in ("in", "link", "private/c.jpg")
+        ]
+    for pattern in ("private", "private/tmp", "*/tmp", f"{folder}/priv*/**"):
+        assert found("tmp/photos/in/*.jpg", exclude=[pattern]) == ["tmp/photos/in/b.jpg"]
+    assert found("tmp/photos/in/*.jpg", exclude=["private/tmp/photos/*"]) == ["-tmp/photos/in"]
+    assert found("tmp/photos/in/*.jpg", exclude=["tmp"]) == ["tmp/photos/in/b.jpg"]
+    assert found("tmp/photos/in/*.jpg", exclude=["./tmp"]) == ["-tmp"]  # by the path that the glob names
+
+
 def test_excluded_paths_may_hold_the_characters_of_globs(tree):
     folder = tree(
         "Album [2019]/private/a.jpg", "Album [2019]/b.jpg", "Album 2/private/c.jpg", "Album 2/d.jpg", "e f/g.jpg"
