@@ -131,7 +131,7 @@ class _Walk:
             return parent.starts, parent.tops
         return (*parent.starts, parent), (parent,) if self.patterns.names(parent.states) is None else ()
 
-    def _behind_link(self, parent: _Folder, excluded: States, real: str) -> States | None:
+    def _behind_link(self, parent: _Folder, excluded: States, real: str, *, is_file: bool = False) -> States | None:
         """``excluded``, also by the path that a link in ``parent`` leads to.
 
         ``None`` if that is excluded, or in an excluded folder. What the glob itself names is meant, wherever it leads.
@@ -144,7 +144,7 @@ class _Walk:
         if not below:
             above = [(start, path) for start in starts if (path := start.path_to(real)) is not None]
             start, path = max(above, key=lambda way: len(way[0].real))
-            if any(map(self._rules.excludes_name, path[-1:])):
+            if any(map(self._rules.excludes_name, path[-2 if is_file else -1 :])):
                 return None
             ways = [self._rules.below(start.excluded, path)]
         for way in ways:
@@ -153,12 +153,15 @@ class _Walk:
             excluded |= way
         return excluded
 
-    def file(self, parent: _Folder, name: str) -> str | LeftOut | None:
+    def file(self, parent: _Folder, name: str, *, is_link: bool = False) -> str | LeftOut | None:
         """The path of the file ``name`` in ``parent``; ``None`` where the glob does not name it."""
         if not self.patterns.file(parent.states, name):
             return None
         path = f"{parent.path}/{name}"
-        if self._rules.below(parent.excluded, [name], names=True) is None:
+        excluded = self._rules.below(parent.excluded, [name], names=True)
+        if is_link and excluded is not None and self._rules.excludes:
+            excluded = self._behind_link(parent, excluded, os.path.realpath(path), is_file=True)
+        if excluded is None:
             return LeftOut(path)
         hidden = self._rules.is_hidden(name) and not self.patterns.file(parent.states, name, meant=True)
         return LeftOut(path) if hidden else path
@@ -213,13 +216,13 @@ def _look_at(entry: os.DirEntry | Path, folder: _Folder, walk: _Walk) -> tuple[_
         is_folder = stat.S_ISDIR(mode) if is_link else entry.is_dir()
         is_file = stat.S_ISREG(mode) if is_link else entry.is_file()
     except OSError as error:  # a link that leads nowhere, in a circle, or to where this account may not look
-        found = walk.file(folder, name) or walk.folder(folder, name, path)
+        found = walk.file(folder, name, is_link=is_link) or walk.folder(folder, name, os.path.realpath(path))
         if isinstance(found, _Folder):
             return CannotList(path, f"The link cannot be followed ({error.strerror or error})."), is_link
         return found, is_link
     if is_folder:
         return walk.folder(folder, name, os.path.realpath(path) if is_link else f"{folder.real}/{name}"), is_link
-    found = walk.file(folder, name)
+    found = walk.file(folder, name, is_link=is_link)
     return LeftOut(found) if isinstance(found, str) and not is_file else found, is_link
 
 

@@ -48,6 +48,7 @@ class Rules:
         self._paths = Patterns([pattern for glob in globs for pattern in _paths(glob, root, exists)])
         self._output = _real(leave_out.output, root) if leave_out.output else None
         self.start = self._paths.start
+        self.excludes = bool(self._names or self.start)
 
     def excludes_name(self, name: str) -> bool:
         """Whether ``exclude`` matches a file or folder by its name alone."""

@@ -110,6 +110,7 @@ FOLDERS = ["a", "b", "a/a", "a/b", "b/a", "c"]
 LINKS = st.dictionaries(
     st.sampled_from(["l", "a/l", "a/m", "a/b/l", "b/l", "c/l"]), st.sampled_from([".", *FOLDERS]), max_size=4
 )
+FILE_LINKS = st.dictionaries(st.sampled_from(["f.jpg", "a/f.jpg", "a/b/f.jpg"]), st.sampled_from(FOLDERS), max_size=2)
 TREES = ["**/*.jpg", "*/**/x.jpg", "a/**", "*/*/*.jpg", "{a,b}/**/*.jpg", "**/a/**/x.jpg", "{a/*,b/**,**/l/*}.jpg"]
 
 
@@ -122,8 +123,8 @@ def every_path(folder, depth):
 
 
 @settings(max_examples=100)
-@given(LINKS, st.sampled_from(TREES))
-def test_whatever_links_there_are_each_file_is_named_once(tmp_path_factory, links, glob):
+@given(LINKS, FILE_LINKS, st.sampled_from(TREES))
+def test_whatever_links_there_are_each_file_is_named_once(tmp_path_factory, links, file_links, glob):
     root = tmp_path_factory.mktemp("links")
     for folder in FOLDERS:
         (root / folder).mkdir(parents=True)
@@ -138,6 +139,8 @@ def test_whatever_links_there_are_each_file_is_named_once(tmp_path_factory, link
             expected.add(os.path.realpath(path))
     named = list(matches(f"{root}/{glob}"))
     assert sorted(map(os.path.realpath, named)) == sorted(expected)
+    for name, target in file_links.items():
+        (root / name).symlink_to(root / target / "x.jpg")
     for excluded, within in {"b": "/b/", f"{root}/a/b": "^/a/b/", "**/b/a": "/b/a/"}.items():
         kept = [path for path in matches(f"{root}/{glob}", LeaveOut([excluded])) if isinstance(path, str)]
         for path in map(os.path.realpath, kept):

@@ -107,6 +107,39 @@ def test_no_link_leads_to_an_excluded_folder(tree):
     assert found("p/private/**.jpg", exclude=["private"]) == ["p/private/in/y.jpg", "p/private/x.jpg"]
 
 
+def test_no_link_to_a_file_leads_into_an_excluded_folder(tree):
+    folder = tree("p/private/x.jpg", "p/q/x.jpg", "p/a.jpg", "else/private/b.jpg", "else/c.jpg")
+    for name, target in {
+        "p/fav.jpg": "private/x.jpg",
+        "p/gone.jpg": "private/gone.jpg",
+        "p/q/up.jpg": "../private/x.jpg",
+        "p/fine.jpg": "a.jpg",
+        "p/out.jpg": "../else/private/b.jpg",
+        "p/other.jpg": "../else/c.jpg",
+    }.items():
+        (folder / name).symlink_to(target)
+
+    def left(pattern, glob="p/**.jpg"):
+        return [name[3:] for name in found(glob, exclude=[pattern]) if name.startswith("-")]
+
+    inside = ["fav.jpg", "gone.jpg", "private", "q/up.jpg"]
+    assert left("private") == [*inside[:2], "out.jpg", *inside[2:]]
+    assert left("p/private") == left("**/p/private") == inside
+    assert left("private", "p/*.jpg") == ["fav.jpg", "gone.jpg", "out.jpg"]
+    assert left("**/private/*") == [*inside[:2], "out.jpg", "private/x.jpg", "q/up.jpg"]
+    assert left("p/private/x.jpg") == ["fav.jpg", "private/x.jpg", "q/up.jpg"]
+    assert left("a.jpg") == ["a.jpg", "fine.jpg"]
+    assert left(f"{folder}/else") == ["other.jpg", "out.jpg"]
+    assert left("else") == ["other.jpg"]  # names further up are not compared
+    # What the glob itself names is meant, and the folder that it starts in.
+    for pattern in ("private", "p/private", "p/private/*", "**/private/*"):
+        assert found("p/fav.jpg", exclude=[pattern]) == ["p/fav.jpg"]
+    (folder / "p" / "private" / "in").mkdir()
+    (folder / "p" / "private" / "in" / "y.jpg").symlink_to("../x.jpg")
+    assert found("p/private/in/*.jpg", exclude=["private"]) == ["p/private/in/y.jpg"]
+    assert found("p/private/in/*.jpg", exclude=["p/private/x.jpg"]) == ["-p/private/in/y.jpg"]
+
+
 def test_a_glob_may_start_with_a_link_to_anywhere(tree):
     """As /tmp and /var lead to /private/tmp and /private/var on macOS."""
     folder = tree("private/tmp/photos/a.jpg", "private/tmp/photos/in/b.jpg", "private/tmp/photos/private/c.jpg")
@@ -114,12 +147,14 @@ def test_a_glob_may_start_with_a_link_to_anywhere(tree):
         "tmp": "private/tmp",
         "all": "private",
         "private/tmp/photos/link": "in",
+        "private/tmp/photos/f.jpg": "a.jpg",
+        "private/tmp/photos/z.jpg": "private/c.jpg",
         "private/tmp/photos/out": "../out",
     }.items():
         (folder / name).symlink_to(target)
     tree("private/tmp/out/d.jpg")
-    outside = [f"tmp/photos/{name}" for name in ("a.jpg", "in/b.jpg", "out/d.jpg")]
-    below = ["-tmp/photos/private/c.jpg"]
+    outside = [f"tmp/photos/{name}" for name in ("a.jpg", "f.jpg", "in/b.jpg", "out/d.jpg")]
+    below = ["-tmp/photos/private/c.jpg", "-tmp/photos/z.jpg"]
     for pattern in ("**/private/*", "**/private/**"):
         assert found("tmp/photos/**.jpg", exclude=[pattern]) == sorted([*below, *outside])
         assert found("tmp/photos/l*/b.jpg", exclude=[pattern]) == ["tmp/photos/link/b.jpg"]
@@ -127,7 +162,7 @@ def test_a_glob_may_start_with_a_link_to_anywhere(tree):
         # Other patterns are still compared with the path that the link leads to.
         paths = found("tmp/photos/**.jpg", exclude=[pattern, "private/tmp/photos/in"])
         assert [path for path in paths if path[0] == "-"] == [
-            f"-tmp/photos/{name}" for name in ("in", "link", "private/c.jpg")
+            f"-tmp/photos/{name}" for name in ("in", "link", "private/c.jpg", "z.jpg")
         ]
     for pattern in ("private", "private/tmp", "*/tmp", f"{folder}/priv*/**"):
         assert found("tmp/photos/in/*.jpg", exclude=[pattern]) == ["tmp/photos/in/b.jpg"]
