@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from beam_job.listing.list_file import DELIMITERS, ROW_BYTES, Piece, kind, lines
-from beam_job.listing.tables import BadRecord, records
+from beam_job.listing.tables import BadRecord, named, records
 from beam_job.messages.quoting import quoted
 
 ERRORS = {"bad_row": "A row of a list has no URI, or cannot be read."}
@@ -101,11 +101,23 @@ def _json_row(text: str, fields: Fields) -> tuple[str, dict[str, Any] | None, ob
         "cannot_list",
     ):  # no image was named there, either
         return None
-    if not isinstance(row.get(fields.uri), str):
+    uri = _field(row, fields.uri)
+    if not isinstance(uri, str):
         raise ValueError(
             f"it has no text in the field {quoted(fields.uri)}; its fields are {quoted(list(row))}. See --uri_field."
         )
-    return row[fields.uri], _carried(row, fields), row.get(fields.version) if fields.version else None
+    return uri, _carried(row, fields), _field(row, fields.version) if fields.version else None
+
+
+def _field(row: Mapping[str, Any], name: str) -> Any:
+    """The field of that name, as a table's column is found; ``None`` if there is none."""
+    if name in row:
+        return row[name]
+    names = list(row)
+    found = named(name, names)
+    if len(found) > 1:
+        raise ValueError(f"there are several fields {quoted(name)}; the fields are {quoted(names)}.")
+    return row[names[found[0]]] if found else None
 
 
 def lacks_version(piece: Piece, fields: Fields) -> str | None:
@@ -120,7 +132,7 @@ def lacks_version(piece: Piece, fields: Fields) -> str | None:
         except (ValueError, RecursionError):  # a bad row, as the run will say
             continue
         if isinstance(row, dict):
-            if fields.version in row:
+            if named(fields.version or "", list(row)):
                 return None
             first = list(row) if first is None else first
     return (
@@ -154,7 +166,7 @@ def _unread(below: Iterator[tuple[int, str | None]], piece: Piece) -> str:
 
 
 def _carried(row: Mapping[str, Any], fields: Fields) -> dict[str, Any] | None:
-    return {name: row.get(name) for name in fields.carry} if fields.carry else None
+    return {name: _field(row, name) for name in fields.carry} if fields.carry else None
 
 
 def _checked(uri: str, carried: dict[str, Any] | None, version: object) -> Row:

@@ -97,6 +97,12 @@ def records(lines: Iterable[Line], delimiter: str, columns: Sequence[str]) -> It
             yield BadRecord(number, str(error))
 
 
+def named(name: str, columns: Sequence[str]) -> list[int]:
+    """Where the columns of that name are; only if none is spelled like this, blanks around names don't matter."""
+    exact = [index for index, column in enumerate(columns) if column == name]
+    return exact or [index for index, column in enumerate(columns) if column.strip() == name.strip()]
+
+
 class _Reader:
     """Reads a row that may need further lines; learns from the header and from each row how the next ones look."""
 
@@ -111,15 +117,18 @@ class _Reader:
 
     def take_header(self, header: list[str], columns: Sequence[str]) -> list[int]:
         """The indexes of the columns; raises ``_TableError`` if one is missing."""
+        indexes: list[int] = []
         for name in columns:
-            if header.count(name) != 1:
-                found = "are several columns" if name in header else "is no column"
+            found = named(name, header)
+            if len(found) != 1:
+                what = "are several columns" if found else "is no column"
                 raise _TableError(
-                    f"there {found} {quoted(name)}; the columns are {quoted(header)}. "
+                    f"there {what} {quoted(name)}; the columns are {quoted(header)}. "
                     "See --uri_field, --version_field and --carry."
                 )
-        self._width, self._uri = len(header), header.index(columns[0])
-        return [header.index(name) for name in columns]
+            indexes += found
+        self._width, self._uri = len(header), indexes[0]
+        return indexes
 
     def cells(self, text: str) -> list[str]:
         """The cells of the row that begins with the line ``text``; raises ``_TableError``."""

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 import zlib
 
 import pytest
@@ -120,6 +121,28 @@ def test_carried_fields_that_are_nested_deep(tmp_path, depth):
     FastPrimitivesCoder().encode(tuple(row))
     assert isinstance(row, Row) or "a carried field is nested more than 100 deep" in row.message
     assert read(tmp_path / "a.jsonl") == [Row("x", None)]  # where it is not carried it does no harm
+
+
+def test_blanks_around_the_names_of_columns(tmp_path):
+    """As "path,id, album" has them, and JSON lines that are made of such a table."""
+    table, objects = tmp_path / "a.csv", tmp_path / "a.jsonl"
+    fields = Fields("path", ("id", "album"), "v")
+
+    def write(*columns):
+        table.write_text(",".join(columns) + "\nx.jpg,1,pets,7,8\n")
+        objects.write_text(json.dumps(dict(zip(columns, ["x.jpg", "1", "pets", "7", "8"], strict=True))))
+
+    write(" path", "id", " album", "v ", "other")
+    for path in (table, objects):
+        assert read(path, fields) == [Row("x.jpg", {"id": "1", "album": "pets"}, "7")]
+        assert read(path, Fields(" path", (" album",))) == [Row("x.jpg", {" album": "pets"})]
+        check_list(str(path), fields, {})
+    write("path", "id", "album", "v", " album")  # the one that is spelled like this
+    assert [read(path, fields) for path in (table, objects)] == [[Row("x.jpg", {"id": "1", "album": "pets"}, "7")]] * 2
+    write("path", "id", "album ", "v", " album")
+    for path in (table, objects):
+        (bad,) = read(path, fields)
+        assert re.search(r"there are several (columns|fields) 'album'; ", bad.message)
 
 
 def test_other_columns_and_carried_fields(tmp_path):
