@@ -92,12 +92,13 @@ def _by_key(failure: Failure) -> tuple[str, Failure]:
 class _Image:
     """What is listed and known of one URI. It may have been listed a million times, so rows are only counted."""
 
-    __slots__ = ("captions", "carried", "done", "failed", "latest", "listed", "newest", "rows", "versions")
+    __slots__ = ("captions", "carried", "done", "failed", "latest", "listed", "one", "rows", "source", "versions")
 
     def __init__(self) -> None:
         self.listed = 0
-        self.newest: str | None = None  # of the listed versions
-        self.carried: Any = None  # by the row with that version
+        self.carried: Any = None
+        self.source: str | None = None  # the version of the row with the carried fields
+        self.one: str | None = None  # of the listed versions
         self.versions: set[str] | None = None  # all of them, where there are several
         self.done = False
         self.captions: list[tuple[Any, ...]] = []
@@ -124,20 +125,21 @@ class _Image:
     def _add_row(self, fields: Any, version: str | None) -> None:
         """Adds a row of a list. Rows come in any order, so what is kept of several does not depend on it."""
         self.listed += 1
-        if self.listed == 1:
-            self.carried, self.newest = fields, version
-        elif (fields, version) != (self.carried, self.newest):
-            if version is not None and self.newest is not None and version != self.newest:
-                self.versions = self.versions or {self.newest}
+        if version is not None and version != self.one:
+            if self.one is None:
+                self.one = version
+            else:
+                self.versions = self.versions or {self.one}
                 self.versions.add(version)
-            if _order(fields, version) > _order(self.carried, self.newest):
-                self.carried, self.newest = fields, version
+        is_same = (fields, version) == (self.carried, self.source)
+        if self.listed == 1 or (not is_same and _order(fields, version) > _order(self.carried, self.source)):
+            self.carried, self.source = fields, version
 
     @property
     def version(self) -> str | None:
         """The listed version; of several a digest of all, which is another one as soon as one comes or goes."""
         if self.versions is None:
-            return self.newest
+            return self.one
         digest = hashlib.sha256(json.dumps(sorted(self.versions)).encode()).hexdigest()
         return f"{len(self.versions)} versions: {digest}"
 
@@ -216,9 +218,10 @@ class _Take(beam.DoFn):
 
 
 def _order(fields: Any, version: str | None) -> tuple[Any, ...]:
-    """Sorts the rows of one image, the newest last: no version, then texts, then numbers, by their value."""
+    """Sorts the rows of one image. The last is the newest of those that carry anything, which rows of globs do not."""
+    carries = fields is not None and any(value is not None for value in fields.values())
     number = Decimal(version) if version is not None and _NUMBER.fullmatch(version) else -1
-    return number, version or "", json.dumps(fields)
+    return carries, number, version or "", json.dumps(fields)
 
 
 def _contents(captions: Iterable[tuple[Any, ...]]) -> tuple[tuple[Any, ...], ...]:

@@ -103,6 +103,20 @@ def test_carried_fields_are_those_of_the_row_with_the_newest_version(monkeypatch
     assert carried((2, None), (1, None)) == carried((1, None), (2, None))
 
 
+@pytest.mark.parametrize("fields", [{"id": "7", "album": None}, {"id": "", "album": ""}])
+def test_a_row_that_carries_nothing_gives_its_version_alone(monkeypatch, fields):
+    """As the row of a glob does, for an image that is in a list, too."""
+    nothing = {"id": None, "album": None}
+    rows = [listed("9-9", nothing), listed(None, fields), listed(None, nothing)]
+    assert decide(monkeypatch, *rows) == ([("new", ("a", fields, None, "9-9", ()))], (2, 0, 0))
+    assert decide(monkeypatch, *rows, captioned("1", "9-9")) == ([], (2, 1, 0))
+    (new,), _ = decide(monkeypatch, *rows, listed("5", fields))
+    assert new[1][1] == fields
+    assert new[1][3].startswith("2 versions: ")
+    (new,), _ = decide(monkeypatch, listed("2", nothing), listed("1", fields), listed(None, {"id": "8"}))
+    assert new[1][1] == fields
+
+
 def test_what_was_captioned_under_another_name(monkeypatch):
     old = captioned("1", "v", "ab", "old")
     found, counts = decide(monkeypatch, listed("v", {"id": 1}), old)
