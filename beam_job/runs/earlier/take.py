@@ -23,7 +23,7 @@ from beam_job.runs.earlier.packed import GroupPacked, pairs
 from beam_job.runs.earlier.portions import send_in_small_portions
 from beam_job.runs.earlier.recheck import Recheck
 
-_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")  # as lists of JSON have them, up to 1e+308
 _PARTS = 6  # known of a caption; the URI that it was captioned under may follow
 _COUNTS, _FAILED, _UNSURE, _RENAMED = "counts", "failed", "unsure", "renamed"
 
@@ -90,7 +90,10 @@ def _by_key(failure: Failure) -> tuple[str, Failure]:
 
 
 class _Image:
-    """What is listed and known of one URI. It may have been listed a million times, so rows are only counted."""
+    """What is listed and known of one URI.
+
+    It may have been listed a million times, so rows are only counted; of them one's fields and all versions are kept.
+    """
 
     __slots__ = ("captions", "carried", "done", "failed", "latest", "listed", "one", "rows", "source", "versions")
 
@@ -220,8 +223,8 @@ class _Take(beam.DoFn):
 def _order(fields: Any, version: str | None) -> tuple[Any, ...]:
     """Sorts the rows of one image. The last is the newest of those that carry anything, which rows of globs do not."""
     carries = fields is not None and any(value is not None for value in fields.values())
-    number = Decimal(version) if version is not None and _NUMBER.fullmatch(version) else -1
-    return carries, number, version or "", json.dumps(fields)
+    number = Decimal(version) if version is not None and _NUMBER.fullmatch(version) else None
+    return carries, number is not None, number or 0, version or "", json.dumps(fields)
 
 
 def _contents(captions: Iterable[tuple[Any, ...]]) -> tuple[tuple[Any, ...], ...]:

@@ -99,6 +99,10 @@ def test_carried_fields_are_those_of_the_row_with_the_newest_version(monkeypatch
     assert carried((1, "9"), (2, "10"), (3, None)) == 2
     assert carried((1, "10"), (2, "9.5"), (3, "w")) == 1
     assert carried((1, "2026-01-02"), (2, "2025-12-31")) == 1
+    assert carried((1, "1e+16"), (2, "9999999999999998.0"), (3, "w")) == 1  # as Python writes 1e16
+    assert carried((1, "-0.5"), (2, "-7"), (3, "w"), (4, None)) == 1
+    assert carried((1, "-1.5E-07"), (2, "-1")) == carried((1, "+3"), (2, "1e-999")) == 1
+    assert carried((1, "2"), (2, "1e999999999")) == 1  # no number that anybody means
     assert carried((2, "v"), (1, "v")) == carried((1, "v"), (2, "v"))  # nobody knows which is right
     assert carried((2, None), (1, None)) == carried((1, None), (2, None))
 
