@@ -122,7 +122,7 @@ def _finish() -> None:
     for step in last:
         step.join(max(0.0, deadline - time.monotonic()))
     if any(step.is_alive() for step in last):
-        problems.append(f"some captions could not be written within {SECONDS:.0f} s.")
+        problems.append(f"not everything could be finished within {SECONDS:.0f} s: captions may be missing.")
     _kill([child for child in children if not _in_this_session(child)])
     _wait(children, deadline)
     _kill(_children())
