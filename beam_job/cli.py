@@ -15,7 +15,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from beam_job import devices, outcome
 from beam_job.cloud import dataflow
 from beam_job.cloud.runner import is_dataflow, is_local, keep_direct
-from beam_job.command_line import help_text, is_verbose, parse
+from beam_job.command_line import help_text, parse
 from beam_job.files.document import is_text
 from beam_job.images.local_path import local_path
 from beam_job.listing.check_globs import check_images
@@ -23,7 +23,7 @@ from beam_job.listing.lists import check_list, copy_pipes, is_pipe
 from beam_job.listing.uris import ReadUris
 from beam_job.messages.invocation import program
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, delete_copies, open_model
-from beam_job.options import CaptionOptions, OptionError
+from beam_job.options import CaptionOptions
 from beam_job.pipeline import CaptionImages, build
 from beam_job.runs.earlier.known import ReadEarlier
 from beam_job.runs.earlier.recheck import Recheck
@@ -31,6 +31,7 @@ from beam_job.runs.manifest import own_manifest
 from beam_job.runs.run import MaxFailures, Run, TooManyFailuresError
 from beam_job.runs.shards import ShardLimits, write_open_shards
 from beam_job.terminal import signals, worker
+from beam_job.terminal.arguments import OptionError, is_verbose
 from beam_job.terminal.console import console
 from beam_job.terminal.progress import progress
 from beam_job.terminal.streams import escaped, say, show

@@ -14,14 +14,11 @@ from beam_job.listing.uris import renamed_prefixes
 from beam_job.model.decoding import Decoding
 from beam_job.records import FIELDS
 from beam_job.runs.shards import ShardLimits
+from beam_job.terminal.arguments import OptionError
 
 _LOADING = Loading()
 _LONGEST_DEADLINE = 86_400  # seconds; the operating system's clocks take no infinite ones
 _SHARDS = ShardLimits()
-
-
-class OptionError(ValueError):
-    """A wrong option; the message is one sentence that says what to do."""
 
 
 class CaptionOptions(PipelineOptions):

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from beam_job.messages.quoting import shown
-from beam_job.options import OptionError
+from beam_job.terminal.arguments import OptionError
 
 # Type -> number of GPUs -> the machines that have exactly so many. The first is the default.
 BUILT_IN: dict[str, dict[int, tuple[str, ...]]] = {

@@ -12,7 +12,8 @@ from apache_beam.options.pipeline_options import (
 
 from beam_job.cloud.accelerators import FLEX_START_ONLY, Accelerator, has_gpus
 from beam_job.messages.quoting import shown
-from beam_job.options import CaptionOptions, OptionError
+from beam_job.options import CaptionOptions
+from beam_job.terminal.arguments import OptionError
 
 DISK_GB = 100  # the image with its CUDA libraries takes about 15 GB unpacked; Dataflow's own 25 GB are soon full
 

@@ -14,7 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 from beam_job import outcome
 from beam_job.cloud.runner import is_dataflow, keep_direct
 from beam_job.export.export import EXPORTS, Export
-from beam_job.export.options import XMP, OptionError, help_text, parse
+from beam_job.export.options import XMP, help_text, parse
 from beam_job.export.pipeline import take_back_sidecars, write_sidecars, write_table
 from beam_job.export.selection import Selection
 from beam_job.export.tables.published import TablePlace
@@ -32,6 +32,7 @@ from beam_job.runs.manifest import own_manifest
 from beam_job.runs.reviews import ADDED
 from beam_job.runs.run import MaxFailures
 from beam_job.terminal import signals
+from beam_job.terminal.arguments import OptionError, is_verbose
 from beam_job.terminal.console import console
 from beam_job.terminal.streams import escaped, say, show
 from beam_job.trust.trust_file import TRUST, Trust, read_trust
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if {"-h", "--help"} & set(argv):
         show(help_text())
         return 0
-    with console(verbose="--verbose" in argv):
+    with console(verbose=is_verbose(argv)):
         return _export(argv)
 
 

@@ -3,7 +3,6 @@
 import argparse
 import math
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -15,6 +14,7 @@ from beam_job.messages.invocation import program
 from beam_job.messages.quoting import shown
 from beam_job.messages.share import parse_share
 from beam_job.runs.run import MaxFailures
+from beam_job.terminal.arguments import OptionError, Parser, beams_parser, check_template, check_text, plain_switches
 
 XMP = "xmp"
 
@@ -33,29 +33,15 @@ than --max_failures, 130 stopped by Ctrl-C, 143 by SIGTERM.
 """
 
 
-class OptionError(ValueError):
-    """A wrong option; the message is one sentence that says what to do."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise OptionError(f"{message}. See --help.")
-
-
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, PipelineOptions]:
     """The export's options and Beam's; raises ``OptionError``."""
-    options, rest = _parser().parse_known_args(argv)
-    beams = _Parser(allow_abbrev=False, conflict_handler="resolve", add_help=False)
-    for beam_options in _subclasses(PipelineOptions):
-        beam_options._add_argparse_args(beams)  # noqa: SLF001
+    check_text(argv, "Rename the file or folder.")
+    own, beams = _parser(), beams_parser()
+    options, rest = own.parse_known_args(plain_switches(argv, own, beams))
     known, unknown = beams.parse_known_args(rest)
     if unknown:
         raise OptionError(f"{' '.join(unknown)[:200]}: there is no such option or argument. See --help.")
-    if known.template_location:
-        raise OptionError(
-            f"--template_location {shown(known.template_location)}: all launches of a classic template would be one "
-            "export; call this command for each export."
-        )
+    check_template(known, "one export; call this command for each export.")
     _check(options)
     return options, PipelineOptions(rest)
 
@@ -66,7 +52,7 @@ def help_text() -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog=program("beam_job.export"),
         usage=f"{program('beam_job.export')} DIR --to xmp|csv|parquet [options] [Beam's own options]",
         description="Exports captions: to XMP sidecars beside the photos, to a spreadsheet, or to Parquet.",
@@ -163,7 +149,3 @@ def _check(options: argparse.Namespace) -> None:
             raise OptionError(
                 f"--at_least {shown(options.at_least, 40)}: choose a share, such as 90% or 0.9."
             ) from error
-
-
-def _subclasses(options: Any) -> list[Any]:
-    return [found for child in options.__subclasses__() for found in (child, *_subclasses(child))]

@@ -15,7 +15,7 @@ from apache_beam.runners.worker import data_plane, sdk_worker
 
 def test_options_can_be_added_to_a_parser():
     """The command line and the template read Beam's options this way: a mistyped option is an error, no warning."""
-    assert hasattr(PipelineOptions, "_add_argparse_args"), "command_line.py and cloud/template.py call it"
+    assert hasattr(PipelineOptions, "_add_argparse_args"), "terminal/arguments.py and cloud/template.py call it"
     parser = argparse.ArgumentParser(conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(parser)

@@ -4,7 +4,7 @@ import pytest
 
 from beam_job.cli import main
 from beam_job.command_line import parse
-from beam_job.options import OptionError
+from beam_job.terminal.arguments import OptionError
 
 LAUNCHER = "--template_location=gs://b/job"
 

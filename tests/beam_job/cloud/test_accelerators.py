@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_job.cloud.accelerators import ATTACHED, BUILT_IN, FLEX_START_ONLY, TYPES, Accelerator
-from beam_job.options import OptionError
+from beam_job.terminal.arguments import OptionError
 
 
 def gpus_of(machine):

@@ -1,7 +1,10 @@
 """Values of the export's options."""
 
+from contextlib import nullcontext
+
 import pytest
 
+from beam_job.export import command
 from beam_job.export.command import _carried
 from beam_job.export.options import parse
 from beam_job.runs.current import current_runs
@@ -25,6 +28,29 @@ def test_an_export_is_no_classic_template():
     argv = ["captions", "--to=xmp", "--runner=DataflowRunner", "--template_location=gs://bucket/template"]
     with pytest.raises(ValueError, match=r"^--template_location gs://bucket/template: all launches"):
         parse(argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [(["caf\udce9"], "caf\udce9"), (["captions", "--output=caf\udce9.csv"], "--output caf\udce9.csv")],
+)
+def test_a_name_that_is_not_utf_8_is_refused_as_one(argv, named):
+    """The folder may be there, with runs: Beam cannot name it to workers."""
+    with pytest.raises(ValueError, match=f"^{named}: this name is not valid UTF-8. Rename the file or folder.$"):
+        parse([*argv, "--to=csv"])
+
+
+@pytest.mark.parametrize(("value", "on"), [("", True), ("=true", True), ("=True", True), ("=false", False)])
+def test_switches_may_have_a_value(monkeypatch, capsys, value, on):
+    options, _ = parse(["captions", "--to=xmp", f"--dry_run{value}", f"--no_use_public_ips{value}"])
+    assert options.dry_run == on
+    with pytest.raises(ValueError, match=r"^--undo=yes: this is a switch; write --undo, --undo=true or"):
+        parse(["captions", "--to=xmp", "--undo=yes"])
+    told = []
+    monkeypatch.setattr(command, "console", lambda verbose: told.append(verbose) or nullcontext())
+    assert command.main(["nowhere", "--to=xmp", f"--verbose{value}"]) == 2
+    assert "there is no run here" in capsys.readouterr().err
+    assert told == [on]
 
 
 def test_shares_and_scores():

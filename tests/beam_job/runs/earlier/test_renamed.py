@@ -5,7 +5,7 @@ import os
 import pytest
 
 from beam_job.command_line import parse
-from beam_job.options import OptionError
+from beam_job.terminal.arguments import OptionError
 from tests.photo_places import Disk, captioned, current, picture, run
 
 pytestmark = pytest.mark.usefixtures("log")
