@@ -4,12 +4,17 @@
 
 # gcloud_says WORD...: prints gcloud's answer. Without one, gcloud's own error goes to standard error, and the status is
 # 1 if what was asked about does not exist or may not be seen, 2 if gcloud could not find out: no network, no login.
+# gcloud also says "not found" of what nobody asked about, such as a certificate, so these are its very forms.
 gcloud_says() {
   { why="$(gcloud "$@" --project="$project" 2>&1 >&3 3>&-)"; } 3>&1 && return
   printf '%s\n' "$why" >&2
   case "$why" in
     *"auth tokens"* | *[Rr]eauthenticat*) return 2 ;; # some of these say "or it may not exist", too
-    *NOT_FOUND* | *"not found"* | *"not exist"* | *"HTTPError 404"*) return 1 ;;
+    *"(gcloud."*") NOT_FOUND"* | *"(gcloud."*") HTTPError 404"*) return 1 ;;
+  esac
+  [ "$1" != dataflow ] || return 2 # a job: these two alone say that it does not exist, and end a wait for it
+  case "$why" in
+    *"(or it may not exist)"* | *" instance ["*"] not found"* | *"gs://"*" not found: 404."* | *") Image not found."*) return 1 ;;
   esac
   return 2
 }

@@ -10,6 +10,13 @@ SCRIPT = Path(__file__).parents[1] / "run_dataflow.sh"
 JOB = ["--", "--images", "gs://photos/a b/*.jpg", "--output=gs://photos/captions"]
 NIGHTLY = ["--cron", "0 2 * * *", "--time_zone=Europe/Zurich", "--scheduler_account=nightly@p.iam.gserviceaccount.com"]
 
+# gcloud's own troubles, which say nothing of what it was asked about.
+NOT_ABOUT_IT = [
+    "ERROR: (gcloud.describe) INVALID_ARGUMENT: Quota project not found.",
+    "ERROR: gcloud crashed (TransportError): enterprise certificate config file was not found.",
+    "ERROR: (gcloud.describe) The current active account [someone@example.com] was not found or does not exist.",
+]
+
 # Records its words, which may hold anything.
 STAND_IN = r"""#!/bin/sh
 printf '%s\037' "${0##*/}" "$@" >>"$RECORD"

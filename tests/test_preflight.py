@@ -2,9 +2,14 @@
 
 import pytest
 
-from tests.script_shell import JOB, NIGHTLY
+from tests.script_shell import JOB, NIGHTLY, NOT_ABOUT_IT
 
 MISSING = ("", 1, "ERROR: (gcloud.describe) NOT_FOUND: Requested entity was not found.")
+GONE = (
+    "",
+    1,
+    "ERROR: (gcloud.projects.describe) Projects instance [my-project] not found: Requested entity is missing.",
+)
 HIDDEN = ("", 1, "ERROR: (gcloud.describe) [me] does not have permission to access projects [p] (or it may not exist)")
 
 
@@ -13,6 +18,7 @@ HIDDEN = ("", 1, "ERROR: (gcloud.describe) [me] does not have permission to acce
     [
         (["build"], "gcloud auth list", ("", 0), "nobody is logged in"),
         (["build"], "gcloud projects describe", HIDDEN, "--project my-project: it does not exist"),
+        (["status"], "gcloud projects describe", GONE, "--project my-project: it does not exist"),
         (["build"], "gcloud services list", ("dataflow.googleapis.com", 0), "cloudbuild.googleapis.com is off"),
         (
             ["build"],
@@ -52,6 +58,7 @@ REASONS = [
     "ERROR: (gcloud.describe) HTTPError 403: Request is prohibited by organization's policy.",
     "ERROR: There was a problem refreshing your current auth tokens: Reauthentication failed.",
     "ERROR: There was a problem refreshing your current auth tokens: denied on resource (or it may not exist).",
+    *NOT_ABOUT_IT,
 ]
 
 

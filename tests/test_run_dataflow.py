@@ -13,7 +13,7 @@ import pytest
 
 from flex_template.request import METADATA
 from tests.cloud import BUCKET, dataflow_service, storage_emulator
-from tests.script_shell import JOB, NIGHTLY, SCRIPT, Shell, value
+from tests.script_shell import JOB, NIGHTLY, NOT_ABOUT_IT, SCRIPT, Shell, value
 from tests.tiny_model import write_tiny_model
 
 CHECKOUT = Path(__file__).parents[1]
@@ -218,6 +218,13 @@ def test_waiting_outlasts_polls_that_fail(shell, tmp_path):
     assert "Unable to find the server" in shell.err
 
 
+@pytest.mark.parametrize("reason", [*NOT_ABOUT_IT, "ERROR: (gcloud.describe) PERMISSION_DENIED: (or it may not exist)"])
+def test_waiting_goes_on_where_something_else_is_not_found(shell, tmp_path, reason):
+    shell(*polls(shell, tmp_path, f"echo '{reason}' >&2; exit 1", "echo JOB_STATE_DONE"))
+    assert shell.out == "JOB_STATE_DONE\n"
+    assert reason in shell.err
+
+
 def test_waiting_ends_where_no_poll_is_answered(shell, tmp_path):
     shell(*polls(shell, tmp_path, "echo JOB_STATE_RUNNING", OFFLINE), status=1)
     assert len((tmp_path / "count").read_text().split()) == 1 + 20
@@ -228,9 +235,10 @@ def test_waiting_ends_where_no_poll_is_answered(shell, tmp_path):
 
 
 def test_a_job_that_does_not_exist_is_told_from_one_that_cannot_be_looked_up(shell, tmp_path):
-    gone = "echo 'ERROR: (gcloud.dataflow.jobs.describe) NOT_FOUND: (1f): Information could not be found.' >&2; exit 1"
-    shell(*polls(shell, tmp_path, gone), status=2)
-    assert shell.err.endswith("2026-1: there is no such job in europe-west4.\n")
+    for reason in ("NOT_FOUND: (1f): Information could not be found.", "HTTPError 404: Not Found"):
+        gone = f"echo 'ERROR: (gcloud.dataflow.jobs.describe) {reason}' >&2; exit 1"
+        shell(*polls(shell, tmp_path, gone), status=2)
+        assert shell.err.endswith("2026-1: there is no such job in europe-west4.\n")
     polls(shell, tmp_path, OFFLINE)
     shell("status", "2026-1", "--skip_preflight", status=2)
     assert "Unable to find the server" in shell.err
