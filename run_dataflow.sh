@@ -330,57 +330,14 @@ schedule() {
     --attempt-deadline=180s
 }
 
-most_unanswered=20 # polls in a row: a wait of hours outlasts a network that is down for some minutes
-
-status() {
-  job_url="https://console.cloud.google.com/dataflow/jobs/$region/$job_id?project=$project"
-  if [ -z "$job_id" ]; then
-    [ -z "$wait_for_end" ] || refuse "status --wait: name the JOB_ID to wait for."
-    # A scheduled job has the very name, one that `run` submitted has the time behind it.
-    [ -z "$runs_of_job" ] || set -- "--filter=name~\"^$runs_of_job(-[0-9]+-[0-9]+)?\$\""
-    execute gcloud dataflow jobs list --project="$project" --region="$region" \
-      '--format=table(id,name,state,creationTime)' --limit=20 "$@"
-    return
-  fi
-  if [ -n "$dry_run" ]; then
-    execute gcloud dataflow jobs describe "$job_id" --region="$region" '--format=value(currentState)' --project="$project"
-    return
-  fi
-  unanswered=0
-  while true; do
-    asked=0
-    state="$(gcloud_says dataflow jobs describe "$job_id" --region="$region" '--format=value(currentState)')" || asked=$?
-    case "$asked" in
-      0) unanswered=0 ;;
-      1) refuse "$job_id: there is no such job in $region." ;;
-      *)
-        [ -n "$wait_for_end" ] || refuse_unseen "$asked" "$job_id"
-        unanswered=$((unanswered + 1))
-        if [ "$unanswered" -eq "$most_unanswered" ]; then
-          warn "$job_id: gcloud could not look it up $unanswered times in a row. The job may go on: see $job_url"
-          return 1
-        fi
-        ;;
-    esac
-    case "$state" in
-      JOB_STATE_DONE) echo "$state"; return 0 ;;
-      JOB_STATE_FAILED | JOB_STATE_CANCELLED | JOB_STATE_UPDATED | JOB_STATE_DRAINED)
-        echo "$state"
-        echo "See $job_url" >&2
-        return 1
-        ;;
-    esac
-    [ -n "$wait_for_end" ] || { echo "$state"; return 0; }
-    sleep "${CAPTION_POLL_SECONDS:-30}"
-  done
-}
-
 cancel() {
   [ -n "$job_id" ] || refuse "cancel: name the JOB_ID; './run_dataflow.sh status' lists them."
   execute gcloud dataflow jobs cancel "$job_id" --project="$project" --region="$region"
 }
 
+# These use the settings and functions above.
 . ./preflight.sh
+. ./status.sh
 preflight "$@"
 case "$command" in
   run) if [ -n "$from_template" ]; then run_from_template "$@"; else with_job execute "$@"; fi ;;
