@@ -9,6 +9,7 @@ from beam_job.runs.folder import CAPTIONS, FAILURES, RecordFile, open_run_folder
 from beam_job.runs.reviews import read_reviews
 from tests.earlier_runs import earlier_run
 
+FIRST, KILLED = "20260101T000000Z-000001", "20260103T000000Z-000003"  # runs of the archive
 TIME = "2026-01-02T03:04:05.000+00:00"
 
 
@@ -28,11 +29,11 @@ def archive(folder, uris):
     folder.mkdir(parents=True, exist_ok=True)
     half = len(uris) // 2
     failed = [(uri, "decode", "truncated", {"known": bool(number % 2)}) for number, uri in enumerate(uris[half:])]
-    first = earlier_run(folder / "run=20260101T000000Z-000001", captions=uris[:half], failures=failed, **_BOOKS)
+    first = earlier_run(folder / f"run={FIRST}", captions=uris[:half], failures=failed, **_BOOKS)
     second = earlier_run(folder / "run=20260102T000000Z-000002", captions=uris[half:], **_BOOKS)
     for run in (first, second):
         _balance(run)
-    killed = earlier_run(folder / "run=20260103T000000Z-000003", captions=uris[::2], finished=False)
+    killed = earlier_run(folder / f"run={KILLED}", captions=uris[::2], finished=False)
     (killed / f"captions-{'b' * 32}.jsonl").write_text(lines(caption(uri, "A dog.") for uri in uris[1::2]))
     (first / f"captions-{'a' * 32}.jsonl").write_text(lines(map(caption, uris)))  # of a bundle that was tried again
     (folder / "reviews").mkdir()
@@ -117,6 +118,10 @@ def without(found, gone):
     current, records, reviews, runs = found
     kept = [record for record in records if record[2] not in gone]
     return [uri for uri in current if uri not in gone], kept, [uri for uri in reviews if uri not in gone], runs
+
+
+def content(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def traces(output, gone):

@@ -12,10 +12,8 @@ import pytest
 from beam_job.prune.command import main
 from beam_job.runs.current import caption_files
 from beam_job.runs.folder import RecordFile, ReplacedError
-from tests.archives import archive, check_books, named, traces, view, without
+from tests.archives import KILLED, archive, check_books, named, traces, view, without
 from tests.processes import ROOT
-
-KILLED = "20260103T000000Z-000003"
 
 
 class KilledError(BaseException):

@@ -6,10 +6,10 @@ from apache_beam.io.gcp.gcsio import GcsIO
 
 from beam_job.files.in_folder import files_in
 from beam_job.prune.command import main
-from tests.archives import archive, named, view, without
+from tests.archives import KILLED, archive, named, view, without
 from tests.storage import Storage
 
-OUTPUT, KILLED = "gs://archive/my captions", "20260103T000000Z-000003"
+OUTPUT = "gs://archive/my captions"
 
 
 @pytest.fixture
