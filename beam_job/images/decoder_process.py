@@ -13,6 +13,7 @@ A request is a line of JSON, then the file's bytes: ``{"number", "size", "height
 
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -88,7 +89,8 @@ def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
     What a library prints, which may be a file's own words, must not get onto a terminal. And whoever reads the job's
     standard error must not wait for its end at this process.
     """
-    pipes = os.fdopen(os.dup(0), "rb"), os.fdopen(int(sys.argv[-1]), "wb")
+    requests = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)  # not 2, which may be free
+    pipes = os.fdopen(requests, "rb"), os.fdopen(int(sys.argv[-1]), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for taken in range(3):
         os.dup2(nowhere, taken)

@@ -1,5 +1,6 @@
 """Decoding in separate processes with limits of time and memory: a file that exceeds a limit affects no other."""
 
+import fcntl
 import io
 import json
 import os
@@ -215,7 +216,7 @@ def _started(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], io.Buffer
         "PYTHONPATH": os.pathsep.join(str(entry) or os.curdir for entry in sys.path),
         "OPENBLAS_NUM_THREADS": "1",  # numpy would start a thread for each core
     }
-    reading, writing = os.pipe()
+    reading, writing = _pipe()
     answers = os.fdopen(reading, "rb")
     try:
         process = subprocess.Popen(
@@ -226,12 +227,26 @@ def _started(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], io.Buffer
             env=environment,
             start_new_session=True,  # as Ctrl-C in a terminal is for the parent alone
         )
+        assert process.stdin is not None
+        with process.stdin as requests:
+            process.stdin = os.fdopen(fcntl.fcntl(requests, fcntl.F_DUPFD_CLOEXEC, 3), "wb")
     except BaseException:
         answers.close()
         raise
     finally:
         os.close(writing)
     return process, answers
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe whose numbers are above 2: a host program that has closed 0 to 2 may use these again, as decoders do."""
+    low = os.pipe()
+    try:
+        reading, writing = (fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3) for number in low)
+    finally:
+        for number in low:
+            os.close(number)
+    return reading, writing
 
 
 def _end(status: int) -> str:

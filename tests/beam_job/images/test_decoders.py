@@ -196,6 +196,26 @@ def test_nobody_waits_at_a_decoder_for_the_end_of_standard_error(tmp_path):
         process.stdin.close()
 
 
+@pytest.mark.parametrize("closed", ["0", "01", "012", "2", "12"])
+def test_a_host_program_may_have_closed_its_standard_streams(closed):
+    """The pipes of a decoder do not take their numbers, which it or the host program may use for something else."""
+    program = f"""
+import os, sys
+from beam_job.images.decoders import Decoders
+told = os.dup(1)
+for number in {[*map(int, closed)]}:
+    os.close(number)
+with Decoders(1, sys.argv[1:]).turn() as decoder:
+    for _ in range(2):
+        decoder.decode(b"print", 8, 8, max_pixels=1, accept_truncated=False, seconds=600, memory=1 << 30)
+    standard = [number for number in range(3) if os.path.exists(f"/dev/fd/{{number}}")]
+os.write(told, repr(standard).encode())
+os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", program, *STAND_IN], cwd=ROOT, capture_output=True, check=False)
+    assert done.stdout.decode() == repr([number for number in range(3) if str(number) not in closed]), done.stderr
+
+
 def test_an_exception_that_nobody_foresaw_comes_with_its_traceback(made):
     decoders = made()
     with pytest.raises(UnforeseenError) as raised:
