@@ -266,4 +266,4 @@ def test_the_name_of_a_note_that_is_none_is_escaped(tmp_path, caplog):
     (tmp_path / "\x1b[2J").mkdir()
     (tmp_path / "\x1b[2J" / "table.json").write_text("[")
     assert tables(str(tmp_path)) == []
-    assert f"{tmp_path}/\\x1b[2J/table.json is not a record" in caplog.text
+    assert f"{tmp_path}/\\x1b[2J/table.json is not valid JSON." in caplog.text
