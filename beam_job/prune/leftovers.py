@@ -26,7 +26,7 @@ def leftovers(output: str, books: Iterable[Book], now: datetime) -> tuple[list[s
     """Files that can be deleted, and those that somebody may still be writing.
 
     Only names that these programs give are taken. Files of a run count as left over where its document names the files
-    that count, and does not name them.
+    that count, and does not name them. Folders that are not read are named by ``open_books``.
     """
     named: Mapping[str, Book] = {book.name: book for book in books}
     old: list[str] = []
@@ -36,7 +36,7 @@ def leftovers(output: str, books: Iterable[Book], now: datetime) -> tuple[list[s
         (old if now - last_written(path) >= SETTLED else young).append(path)
 
     for pattern in (["*"], [FOLDER, "*"], ["run=*", "*"], [EXPORTS, "*", "*"]):
-        for path in files_in(output, *pattern):
+        for path in files_in(output, *pattern, unread={}):
             folder, name = FileSystems.split(path)
             parent = FileSystems.split(folder)[1]
             book = named.get(parent) or named.get(f"{EXPORTS}/{parent}")

@@ -29,8 +29,8 @@ class Page(NamedTuple):
 
 
 def pages(output: str) -> list[str]:
-    """The HTML files in a folder of runs and in its runs."""
-    return [*files_in(output, "*.html"), *files_in(output, "run=*", "*.html")]
+    """The HTML files in a folder of runs and in its runs; folders that are not read are named by ``open_books``."""
+    return [*files_in(output, "*.html"), *files_in(output, "run=*", "*.html", unread={})]
 
 
 def page_without(path: str, unwanted: PhotoNames) -> Page | None:

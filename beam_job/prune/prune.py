@@ -69,7 +69,7 @@ class Found:
 def photos(output: str, books: Iterable[Book]) -> Iterator[str]:
     """The photos that runs captioned, that failed in them, and that people reviewed; some several times."""
     files = [(path, kind) for book in books if book.is_run for kind in book.files for path in book.files[kind]]
-    for path, kind in [*files, *((path, REVIEWS) for path in review_files(output))]:
+    for path, kind in [*files, *((path, REVIEWS) for path in review_files(output, unread={}))]:
         try:
             yield from (record["uri"] for _, record in rows(path, kind) if record)
         except UnreadableError:  # ``find`` says so
@@ -84,7 +84,7 @@ def find(output: str, books: Iterable[Book], unwanted: PhotoNames) -> Found:
             for path in files:
                 if _count(found, path, kind):
                     found.files.append((book, kind, path))
-    found.reviews = [path for path in review_files(output) if _count(found, path, REVIEWS)]
+    found.reviews = [path for path in review_files(output, unread={}) if _count(found, path, REVIEWS)]
     found.pages = list(filter(None, (page_without(path, unwanted) for path in pages(output))))
     return found
 
@@ -149,7 +149,7 @@ def remove(output: str, books: list[Book], found: Found, why: str, now: datetime
     """
     staging = _Staging(output, new_id(now))
     begin(output, staging.name)
-    runs, reviews = run_folders(output), review_files(output)
+    runs, reviews = run_folders(output), review_files(output, unread={})
     hit = {book.name for book, _, _ in found.files}
     touched = [book for book in books if book.name in hit or book.says.get("examples")]
     note = {"id": staging.name, "time": now.isoformat(timespec="seconds"), "why": why}
@@ -162,7 +162,7 @@ def remove(output: str, books: list[Book], found: Found, why: str, now: datetime
             staging.replace(path, lambda data: without(data, REVIEWS, found.unwanted))
         for page in found.pages:
             staging.replace(page.path, lambda data, page=page: _same(data, page.before, page.html))
-        same = (runs, reviews) == (run_folders(output), review_files(output))
+        same = (runs, reviews) == (run_folders(output), review_files(output, unread={}))
         same = same and staging.is_unchanged() and staging.is_whole()
         _same(same and not any(_goes_on(output, book) for book in touched), True, b"")
         commit(output, staging.switch())

@@ -63,6 +63,21 @@ def test_what_could_not_be_looked_at_is_not_called_removed(tmp_path, photos, out
     assert not traces(output, [str(photos[0])])
 
 
+def test_folders_that_are_not_read_are_named_once(tmp_path, photos, output, capsys, caplog):
+    run, reviews, other = output / "run=20200101T000000Z-aaaaaa", output / "reviews", output / "run=2"
+    run.mkdir()
+    reviews.rename(tmp_path / "elsewhere")
+    for link in (reviews, other):
+        link.symlink_to(tmp_path / "elsewhere")
+    arguments = [str(output), "--uris", str(named(tmp_path, [str(photos[0])])), "--killed", KILLED, "--delete"]
+    with closed(run):
+        assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert [said.count(f"{folder} ") for folder in (run, reviews, other)] == [1, 1, 1]
+    assert not caplog.records
+    assert {path.parent for path in traces(output, [str(photos[0])])} <= {reviews, other}
+
+
 def test_what_is_not_concerned_is_not_touched(tmp_path, photos, output):
     (output / "mine.html").write_text(f"<p>{photos[0]}</p>")
     (output / f"run={FIRST}" / "captions-de.jsonl").write_text("somebody's own file")
