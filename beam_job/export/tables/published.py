@@ -57,11 +57,17 @@ class TablePlace:
                 raise TableError(f"{self.path}: there is no folder {folder}; make it first.")
             if os.path.exists(self.path) and not os.path.isfile(self.path):
                 raise TableError(f"{self.path}: this is not a file; name one.")
+        unread: dict[str, str] = {}
         try:
             present = None if self.overwrite else digest_of(self.path)
-            is_foreign = present is not None and present not in _digests(self.path, self.exports)
+            is_foreign = present is not None and present not in _digests(self.path, self.exports, unread)
         except Exception as error:  # file systems raise what they like
             raise self._refused("read", error) from error
+        for folder, reason in unread.items() if is_foreign else ():
+            raise TableError(
+                f"{self.path}: an export may have written this file, but {shown(folder, 1000)} {reason}. Mend that, "
+                "name another file by --output, or let --overwrite replace this one."
+            )
         if is_foreign:
             raise TableError(
                 f"{self.path}: this file was not written by an export, or was changed since. Name another by "
@@ -110,12 +116,15 @@ def digest_of(path: str) -> str | None:
 
 
 def tables(exports: str) -> list[str]:
-    """The tables that the exports in that folder have written, wherever they are, as far as they are still there."""
-    return sorted(filter(FileSystems.exists, {path for path, _ in _notes(exports)}))
+    """The tables that the exports in that folder have written, wherever they are, as far as they are still there.
+
+    Exports that cannot be read are passed over, as ``open_books`` names them.
+    """
+    return sorted(filter(FileSystems.exists, {path for path, _ in _notes(exports, unread={})}))
 
 
-def _digests(path: str, exports: str) -> Iterator[Any]:
-    return (digest for found, digest in _notes(exports) if found == absolute(path))
+def _digests(path: str, exports: str, unread: dict[str, str]) -> Iterator[Any]:
+    return (digest for found, digest in _notes(exports, unread) if found == absolute(path))
 
 
 def _place(path: str, exports: str) -> str:
@@ -124,10 +133,13 @@ def _place(path: str, exports: str) -> str:
     return f"../{path.removeprefix(archive)}" if path.startswith(archive) else path
 
 
-def _notes(exports: str) -> Iterator[tuple[str, Any]]:
-    """The path and SHA-256 of each table; earlier exports have noted some paths from the folder they started in."""
-    archive = os.path.dirname(absolute(exports))
-    for note in files_in(exports, "*", NOTE):
+def _notes(exports: str, unread: dict[str, str]) -> Iterator[tuple[str, Any]]:
+    """The path and SHA-256 of each table; earlier exports have noted some paths from the folder they started in.
+
+    ``unread`` is as for ``files_in``: ``exports`` may be a link, or closed, as any folder in the archive may.
+    """
+    archive, name = os.path.split(absolute(exports))
+    for note in files_in(archive, name, "*", NOTE, unread=unread):
         try:
             found = read_document(note) or {}
             path = found["path"]

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from beam_job.export.command import main
 from beam_job.export.tables import write
 from beam_job.export.tables.csv_cells import BOM, header, line, safe
-from beam_job.export.tables.published import WRITTEN, TablePlace, tables
+from beam_job.export.tables.published import WRITTEN, TableError, TablePlace, tables
 from beam_job.export.tables.rows import row, schema
 from tests.beam_job.export.archive import counts, last_counts, run_of
+from tests.closed_folders import closed
 
 HOSTILE = ['=HYPERLINK("http://x","y")', "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "\uff1d1+1", '"=1', "\n@x"]
 RECORD = {
@@ -260,6 +261,19 @@ def test_numbers_stay_numbers():
         assert safe(text) == text
     for text in ("-5+cmd", "-a", "+", "--5", "-5 ", "1\x00"):
         assert safe(text) != text
+
+
+def test_a_table_is_not_blamed_where_the_notes_of_exports_cannot_be_read(tmp_path):
+    exports = tmp_path / "exports"
+    exports.mkdir()
+    (tmp_path / "a.csv").write_text("uri,caption\n")
+    place = TablePlace(str(tmp_path / "a.csv"), str(exports))
+    with closed(exports), pytest.raises(TableError, match=f"{exports} cannot be read: this account lacks permission"):
+        place.check()
+    exports.rename(tmp_path / "elsewhere")
+    exports.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(TableError, match=f"may have written this file, but {exports} is a symbolic link, which"):
+        place.check()
 
 
 def test_the_name_of_a_note_that_is_none_is_escaped(tmp_path, caplog):

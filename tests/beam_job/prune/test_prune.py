@@ -64,18 +64,33 @@ def test_what_could_not_be_looked_at_is_not_called_removed(tmp_path, photos, out
 
 
 def test_folders_that_are_not_read_are_named_once(tmp_path, photos, output, capsys, caplog):
-    run, reviews, other = output / "run=20200101T000000Z-aaaaaa", output / "reviews", output / "run=2"
+    exports, run, reviews, other = folders = [
+        output / name for name in ("exports", "run=20200101T000000Z-aaaaaa", "reviews", "run=2")
+    ]
     run.mkdir()
     reviews.rename(tmp_path / "elsewhere")
     for link in (reviews, other):
         link.symlink_to(tmp_path / "elsewhere")
     arguments = [str(output), "--uris", str(named(tmp_path, [str(photos[0])])), "--killed", KILLED, "--delete"]
-    with closed(run):
+    with closed(run, exports):
         assert main(arguments) == 1
     said = capsys.readouterr().err
-    assert [said.count(f"{folder} ") for folder in (run, reviews, other)] == [1, 1, 1]
+    assert [said.count(f"{folder} ") for folder in folders] == [1, 1, 1, 1]
     assert not caplog.records
-    assert {path.parent for path in traces(output, [str(photos[0])])} <= {reviews, other}
+    assert not [path for path in traces(output, [str(photos[0])]) if exports not in path.parents]
+
+
+def test_the_tables_of_linked_exports_are_not_looked_for(tmp_path, photos, output, capsys):
+    exports, table = output / "exports", tmp_path / "captions.csv"
+    table.write_text("uri,caption\n")
+    export = next(exports.iterdir())
+    (export / "table.json").write_text(json.dumps({"path": str(table), "sha256": ""}))
+    exports.rename(tmp_path / "elsewhere")
+    exports.symlink_to(tmp_path / "elsewhere")
+    assert main([str(output), "--uris", str(named(tmp_path, [str(photos[0])]))]) == 0
+    said = capsys.readouterr()
+    assert f"{exports} is a symbolic link, which is not followed." in said.err
+    assert "was exported before" not in said.out
 
 
 def test_what_is_not_concerned_is_not_touched(tmp_path, photos, output):
