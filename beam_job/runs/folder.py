@@ -57,7 +57,7 @@ class RunFolder:
     finished: bool
     problems: list[str] = field(default_factory=list)
     document: Mapping[str, Any] = field(default_factory=dict)
-    _listed: dict[str, list[str]] = field(default_factory=dict, repr=False, compare=False)
+    _listed: list[str] | None = field(default=None, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -79,15 +79,10 @@ class RunFolder:
         """
         named = re.compile(rf"{kind}-[\w-]+\.jsonl", re.ASCII)
         if kind not in self.about:
-            if kind not in self._listed:
-                try:
-                    names = [FileSystems.split(path)[1] for path in files_in(self.directory, f"{kind}-*.jsonl")]
-                except PermissionError:
-                    self.problems.append("its files cannot be listed: this account lacks permission.")
-                    names = []
-                wanted = (name for name in names if named.fullmatch(name) and not name.endswith(PRUNED_FILE))
-                self._listed[kind] = [FileSystems.join(self.directory, name) for name in wanted]
-            return {path: {} for path in self._listed[kind]}
+            if self._listed is None:
+                self._listed = self._names()
+            wanted = (name for name in self._listed if named.fullmatch(name) and not name.endswith(PRUNED_FILE))
+            return {FileSystems.join(self.directory, name): {} for name in wanted}
         found, odd = {}, []
         for entry in self.about[kind]:
             name = entry.get("name") if isinstance(entry, dict) else None
@@ -99,6 +94,14 @@ class RunFolder:
             files = quantity(len(odd), "file")
             self.problems.append(f"{MANIFEST} names {files} that a run does not write, such as {quoted(odd[0])}.")
         return found
+
+    def _names(self) -> list[str]:
+        """The names of the files of records that are there."""
+        try:
+            return [FileSystems.split(path)[1] for path in files_in(self.directory, "*.jsonl")]
+        except PermissionError:
+            self.problems.append("its files cannot be listed: this account lacks permission.")
+            return []
 
 
 class RecordFile:

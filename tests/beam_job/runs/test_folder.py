@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from beam_job.files.document import UnreadableError
-from beam_job.runs.folder import CAPTIONS, RecordFile, is_caption, open_run_folder, run_folders
+from beam_job.runs.folder import CAPTIONS, FAILURES, RecordFile, is_caption, open_run_folder, run_folders
+from tests.closed_folders import closed
 from tests.cloud import storage_emulator
 from tests.earlier_runs import earlier_run
 
@@ -88,6 +89,14 @@ def test_of_a_killed_run_only_files_that_a_run_writes_count(tmp_path):
     ):
         (run / name).write_bytes(LINE)
     assert open_run_folder(str(run)).files(CAPTIONS) == {f"{run}/captions-1.jsonl": {}}
+
+
+def test_that_the_files_of_a_killed_run_cannot_be_listed_is_said_once(tmp_path):
+    folder = earlier_run(tmp_path / "run=1", captions=["a"], finished=False)
+    run = open_run_folder(str(folder))
+    with closed(folder, refused=["listdir"]):
+        assert [run.files(kind) for kind in (CAPTIONS, FAILURES, CAPTIONS)] == [{}, {}, {}]
+    assert run.problems == ["its files cannot be listed: this account lacks permission."]
 
 
 def test_names_of_files_outside_a_run_are_not_followed(tmp_path):
