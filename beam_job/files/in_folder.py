@@ -64,7 +64,7 @@ def _is_file(path: str) -> bool:
     except PermissionError:
         return True  # whoever opens it says that it cannot be read
     except OSError:
-        return False
+        return os.path.islink(path)  # it leads nowhere, such as to a disk that is not mounted: the same
 
 
 def _regex(names: str) -> str:

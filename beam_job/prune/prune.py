@@ -85,7 +85,13 @@ def find(output: str, books: Iterable[Book], unwanted: PhotoNames) -> Found:
                 if _count(found, path, kind):
                     found.files.append((book, kind, path))
     found.reviews = [path for path in review_files(output, unread={}) if _count(found, path, REVIEWS)]
-    found.pages = list(filter(None, (page_without(path, unwanted) for path in pages(output))))
+    for path in pages(output):
+        try:
+            page = page_without(path, unwanted)
+        except UnreadableError as error:
+            found.problems.append(f"{path} {error}; it was not looked at.")
+        else:
+            found.pages += [page] if page else []
     return found
 
 

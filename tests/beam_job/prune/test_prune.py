@@ -294,8 +294,13 @@ def test_files_that_cannot_be_read_are_named(tmp_path, photos, output, capsys):
     (run / "manifest.json").write_text("torn")
     (run / "run.json").write_text("torn")
     arguments = [str(output), "--uris", str(named(tmp_path, [photos[0]])), "--killed", KILLED]
+    links = [output / "latest.html", output / "old.html"]
+    for link, target in zip(links, ("report.html", "nowhere.html"), strict=True):
+        link.symlink_to(target)
     assert main([*arguments, "--delete"]) == 1
-    assert f"{run}: manifest.json is not valid JSON." in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{run}: manifest.json is not valid JSON." in said
+    assert all(f"{link} is not a regular file; it was not looked at." in said for link in links)
     assert {path.parent for path in traces(output, [str(photos[0])])} == {run}
 
 
