@@ -29,7 +29,7 @@ from beam_job.records import FIELDS
 from beam_job.runs.current import ReadCaptions, current_runs, records_of
 from beam_job.runs.folder import RunFolder
 from beam_job.runs.manifest import own_manifest
-from beam_job.runs.reviews import ADDED
+from beam_job.runs.reviews import ADDED, read_reviews
 from beam_job.runs.run import MaxFailures
 from beam_job.terminal import signals
 from beam_job.terminal.arguments import OptionError, is_verbose
@@ -106,6 +106,7 @@ def _check(options: argparse.Namespace) -> Callable[[beam.Pipeline, Export], Any
         )
     if options.keywords == LABELS:
         _check_labels(runs)
+    _check_reviews(options.directory)
     captions = ReadCaptions(options.directory, options.model, options.run, keep_wrong=True)
     selection = Selection(options.min_score, options.at_least, _trust(options, runs[0]))
     if options.to == XMP:
@@ -125,6 +126,16 @@ def _runs(options: argparse.Namespace) -> list[RunFolder]:
         raise
     except Exception as error:  # file systems raise what they like
         raise OptionError(f"{options.directory}: cannot be listed ({error}).") from error
+
+
+def _check_reviews(output: str) -> None:
+    """Raises ``ValueError`` where the reviews cannot be read, as all workers read them."""
+    try:
+        read_reviews(output)
+    except ValueError:
+        raise
+    except Exception as error:  # file systems raise what they like
+        raise OptionError(f"{shown(output)}: the reviews cannot be read ({shown(str(error), 300)}).") from error
 
 
 def _check_labels(runs: Sequence[RunFolder]) -> None:

@@ -17,7 +17,7 @@ from beam_job.records import FIELDS
 from beam_job.runs.current import NoRunsError, current_runs
 from beam_job.runs.folder import CAPTIONS, FAILURES, RecordFile, RunFolder, is_caption, is_failure, open_run_folder
 from beam_job.runs.output_folder import OutputFolder
-from beam_job.runs.reviews import Reviews, read_reviews
+from beam_job.runs.reviews import Reviews, UnreadReviewsError, read_reviews
 from beam_job.trust.trust_file import Trust, read_trust
 
 Source: TypeAlias = RunFolder | OutputFolder
@@ -79,6 +79,8 @@ def open_reviewed(path: str) -> Reviewed:
         run, output = source, FileSystems.split(source.directory)[0]
     try:
         reviews, trust = read_reviews(output), read_trust(output)
+    except UnreadReviewsError as error:
+        raise ReportError(str(error)) from error
     except Exception as error:  # file systems raise what they like
         raise ReportError(f"{output}: the reviews cannot be read ({error}).") from error
     model, decoding = run.settings

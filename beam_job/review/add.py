@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -12,14 +11,14 @@ from typing import Any
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job.files.document import LINK, UnreadableError, is_number
+from beam_job.files.document import UnreadableError, is_number
 from beam_job.files.whole import has_folders, write_whole
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import quoted, shown
 from beam_job.model.decoding import decoding_digest
 from beam_job.runs.archive import ArchiveError
 from beam_job.runs.folder import CAPTIONS, RecordFile, is_caption, open_run_folder, run_folders
-from beam_job.runs.reviews import FOLDER, BadReviewError, Review, Reviews, read_reviews
+from beam_job.runs.reviews import FOLDER, BadReviewError, Review, Reviews, UnreadReviewsError, read_reviews
 
 _MOST_BYTES = 64 << 20  # of a file: some 100,000 reviews
 _NO_FILE = "there is no such file. Browsers usually save reviews as ~/Downloads/reviews-*.jsonl."
@@ -62,6 +61,8 @@ def add_reviews(output: str, paths: Sequence[str], skip_bad: bool = False) -> Ad
         output = local_path(output)
         before = read_reviews(output)
         captions = _captions(output, {review.uri for _, review in rows})
+    except UnreadReviewsError as error:
+        raise ArchiveError(str(error)) from error
     except Exception as error:  # file systems raise what they like
         raise ArchiveError(f"{shown(output)}: cannot be read ({shown(str(error), 300)}).") from error
     known = set(before.rows)
@@ -80,8 +81,6 @@ def add_reviews(output: str, paths: Sequence[str], skip_bad: bool = False) -> Ad
         newest = max(review.time for review in new)[:19].replace("-", "").replace(":", "")
         name = f"reviews-{newest}Z-{blake2b(data, digest_size=4).hexdigest()}.jsonl"
         folder = FileSystems.join(output, FOLDER)
-        if os.path.islink(folder):
-            raise ArchiveError(f"{shown(folder)}: this {LINK}; put a folder in its place.")
         try:
             if has_folders(folder) and not FileSystems.exists(folder):
                 FileSystems.mkdirs(folder)

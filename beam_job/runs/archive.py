@@ -13,7 +13,7 @@ from beam_job.model.decoding import decoding_digest
 from beam_job.runs.current import NoRunsError, current_runs
 from beam_job.runs.folder import CAPTIONS, RecordFile, RunFolder, is_caption
 from beam_job.runs.output_folder import OutputFolder
-from beam_job.runs.reviews import Reviews, read_reviews
+from beam_job.runs.reviews import Reviews, UnreadReviewsError, read_reviews
 
 
 class ArchiveError(ValueError):
@@ -47,12 +47,12 @@ def open_archive(output: str) -> Archive:
     """Reads the description of the newest finished run in ``output``, and all reviews.
 
     Raises:
-      ArchiveError: there is no run in ``output``, or it cannot be read.
+      ArchiveError: there is no run in ``output``, or it or its reviews cannot be read.
     """
     try:
         output = local_path(output)
         runs, reviews = steady(output, lambda: (current_runs(output), read_reviews(output)))
-    except NoRunsError as error:
+    except (NoRunsError, UnreadReviewsError) as error:
         raise ArchiveError(str(error)) from error
     except Exception as error:  # file systems raise what they like
         raise ArchiveError(f"{shown(output)}: cannot be read ({shown(str(error), 300)}).") from error

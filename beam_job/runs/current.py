@@ -42,6 +42,7 @@ class ReadCaptions(beam.PTransform):
 
     Raises:
       NoRunsError: when the pipeline runs, there is no such run.
+      UnreadReviewsError: then the folder's reviews cannot be read.
     """
 
     def __init__(self, output: str, model: str | None = None, run: str | None = None, keep_wrong: bool = False) -> None:

@@ -112,6 +112,7 @@ class RecordFile:
       place: position of the current line in the file: its first byte, and its length in bytes.
       passed_over: number of lines without a record.
       problem: a sentence if lines were ignored; otherwise empty.
+      unread: why the file could not be read; otherwise empty.
 
     Args:
       path: the file.
@@ -130,7 +131,7 @@ class RecordFile:
         self._seen = seen
         self.place = (0, 0)
         self.lines = self.passed_over = 0
-        self.problem = ""
+        self.problem = self.unread = ""
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         first = 0
@@ -145,6 +146,7 @@ class RecordFile:
                 self.passed_over += 1
                 first = first or self.lines
         except UnreadableError as error:
+            self.unread = str(error)
             self.problem = f"it {error}."
             self.passed_over += 1
             return

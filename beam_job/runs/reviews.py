@@ -6,6 +6,8 @@ For each image reviews are applied in the order of their times:
 - a caption marked as wrong is left out; this applies to that sentence only, not to another model's caption;
 - a caption marked as right counts, even after an earlier correction;
 - a skipped photo has no verdict.
+
+Reviews that cannot be read are an error: without them captions that were marked as wrong would count.
 """
 
 import json
@@ -17,7 +19,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job.files.document import UnreadableError, is_number, is_text
+from beam_job.files.document import LINK, NO_PERMISSION, UnreadableError, is_number, is_text
 from beam_job.files.in_folder import files_in
 from beam_job.files.switch import places, read_switch, steady
 from beam_job.images.local_path import local_path
@@ -39,8 +41,18 @@ _NAME = 200
 _AHEAD = timedelta(days=1)  # of a clock that may be wrong: reviews from the future would count for ever
 
 
+_TO_DO = {
+    LINK: "put the folder itself there, or mount it there",
+    NO_PERMISSION: "let this account read it",
+}
+
+
 class BadReviewError(ValueError):
     """A row that is not a review; the message is a sentence that says why."""
+
+
+class UnreadReviewsError(ValueError):
+    """A folder or a file of reviews that cannot be read; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +138,7 @@ class Reviews:
 
     Attributes:
       rows: the reviews.
-      problems: sentences about files and lines that are not reviews.
+      problems: sentences about lines that are not reviews.
     """
 
     def __init__(self, rows: list[Review], problems: list[str]) -> None:
@@ -227,25 +239,36 @@ class Reviews:
 
 
 def read_reviews(output: str) -> Reviews:
-    """Reads the reviews in a folder of runs; there may be none. Anything that is not a review is added to the problems.
+    """Reads the reviews in a folder of runs; there may be none. Lines that are not reviews are added to the problems.
 
     They are kept in memory, about a kilobyte each.
+
+    Raises:
+      UnreadReviewsError: the folder of reviews, or a file in it, cannot be read.
     """
     output = local_path(output)
-    return steady(output, lambda: _read(output))
+    reviews, unread = steady(output, lambda: _read(output))
+    for path, reason in unread.items():
+        to_do = _TO_DO.get(reason, "put the file itself there, and start again")
+        raise UnreadReviewsError(
+            f"{shown(path, 1000)} {reason}. Captions that were marked as wrong there would count; {to_do}."
+        )
+    return reviews
 
 
-def _read(output: str) -> Reviews:
+def _read(output: str) -> tuple[Reviews, dict[str, str]]:
+    """The reviews, and what cannot be read, with the reason."""
     rows: list[Review] = []
     problems = []
     unread: dict[str, str] = {}
     for path in review_files(output, unread):
         records = RecordFile(path, is_review)
         rows += (Review.parse(record) for record in records)
-        if records.problem:
+        if records.unread:
+            unread[path] = records.unread
+        elif records.problem:
             problems.append(f"{shown(path, 1000)}: {records.problem}")
-    problems += [f"{shown(path, 1000)}: it {reason}." for path, reason in unread.items()]
-    return Reviews(rows, problems)
+    return Reviews(rows, problems), unread
 
 
 def review_files(output: str, unread: dict[str, str] | None = None) -> list[str]:

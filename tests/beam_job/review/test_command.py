@@ -260,8 +260,8 @@ def picture(item):
 
 def test_reviews_are_not_written_behind_a_link(archive, tmp_path, capsys):
     (tmp_path / "elsewhere").mkdir()
-    (archive / "reviews").symlink_to(tmp_path / "elsewhere")
     downloaded = write_rows(tmp_path / "reviews-1.jsonl", answers(page_of(archive)))
+    (archive / "reviews").symlink_to(tmp_path / "elsewhere")
     assert main([str(archive), "--add", downloaded]) == 2
-    assert f"{archive}/reviews: this is a symbolic link, which is not followed" in capsys.readouterr().err
+    assert f"{archive}/reviews is a symbolic link, which is not followed" in capsys.readouterr().err
     assert not list((tmp_path / "elsewhere").iterdir())

@@ -1,16 +1,22 @@
 """Reviews read back, and which sentence stands for an image by them."""
 
 import json
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beam_job.export.command import main as export
 from beam_job.model.decoding import decoding_digest
-from beam_job.runs.reviews import BadReviewError, Review, Reviews, read_reviews
+from beam_job.report.command import main as report
+from beam_job.review.command import main as review_command
+from beam_job.runs.current import _ApplyReviews
+from beam_job.runs.reviews import BadReviewError, Review, Reviews, UnreadReviewsError, read_reviews
+from beam_job.trust.command import main as trust
 from tests.closed_folders import closed
+from tests.earlier_runs import earlier_run
 
 ROW = {
     "format": 1,
@@ -163,10 +169,9 @@ def test_reviews_of_a_folder_are_read_and_other_lines_are_named(tmp_path):
     good = review("right").to_json()
     (tmp_path / "reviews" / "a.jsonl").write_text(f'{good}\n{{"uri": 5}}\n[1\n')
     (tmp_path / "reviews" / "b.jsonl").write_text(review("wrong", minute=1).to_json())
-    (tmp_path / "reviews" / "c.jsonl").symlink_to("/etc/passwd")
     found = read_reviews(tmp_path.as_uri())
     assert [row.verdict for row in found.rows] == ["right", "wrong"]
-    assert len(found.problems) == 2
+    assert len(found.problems) == 1
     assert "2 of 3 lines contain no record" in found.problems[0]
 
 
@@ -185,8 +190,47 @@ def test_a_review_from_today_is_fine_on_a_clock_that_is_a_little_behind():
     assert Review.parse(ROW, datetime(2026, 1, 1, 12, tzinfo=UTC)).time.startswith("2026-01-02")
 
 
-def test_reviews_that_this_account_may_not_read_are_named(tmp_path):
-    (tmp_path / "reviews").mkdir()
-    with closed(tmp_path / "reviews"):
-        problems = read_reviews(str(tmp_path)).problems
-    assert problems == [f"{tmp_path}/reviews: it cannot be read: this account lacks permission."]
+def hide(output, how):
+    """Puts reviews where they cannot be read; returns a context in which that is so, and what is said."""
+    folder, elsewhere = output / "reviews", output.parent / "elsewhere"
+    file = folder / "1.jsonl"
+    if how in ("a linked folder", "a linked file", "a file that is gone"):
+        hidden = folder if how == "a linked folder" else file
+        hidden.rename(elsewhere)
+        hidden.symlink_to(output.parent / "nowhere" if how == "a file that is gone" else elsewhere)
+        return nullcontext(), hidden, "symbolic link" if how == "a linked folder" else "not a regular file"
+    refused = ["listdir"] if how == "a closed folder" else ["lstat", "stat"]
+    hidden = folder if how == "a closed folder" else file
+    return closed(folder, refused=refused), hidden, "cannot be read: this account lacks permission. Captions"
+
+
+@pytest.mark.parametrize(
+    "how", ["a linked folder", "a linked file", "a file that is gone", "a closed folder", "a closed file"]
+)
+def test_no_command_goes_on_without_reviews_that_are_there(tmp_path, capsys, how):
+    output = tmp_path / "out"
+    run = earlier_run(output / "run=1", captions=["a.jpg"])
+    (output / "reviews").mkdir()
+    for path in (output / "reviews" / "1.jsonl", tmp_path / "new.jsonl"):
+        path.write_text(review("wrong", shown="A cat.").to_json() + "\n")
+    assert [row.verdict for row in read_reviews(str(output)).rows] == ["wrong"]
+    context, hidden, why = hide(output, how)
+    commands = [
+        (export, [str(output), "--to", "csv"]),
+        (trust, [str(output)]),
+        (report, [str(output)]),
+        (report, [str(run)]),
+        (review_command, [str(output)]),
+        (review_command, [str(output), "--add", str(tmp_path / "new.jsonl")]),
+    ]
+    before = sorted(output.rglob("*"))
+    with context:
+        with pytest.raises(UnreadReviewsError, match=why):
+            _ApplyReviews(str(output), keep_wrong=False).setup()
+        for main, arguments in commands:
+            assert main(arguments) == 2
+            (sentence,) = capsys.readouterr().err.splitlines()
+            assert f": {hidden} " in sentence
+            assert why in sentence
+        assert export([str(output), "--to", "xmp", "--undo"]) == 0  # needs no reviews
+    assert [path for path in sorted(output.rglob("*")) if "exports" not in path.parts] == before
