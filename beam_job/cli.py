@@ -16,17 +16,19 @@ from beam_job import devices, outcome
 from beam_job.cloud import dataflow
 from beam_job.cloud.runner import is_dataflow, is_local, keep_direct
 from beam_job.command_line import help_text, parse
-from beam_job.files.document import is_text
+from beam_job.files.document import LINK, is_text
 from beam_job.images.local_path import local_path
 from beam_job.listing.check_globs import check_images
 from beam_job.listing.lists import check_list, copy_pipes, is_pipe
 from beam_job.listing.uris import ReadUris
 from beam_job.messages.invocation import program
+from beam_job.messages.quoting import shown
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, delete_copies, open_model
 from beam_job.options import CaptionOptions
 from beam_job.pipeline import CaptionImages, build
 from beam_job.runs.earlier.known import ReadEarlier
 from beam_job.runs.earlier.recheck import Recheck
+from beam_job.runs.folder import linked_runs
 from beam_job.runs.manifest import own_manifest
 from beam_job.runs.run import MaxFailures, Run, TooManyFailuresError
 from beam_job.runs.shards import ShardLimits, write_open_shards
@@ -175,6 +177,11 @@ def check_inputs(options: CaptionOptions, at_end: ExitStack) -> Inputs:
     Raises:
       ValueError, NoGpuError: something cannot be used; the message is one sentence.
     """
+    for path in linked_runs(options.output):
+        raise OptionError(
+            f"{shown(path)} {LINK}: the photos of that run would be captioned again. Move the run's folder itself "
+            "there, or mount it there (mount --bind)."
+        )
     if options.require_gpu and is_local(options):
         devices.require_gpu()
     model = open_model(options.model or DEFAULT_MODEL)

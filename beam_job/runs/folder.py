@@ -182,6 +182,16 @@ def run_folders(output: str, unread: dict[str, str] | None = None) -> list[str]:
     return sorted(folder for folder in found.union(closed) if is_text(folder))
 
 
+def linked_runs(output: str) -> list[str]:
+    """Runs in ``output`` that are links to folders, or to nothing, as where a disk is not mounted: none is read."""
+    try:
+        names = [] if "://" in output else sorted(os.listdir(output))
+    except OSError:  # there is no run yet, or the next step says that it cannot be read
+        names = []
+    paths = [os.path.join(output, name) for name in names if name.startswith("run=")]
+    return [path for path in paths if os.path.islink(path) and not os.path.isfile(path)]
+
+
 def open_run_folder(directory: str, *, linked: bool = False) -> RunFolder:
     """Reads a run's description: its manifest, otherwise ``run.json``.
 

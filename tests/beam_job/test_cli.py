@@ -48,6 +48,21 @@ def test_nothing_is_written_when_the_job_is_refused(capsys, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("place", ["elsewhere", "not-mounted"])
+def test_runs_that_were_linked_back_are_not_captioned_again(capsys, tmp_path, model, place):
+    photos(tmp_path / "photos", 1)
+    output = tmp_path / "out"
+    output.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "file").touch()
+    (output / "run=0").symlink_to(tmp_path / "file")  # holds no captions
+    (output / "run=1").symlink_to(tmp_path / place)
+    told = refused(capsys, "--images", tmp_path / "photos/*", "--output", output, "--model", model)
+    assert f"{output}/run=1 is a symbolic link, which is not followed: the photos of that run would be" in told
+    assert "Move the run's folder itself there, or mount it there (mount --bind)." in told
+    assert sorted(path.name for path in output.iterdir()) == ["run=0", "run=1"]
+
+
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_a_folder_instead_of_a_glob_is_refused(capsys, tmp_path, slash):
     told = refused(capsys, "--images", f"{tmp_path}{slash}", "--output", tmp_path / "out")
