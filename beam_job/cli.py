@@ -14,7 +14,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from beam_job import devices, outcome
 from beam_job.cloud import dataflow
-from beam_job.cloud.runner import is_dataflow, is_local, keep_direct
+from beam_job.cloud.runner import check_runner, is_dataflow, is_local, keep_direct
 from beam_job.command_line import help_text, parse
 from beam_job.files.document import LINK, is_text
 from beam_job.images.local_path import local_path
@@ -128,6 +128,7 @@ class Job(NamedTuple):
 
 def check_options(options: CaptionOptions) -> None:
     """Checks the options alone: no file is read, and no cloud service is accessed. Raises ``ValueError``."""
+    check_runner(options)
     for convert in (
         options.to_decoding,
         options.to_fields,

@@ -2,6 +2,9 @@
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, TypeOptions
 
+from beam_job.messages.quoting import shown
+from beam_job.terminal.arguments import OptionError
+
 _DIRECT = ("DirectRunner", "SwitchingDirectRunner", "TestDirectRunner")
 _LOCAL = (*_DIRECT, "BundleBasedDirectRunner", "FnApiRunner")
 
@@ -13,6 +16,15 @@ def is_dataflow(options: PipelineOptions) -> bool:
 def is_local(options: PipelineOptions) -> bool:
     """Whether the job computes on this machine; other runners' workers look at their own devices."""
     return _name(options) in _LOCAL
+
+
+def check_runner(options: PipelineOptions) -> None:
+    """Raises ``OptionError`` if there is no such runner; the path of a class is looked for by Beam alone."""
+    name = _name(options)
+    given = options.view_as(StandardOptions).runner or name
+    if "." not in given and name not in StandardOptions.KNOWN_RUNNER_NAMES:
+        known = ", ".join(sorted(StandardOptions.KNOWN_RUNNER_NAMES))
+        raise OptionError(f"--runner {shown(given, 40)}: there is no such runner; choose one of {known}.")
 
 
 def keep_direct(options: PipelineOptions) -> None:

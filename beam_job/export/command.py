@@ -12,7 +12,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
 from beam_job import outcome
-from beam_job.cloud.runner import is_dataflow, keep_direct
+from beam_job.cloud.runner import check_runner, is_dataflow, keep_direct
 from beam_job.export.export import EXPORTS, Export
 from beam_job.export.options import XMP, help_text, parse
 from beam_job.export.pipeline import take_back_sidecars, write_sidecars, write_table
@@ -174,6 +174,7 @@ def _trust(options: argparse.Namespace, run: RunFolder) -> Trust | None:
 
 def _prepare(beams: PipelineOptions, options: argparse.Namespace) -> None:
     """Everything that workers need is in importable packages; DirectRunner stays in this process."""
+    check_runner(beams)
     beams.view_as(SetupOptions).save_main_session = False
     keep_direct(beams)
     if not is_dataflow(beams):

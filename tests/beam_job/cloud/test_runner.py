@@ -4,10 +4,12 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, TypeOptions
 from apache_beam.runners import create_runner
 
-from beam_job.cloud.runner import is_dataflow, is_local, keep_direct
+from beam_job.cloud.runner import check_runner, is_dataflow, is_local, keep_direct
+from beam_job.terminal.arguments import OptionError
 
 
 def traits(options):
+    check_runner(options)
     keep_direct(options)
     return is_local(options), options.view_as(TypeOptions).allow_unsafe_triggers, is_dataflow(options)
 
@@ -38,3 +40,10 @@ def test_every_way_to_write_a_runner_means_the_same(path, expected):
 
 def test_a_class_of_someone_elses():
     assert traits(PipelineOptions(["--runner=their.runners.Grid"])) == (False, False, False)
+
+
+def test_a_runner_that_there_is_not_is_refused():
+    with pytest.raises(
+        OptionError, match=r"^--runner drect: there is no such runner; choose one of .*DirectRunner, .*\.$"
+    ):
+        check_runner(PipelineOptions(["--runner=drect"]))
