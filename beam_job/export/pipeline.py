@@ -1,11 +1,10 @@
 """The pipelines of exports on one screen: captions in; sidecars or a table, failures and a manifest out."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.pvalue import AsIter, TaggedOutput
+from apache_beam.pvalue import AsIter
 
 from beam_job.export.export import Export
 from beam_job.export.outcomes import FAILED, WRITTEN, Outcome
@@ -16,10 +15,10 @@ from beam_job.files.document import UnreadableError, is_text
 from beam_job.runs.current import ReadCaptions
 from beam_job.runs.folder import CAPTIONS, RecordFile, is_caption, open_run_folder, run_folders
 from beam_job.runs.merge import MergeShards
+from beam_job.runs.passed_over import PASSED_OVER, passed_over
 from beam_job.runs.shards import WriteShards
 
 _EXAMPLES = 10
-_PASSED_OVER = "passed_over"
 
 
 def write_sidecars(
@@ -43,14 +42,14 @@ def take_back_sidecars(pipeline: beam.Pipeline, export: Export, sidecars: Sideca
         pipeline
         | "Output" >> beam.Create([export.output])
         | "Runs" >> beam.FlatMap(run_folders)
-        | "Files" >> beam.FlatMap(_caption_files).with_outputs(_PASSED_OVER, main="found")
+        | "Files" >> beam.FlatMap(_caption_files).with_outputs(PASSED_OVER, main="found")
     )
     read = (
         files.found
         | "ReshuffleFiles" >> beam.Reshuffle()
-        | "Uris" >> beam.FlatMap(_uris).with_outputs(_PASSED_OVER, main="found")
+        | "Uris" >> beam.FlatMap(_uris).with_outputs(PASSED_OVER, main="found")
     )
-    passed_over = (files[_PASSED_OVER], read[_PASSED_OVER]) | "PassedOver" >> beam.Flatten()
+    passed_over = (files[PASSED_OVER], read[PASSED_OVER]) | "PassedOver" >> beam.Flatten()
     outcomes = read.found | "TakeBackSidecars" >> TakeBackSidecars(sidecars)
     return _close(pipeline, export, _number(outcomes), _counted(outcomes), outcomes, AsIter(passed_over))
 
@@ -127,11 +126,11 @@ def _caption_files(directory: str) -> Iterator[Any]:
     try:
         run = open_run_folder(directory)
     except UnreadableError as error:
-        yield _passed_over(f"{directory!r}: {error}")
+        yield passed_over(f"{directory!r}: {error}")
         return
     yield from run.files(CAPTIONS)
     for problem in run.problems:
-        yield _passed_over(f"{directory!r}: {problem}")
+        yield passed_over(f"{directory!r}: {problem}")
 
 
 def _uris(path: str) -> Iterator[Any]:
@@ -139,9 +138,4 @@ def _uris(path: str) -> Iterator[Any]:
     for record in records:
         yield record["uri"]
     if records.problem:
-        yield _passed_over(f"{path!r}: {records.problem}", records.passed_over)
-
-
-def _passed_over(problem: str, number: int = 1) -> TaggedOutput:
-    logging.warning("Passed over: %s", problem)
-    return TaggedOutput(_PASSED_OVER, number)
+        yield passed_over(f"{path!r}: {records.problem}", records.passed_over)

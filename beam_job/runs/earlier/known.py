@@ -8,13 +8,11 @@ reported their failures. A record that a run marked as known repeats an older on
 grows with the number of images that ever failed, not with the number of runs.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.pvalue import TaggedOutput
 
 from beam_job.runs.folder import (
     CAPTIONS,
@@ -27,6 +25,7 @@ from beam_job.runs.folder import (
     open_run_folder,
     run_folders,
 )
+from beam_job.runs.passed_over import PASSED_OVER, passed_over
 from beam_job.runs.run import Run
 
 LIST = "list"
@@ -39,7 +38,6 @@ CAPTIONED = 2
 """Stands before what is known of a caption, where they are; ``LISTED`` is 1."""
 
 _KEY_LENGTH = 200  # characters of a message that tell one fault from another
-_PASSED_OVER = "passed_over"
 
 
 class Earlier(NamedTuple):
@@ -75,7 +73,7 @@ class ReadEarlier(beam.PTransform):
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> Any:  # Earlier, which Beam's type hints don't know
         def steps(label: str, found: beam.PCollection, reader: beam.DoFn) -> Any:
-            return found | label >> beam.ParDo(reader).with_outputs(_PASSED_OVER, main="found").with_output_types(
+            return found | label >> beam.ParDo(reader).with_outputs(PASSED_OVER, main="found").with_output_types(
                 tuple[str, Any]
             )
 
@@ -91,7 +89,7 @@ class ReadEarlier(beam.PTransform):
         read = steps(
             "Records", files.found | "ReshuffleFiles" >> beam.Reshuffle(), _Records(self._versions, self._renamed)
         )
-        return Earlier(read.found, (files[_PASSED_OVER], read[_PASSED_OVER]) | "PassedOver" >> beam.Flatten())
+        return Earlier(read.found, (files[PASSED_OVER], read[PASSED_OVER]) | "PassedOver" >> beam.Flatten())
 
 
 class _Files(beam.DoFn):
@@ -106,7 +104,7 @@ class _Files(beam.DoFn):
         try:
             run = open_run_folder(directory)
         except UnreadableError as error:
-            yield _passed_over(f"{directory!r}: {error}")
+            yield passed_over(f"{directory!r}: {error}")
             return
         alike = run.settings == (self._model, dict(self._decoding))
         name = FileSystems.split(directory)[1]
@@ -119,7 +117,7 @@ class _Files(beam.DoFn):
                 if entry.get("known") != entry.get("records", -1)
             )
         for problem in run.problems:
-            yield _passed_over(f"{directory!r}: {problem}")
+            yield passed_over(f"{directory!r}: {problem}")
 
 
 class _Records(beam.DoFn):
@@ -164,7 +162,7 @@ class _Records(beam.DoFn):
                     if (moved := self._moved(key)) is not None:
                         yield moved, failure
         if records.problem:
-            yield _passed_over(f"{path!r}: {records.problem}", records.passed_over)
+            yield passed_over(f"{path!r}: {records.problem}", records.passed_over)
 
 
 def key_of(uri: str, stage: str, message: str) -> str:
@@ -181,11 +179,6 @@ def _is_caption(record: Mapping[str, Any]) -> bool:
 
 def _is_failure(record: Mapping[str, Any]) -> bool:
     return is_failure(record) and all(is_text(record[name]) for name in ("uri", "stage", "error"))
-
-
-def _passed_over(problem: str, number: int = 1) -> TaggedOutput:
-    logging.warning("Passed over: %s", problem)
-    return TaggedOutput(_PASSED_OVER, number)
 
 
 def earlier_runs(output: str, this_run: str) -> list[str]:
