@@ -3,8 +3,9 @@
 import os
 import unicodedata
 from collections.abc import Sequence
+from itertools import accumulate, takewhile
 
-from beam_job.listing.bucket import objects
+from beam_job.listing.bucket import exists, objects
 from beam_job.listing.globs import CannotList, matches
 from beam_job.listing.left_out import LeaveOut
 from beam_job.messages.quoting import shown
@@ -39,6 +40,7 @@ def _check(glob: str, leave_out: LeaveOut) -> str:
             images, below = (shown(f"{glob.rstrip('/')}/{names}", _SHOWN) for names in ("*.jpg", "**.jpg"))
             return f"{option}: is a folder; write '{images}', or '{below}' to include its subfolders."
         other = _other_form(glob, leave_out)
+        missing = _missing(glob)
     except Exception as error:  # storage, credentials and networks raise what they like
         raise ValueError(f"{option}: cannot be listed: {str(error).rstrip('.')}.") from error
     if unlisted:
@@ -54,6 +56,8 @@ def _check(glob: str, leave_out: LeaveOut) -> str:
             f"{option}: no image matches as written, but one does in another Unicode form of the same text ({other}); "
             "write * in place of accented letters, or let the shell complete the name."
         )
+    if missing:
+        return f"{option}: no image matches; {shown(missing, _SHOWN)} does not exist."
     return f"{option}: no image matches."
 
 
@@ -62,6 +66,20 @@ def _is_folder(glob: str) -> bool:
         return glob.endswith("/") or os.path.isdir(os.path.expanduser(glob))
     bucket, _, name = glob.removeprefix("gs://").rstrip("/").partition("/")
     return glob.endswith("/") or next(objects(bucket, f"{name}/" if name else ""), None) is not None
+
+
+def _missing(glob: str) -> str:
+    """The first file or folder that a glob names before its wildcards and that does not exist; otherwise nothing."""
+    names = takewhile(lambda name: not set(name) & set("*?[{"), glob.split("/"))
+    paths = accumulate(names, lambda path, name: f"{path}/{name}")
+    return next((path for path in paths if path and not _is_there(path)), "")
+
+
+def _is_there(path: str) -> bool:
+    if not path.startswith("gs:"):
+        return os.path.lexists(path) or os.path.lexists(os.path.expanduser(path))
+    bucket, *names = path.split("/")[2:] or [""]
+    return not names or exists(bucket, names, last=False) or exists(bucket, names, last=True)
 
 
 def _other_form(glob: str, leave_out: LeaveOut) -> str:

@@ -241,6 +241,12 @@ def test_one_of_several_globs_without_a_match_is_a_note(tree):
         ("gs:///x.jpg", "write a glob over a bucket as gs://BUCKET/GLOB"),
         ("{a,b}" * 12, "expands to more than 1,000 patterns"),
         ("p/*.JPG", "no image matches; files and folders left out: 1 ("),
+        ("p/*.png", "p/*.png: no image matches."),
+        ("p/d/e*/*.jpg", "p/d/e*/*.jpg: no image matches; p/d does not exist."),
+        ("q/r/**.jpg", "no image matches; q does not exist."),
+        ("p/{c,d}.jpg", "p/{c,d}.jpg: no image matches."),
+        ("p/c.jpg", "p/c.jpg: no image matches; p/c.jpg does not exist."),
+        ("~/p/*.jpg", "~/p/*.jpg: no image matches; ~/p does not exist."),
     ],
 )
 def test_globs_that_are_refused(tree, glob, message):

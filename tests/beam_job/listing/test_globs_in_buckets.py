@@ -107,6 +107,24 @@ def test_a_bucket_is_listed_page_by_page(bucket):
     assert bucket.pages == 7  # one of them to see whether a folder is called "{a"
 
 
+@pytest.mark.parametrize(
+    ("glob", "missing"),
+    [
+        ("a/b/*.png", ""),
+        ("a/bc/*.png", "a/bc"),
+        ("c/d/*.jpg", "c"),
+        ("c.jpg", "c.jpg"),
+        ("a/b/x.jpg/*", ""),
+        ("*.jpg", ""),
+    ],
+)
+def test_the_folder_that_a_bucket_lacks_is_named(bucket, glob, missing):
+    bucket.names = ["a/b/x.jpg", "b.jpg.png"]
+    told = f"; gs://photos/{missing} does not exist." if missing else "."
+    with pytest.raises(ValueError, match=rf"{re.escape(glob)}: no image matches{re.escape(told)}$"):
+        check_images([f"gs://photos/{glob}"])
+
+
 def test_a_name_without_wildcards_needs_no_list_of_a_bucket(bucket):
     bucket.names = ["p.jpg", "p/", *(f"p/{number:02}.jpg" for number in range(19)), "p2.jpg"]
 
