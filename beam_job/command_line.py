@@ -7,7 +7,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_job.messages.invocation import program
 from beam_job.options import CaptionOptions
-from beam_job.terminal.arguments import OptionError, beams_parser, check_template, check_text, plain_switches
+from beam_job.terminal.arguments import beams_parser, check_template, check_text, check_unknown, plain_switches
 
 _EXAMPLES = """examples:
   python -m beam_job --images 'photos/*.jpg' --output captions --report
@@ -48,8 +48,7 @@ def parse(argv: Sequence[str], *, launcher: bool = False) -> CaptionOptions:
         argv, unknown = _without_options(argv, unknown)
     else:
         check_template(known, _TEMPLATE)
-    if unknown:
-        raise OptionError(f"{' '.join(unknown)}: there is no such option. See --help.")
+    check_unknown(unknown, parser)
     return PipelineOptions([str(arg) for arg in argv]).view_as(CaptionOptions)
 
 

@@ -14,7 +14,15 @@ from beam_job.messages.invocation import program
 from beam_job.messages.quoting import shown
 from beam_job.messages.share import parse_share
 from beam_job.runs.run import MaxFailures
-from beam_job.terminal.arguments import OptionError, Parser, beams_parser, check_template, check_text, plain_switches
+from beam_job.terminal.arguments import (
+    OptionError,
+    Parser,
+    beams_parser,
+    check_template,
+    check_text,
+    check_unknown,
+    plain_switches,
+)
 
 XMP = "xmp"
 
@@ -39,8 +47,7 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, PipelineOptions]:
     own, beams = _parser(), beams_parser()
     options, rest = own.parse_known_args(plain_switches(argv, own, beams))
     known, unknown = beams.parse_known_args(rest)
-    if unknown:
-        raise OptionError(f"{' '.join(unknown)[:200]}: there is no such option or argument. See --help.")
+    check_unknown(unknown, own, beams)
     check_template(known, "one export; call this command for each export.")
     _check(options)
     return options, PipelineOptions(rest)

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -38,6 +39,16 @@ def check_text(argv: Sequence[str], remedy: str) -> None:
         if not is_text(arg):
             named = f"{option} {arg.removeprefix(f'{option}=')}".strip()
             raise OptionError(f"{named}: this name is not valid UTF-8. {remedy}")
+
+
+def check_unknown(unknown: Sequence[str], *parsers: argparse.ArgumentParser) -> None:
+    """Raises ``OptionError`` for arguments that none of the parsers knows, with the option that may be meant."""
+    if not unknown:
+        return
+    names = [name for parser in parsers for action in parser._actions for name in action.option_strings]  # noqa: SLF001
+    close = get_close_matches(unknown[0].partition("=")[0], names, 1, cutoff=0.8) if unknown[0].startswith("-") else []
+    meant = f" Did you mean {close[0]}?" if close else ""
+    raise OptionError(f"{shown(' '.join(unknown), 200)}: there is no such option or argument.{meant} See --help.")
 
 
 def check_template(given: argparse.Namespace, problem: str) -> None:

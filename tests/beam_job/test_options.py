@@ -68,8 +68,28 @@ def test_a_path_to_exclude_that_some_images_may_have_is_taken():
 
 
 def test_elsewhere_unknown_options_are_refused():
-    with pytest.raises(OptionError, match=r"^--new_option 32: there is no such option"):
+    with pytest.raises(OptionError, match=r"^--new_option 32: there is no such option or argument\. See --help\.$"):
         parse(["--batch_size", "32", "--new_option", "32"])
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("--batch-size=32", "--batch_size"),
+        ("--ouput", "--output"),
+        ("--temp-location", "--temp_location"),
+        ("--no_recaption", "--recaption"),
+    ],
+)
+def test_the_option_that_may_be_meant_is_named(written, meant):
+    with pytest.raises(OptionError, match=rf"there is no such option or argument\. Did you mean {meant}\? See --help"):
+        parse(["--images", "a", written])
+
+
+@pytest.mark.parametrize("value", ["true", "output"])
+def test_no_option_is_meant_by_a_stray_value(value):
+    with pytest.raises(OptionError, match=rf"^{value}: there is no such option or argument\. See --help\.$"):
+        parse(["--images", "a", "--verbose", value])
 
 
 @pytest.mark.parametrize("written", ["id,album", "id, album", " id ,,album, "])

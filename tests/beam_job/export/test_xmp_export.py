@@ -265,6 +265,10 @@ def test_a_linked_sidecar_stays_a_link(tmp_path):
         (["captions", "--to", "xmp", "--max_failures", "some"], "--max_failures some"),
         (["captions", "--to", "csv", "--runner", "DataflowRunner"], "Dataflow's workers cannot read local files"),
         (["captions", "--to", "xmp", "--recaptoin"], "--recaptoin: there is no such option"),
+        (
+            ["captions", "--to", "xmp", "--dry-run"],
+            "--dry-run: there is no such option or argument. Did you mean --dry_run?",
+        ),
     ],
 )
 def test_wrong_options_are_refused_before_any_work(arguments, said, tmp_path, monkeypatch, capsys):
