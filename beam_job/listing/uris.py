@@ -183,13 +183,20 @@ def _absolute_prefix(prefix: str) -> str:
     return os.path.join(absolute(prefix), "") if prefix.endswith("/") and "://" not in prefix else absolute(prefix)
 
 
-def named_uris(lists: Sequence[str]) -> Iterator[str]:
-    """The URIs that lists name, for commands that read them by themselves; raises ``ValueError`` with a sentence."""
+def named_uris(lists: Sequence[str], field: str, copies: Mapping[str, str]) -> Iterator[str]:
+    """The URIs that lists name, for commands that read them by themselves; raises ``ValueError`` with a sentence.
+
+    Args:
+      lists: globs over list files, or pipes.
+      field: the column or field with the URI.
+      copies: paths of the copies of those that are pipes.
+    """
+    fields = Fields(field)
     try:
         for name in lists:
-            check_list(name, Fields(), {})
-            for piece in list_pieces(name, {}):
-                for row in rows(Piece(*piece), Fields()):
+            check_list(name, fields, copies)
+            for piece in list_pieces(name, copies):
+                for row in rows(Piece(*piece), fields):
                     if isinstance(row, BadRow):
                         raise ValueError(f"--uris {shown(name)}: {row.message}")
                     yield absolute(row.uri)

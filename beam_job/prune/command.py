@@ -1,7 +1,8 @@
 """The command line of prunes."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from apache_beam.io.filesystems import FileSystems
@@ -12,6 +13,7 @@ from beam_job.files.document import UnreadableError
 from beam_job.files.switch import SWITCH, SWITCHED, Switch, TakenOverError, finish_earlier, read_switch
 from beam_job.images.fetch import CredentialsError
 from beam_job.images.local_path import local_path
+from beam_job.listing.lists import copy_pipes
 from beam_job.listing.uris import absolute, named_uris, renamed_prefixes
 from beam_job.messages.invocation import command_parser
 from beam_job.messages.quantity import quantity
@@ -55,8 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prunes a folder, or says what a prune would remove; returns the exit status."""
     args = _parser().parse_args(argv)
     try:
-        output = _checked(args)
-        return _prune(output, args, datetime.now(UTC))
+        with ExitStack() as at_end:
+            output = _checked(args, at_end)
+            return _prune(output, args, datetime.now(UTC))
     except (ActiveRunError, CredentialsError, MissingPlaceError, _OptionError) as error:
         return _fail(error, EXIT_REFUSED)
     except (ChangedError, SilentStorageError, TakenOverError, UnreadableError, OSError) as error:
@@ -83,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
         "of no others",
     )
     parser.add_argument(
+        "--uri_field",
+        metavar="NAME",
+        default="uri",
+        help="the column or field of these lists that holds the URI (default: %(default)s)",
+    )
+    parser.add_argument(
         "--missing",
         nargs="+",
         metavar="PLACE",
@@ -102,8 +111,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _checked(args: argparse.Namespace) -> str:
-    """The folder, once the options are in order, with names as the job writes them; raises ``_OptionError``."""
+def _checked(args: argparse.Namespace, at_end: ExitStack) -> str:
+    """The folder, once the options are in order, with names as the job writes them; raises ``_OptionError``.
+
+    Lists that are pipes are copied to files, which are deleted when ``at_end`` is closed.
+    """
     try:
         args.renamed = renamed_prefixes(args.rename_from, args.rename_to)
     except ValueError as error:
@@ -121,6 +133,10 @@ def _checked(args: argparse.Namespace) -> str:
         raise _OptionError(f"{shown(output)}: cannot be listed ({shown(str(error), 300)}).") from error
     if not found:
         raise _OptionError(f"{shown(output)}: there is no run here; name the folder that was given as --output.")
+    try:
+        args.copies = copy_pipes(args.uris or [], at_end)
+    except ValueError as error:
+        raise _OptionError(str(error)) from error
     return output
 
 
@@ -150,11 +166,11 @@ def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
         if args.delete:
             raise
         say(f"{_PROGRAM}: {escaped(str(error))}")
-    unwanted = _named(args.uris, args.renamed) if args.uris else _gone(output, books, args.missing, args.renamed)
+    unwanted = _named(args) if args.uris else _gone(output, books, args.missing, args.renamed)
     found = find(output, books, unwanted)
     _say(found.problems)
     if args.uris:
-        _say_unknown(args.uris, found)
+        _say_unknown(args, found)
     _show(found, output)
     status = max(status, EXIT_FAILED if problems or found.problems else 0)
     if not args.delete:
@@ -187,10 +203,14 @@ def _switch(output: str) -> Switch | None:
         ) from error
 
 
-def _named(lists: Sequence[str], renamed: tuple[str, str] | None) -> PhotoNames:
-    unwanted = PhotoNames(renamed)
+def _uris(args: argparse.Namespace) -> Iterator[str]:
+    return named_uris(args.uris, args.uri_field, args.copies)
+
+
+def _named(args: argparse.Namespace) -> PhotoNames:
+    unwanted = PhotoNames(args.renamed)
     try:
-        for uri in named_uris(lists):
+        for uri in _uris(args):
             unwanted.add(uri)
     except ValueError as error:
         raise _OptionError(str(error)) from error
@@ -225,9 +245,9 @@ def _show(found: Found, output: str) -> None:
         show(f"{shown(path, 300)} was exported before, and may name these photos: export it again afterwards.")
 
 
-def _say_unknown(lists: Sequence[str], found: Found) -> None:
+def _say_unknown(args: argparse.Namespace, found: Found) -> None:
     unknown = 0
-    for uri in named_uris(lists):
+    for uri in _uris(args):
         if uri not in found.seen:
             unknown += 1
             if unknown <= _NAMED:

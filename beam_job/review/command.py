@@ -2,8 +2,10 @@
 
 import argparse
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
+from beam_job.listing.lists import copy_pipes
 from beam_job.listing.uris import named_uris
 from beam_job.messages.invocation import command_parser, program
 from beam_job.messages.quantity import quantity
@@ -63,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--least_certain", type=int, metavar="N", help="the N photos with the lowest scores")
     which.add_argument("--uris", nargs="+", metavar="LIST", help="the photos in these lists")
     which.add_argument("--add", nargs="+", metavar="FILE", help="add downloaded reviews to DIR/reviews/")
+    parser.add_argument(
+        "--uri_field",
+        metavar="NAME",
+        default="uri",
+        help="the column or field of these lists that holds the URI (default: %(default)s)",
+    )
     parser.add_argument("--skip_bad", action="store_true", help="with --add: add the good rows even if others are bad")
     parser.add_argument("--to", metavar="FILE", help="the page to write (default: DIR/review-<id>.html)")
     parser.add_argument("--seed", type=int, default=0, help="random seed of the sample (default: %(default)s)")
@@ -96,7 +104,8 @@ def _drawn(archive: Archive, args: argparse.Namespace) -> list[Drawn]:
 
     if args.uris:
         try:
-            uris = list(named_uris(args.uris))
+            with ExitStack() as at_end:
+                uris = list(named_uris(args.uris, args.uri_field, copy_pipes(args.uris, at_end)))
         except ValueError as error:
             raise ArchiveError(shown(str(error), 300)) from error
         if len(uris) > MOST_PHOTOS:

@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 import threading
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from beam_job.listing.lists import check_list, copy_pipes, list_pieces
 from beam_job.listing.rows import Fields, Piece, rows
 from tests.hadoop_like import HadoopLike
 from tests.photos import photos
+from tests.pipes import pipe
 from tests.tiny_model import write_tiny_model
 
 
@@ -26,24 +27,6 @@ def uris(names, fields=Fields()):
         for name in names:
             check_list(name, fields, copies)
         return [row.uri for name in names for piece in list_pieces(name, copies) for row in rows(Piece(*piece), fields)]
-
-
-@contextmanager
-def pipe(data):
-    """The name of a pipe into which a thread writes, as a shell's <(...) gives it."""
-    reading, writing = os.pipe()
-
-    def write():
-        with suppress(BrokenPipeError), os.fdopen(writing, "wb") as file:
-            file.write(data)
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        yield f"/dev/fd/{reading}"
-    finally:
-        os.close(reading)
-        thread.join()
 
 
 @contextmanager

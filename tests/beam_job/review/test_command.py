@@ -12,6 +12,7 @@ from beam_job.review.command import main
 from beam_job.runs.archive import open_archive
 from beam_job.runs.reviews import read_reviews
 from tests.page_data import data_of
+from tests.pipes import pipe
 from tests.storage import Storage
 from tests.written_run import caption_record, write_run
 
@@ -101,6 +102,15 @@ def test_a_list_of_photos_becomes_a_page(archive, tmp_path, capsys):
     data = page_of(archive, "--uris", str(tmp_path / "list.txt"))
     assert [(Path(item["uri"]).stem, item["probability"]) for item in data["items"]] == [("3", None), ("1", None)]
     assert "none.jpg has no caption" in capsys.readouterr().err
+
+
+def test_a_list_may_be_a_pipe_or_a_table(archive, tmp_path):
+    with pipe(f"{tmp_path}/3.jpg\n{tmp_path}/1.jpg\n".encode()) as name:
+        data = page_of(archive, "--uris", name)
+    assert [Path(item["uri"]).stem for item in data["items"]] == ["3", "1"]
+    (tmp_path / "list.csv").write_text(f"id,path\n1,{tmp_path}/2.jpg\n")
+    data = page_of(archive, "--uris", str(tmp_path / "list.csv"), "--uri_field", "path")
+    assert [Path(item["uri"]).stem for item in data["items"]] == ["2"]
 
 
 def test_a_sample_still_has_what_was_chosen_by_name_and_the_least_certain_do_not(archive, tmp_path):

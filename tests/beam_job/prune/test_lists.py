@@ -1,0 +1,37 @@
+"""The lists that --uris of a prune names are those of the job: tables, JSON lines and pipes."""
+
+import json
+
+import pytest
+
+from beam_job.prune.command import main
+from tests.archives import KILLED, named, traces
+from tests.pipes import pipe
+
+
+@pytest.mark.parametrize("delete", [[], ["--delete"]])
+def test_a_column_or_field_of_another_name(tmp_path, photos, output, capsys, delete):
+    table, rows = tmp_path / "table.csv", tmp_path / "rows.jsonl"
+    table.write_text(f"id,path\n1,{photos[0]}\n2,/none.jpg\n")
+    rows.write_text(json.dumps({"uri": str(photos[1]), "path": str(photos[2])}))
+    arguments = [str(output), "--uris", str(table), str(rows), "--killed", KILLED, *delete]
+    assert main(arguments) == 2
+    assert "See --uri_field" in capsys.readouterr().err
+    assert main([*arguments, "--uri_field", "path"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("3 photos in the lists.\n")
+    assert said.err == ("beam_job.prune: /none.jpg has no record here.\n")
+    gone = [bool(traces(output, [str(photo)])) for photo in photos[:3]]
+    assert gone == ([False, True, False] if delete else [True] * 3)
+
+
+def test_pipes_are_read_whole(tmp_path, photos, output, capsys):
+    many = "".join(f"/none/{number}.jpg\n" for number in range(20_000))
+    with pipe(f"{many}{photos[0]}\n".encode()) as first, pipe(f"{photos[1]}\n".encode()) as second:
+        lists = [first, str(named(tmp_path, [photos[2]])), second]
+        assert main([str(output), "--uris", *lists, "--killed", KILLED, "--delete"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("20,003 photos in the lists.\n")
+    assert "beam_job.prune: nor have 19,990 more.\n" in said.err
+    assert not traces(output, [str(photo) for photo in photos[:3]])
+    assert traces(output, [str(photos[3])])
