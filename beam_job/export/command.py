@@ -13,8 +13,8 @@ from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
 from beam_job import outcome
 from beam_job.cloud.runner import check_runner, is_dataflow, keep_direct
-from beam_job.export.export import EXPORTS, Export
-from beam_job.export.options import XMP, help_text, parse
+from beam_job.export.export import EXPORTS, XMP, Export
+from beam_job.export.options import help_text, parse
 from beam_job.export.pipeline import take_back_sidecars, write_sidecars, write_table
 from beam_job.export.selection import Selection
 from beam_job.export.tables.published import TablePlace

@@ -20,6 +20,9 @@ from beam_job.runs.shards import Shard, delete_orphans
 EXPORTS = "exports"
 """The folder in the job's output folder that collects exports."""
 
+XMP = "xmp"
+"""What ``--to`` says of an export to sidecars."""
+
 
 @dataclass(frozen=True)
 class Export:

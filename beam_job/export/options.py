@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_job.export.export import XMP
 from beam_job.export.tables.write import CSV, PARQUET
 from beam_job.export.xmp.places import ADOBE, FULL
 from beam_job.images.local_path import local_path
@@ -23,8 +24,6 @@ from beam_job.terminal.arguments import (
     check_unknown,
     plain_switches,
 )
-
-XMP = "xmp"
 
 _EXAMPLES = """examples:
   python -m beam_job.export captions --to xmp --dry_run

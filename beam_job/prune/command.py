@@ -7,20 +7,19 @@ from datetime import UTC, datetime
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job.export.export import EXPORTS
+from beam_job.export.export import EXPORTS, XMP
 from beam_job.export.tables.published import tables
 from beam_job.files.document import UnreadableError
 from beam_job.files.switch import SWITCH, SWITCHED, Switch, TakenOverError, finish_earlier, read_switch
 from beam_job.images.fetch import CredentialsError
-from beam_job.images.local_path import local_path
-from beam_job.listing.lists import copy_pipes
-from beam_job.listing.uris import absolute, named_uris, renamed_prefixes
-from beam_job.messages.invocation import command_parser
+from beam_job.listing.uris import named_uris
+from beam_job.messages.invocation import program
 from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
 from beam_job.prune.books import Book, open_books
 from beam_job.prune.gone import AT_ONCE, MissingPlaceError, SilentStorageError, look_for
 from beam_job.prune.leftovers import leftovers
+from beam_job.prune.options import PROGRAM, check, parse
 from beam_job.prune.photo_names import PhotoNames
 from beam_job.prune.presence import Presences
 from beam_job.prune.prune import (
@@ -35,116 +34,27 @@ from beam_job.prune.prune import (
 )
 from beam_job.runs.folder import CAPTIONS, FAILURES, run_folders
 from beam_job.runs.reviews import FOLDER as REVIEWS
+from beam_job.terminal.arguments import OptionError
 from beam_job.terminal.streams import escaped, say, show
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
 
-_PROGRAM = "beam_job.prune"
 _SECONDS = 20.0  # for one photo
 _NAMED = 10  # sentences of one kind
-_EXAMPLES = """examples:
-  python -m beam_job.prune captions
-  python -m beam_job.prune captions --delete
-  python -m beam_job.prune captions --uris requests.txt --delete
-  python -m beam_job.prune captions --rename_from /mnt/photos/ --rename_to gs://archive/photos/
-
-Exit status: 0 done, 1 failed or not all could be deleted, 2 refused before anything was removed.
-"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prunes a folder, or says what a prune would remove; returns the exit status."""
-    args = _parser().parse_args(argv)
+    args = parse(argv)
     try:
         with ExitStack() as at_end:
-            output = _checked(args, at_end)
+            output = check(args, at_end)
             return _prune(output, args, datetime.now(UTC))
-    except (ActiveRunError, CredentialsError, MissingPlaceError, _OptionError) as error:
+    except (ActiveRunError, CredentialsError, MissingPlaceError, OptionError) as error:
         return _fail(error, EXIT_REFUSED)
     except (ChangedError, SilentStorageError, TakenOverError, UnreadableError, OSError) as error:
         return _fail(error, EXIT_FAILED)
-
-
-class _OptionError(ValueError):
-    """A wrong option; the message is one sentence that says what to do."""
-
-
-def _parser() -> argparse.ArgumentParser:
-    description = (
-        "Removes captions, failures, reviews and page entries of photos that are gone, or that a list names.\n"
-        "The photos themselves are never deleted. Without --delete the command only says what it would remove."
-    )
-    parser = command_parser(_PROGRAM, description, _EXAMPLES)
-    parser.add_argument("output", metavar="DIR", help="the --output of the job")
-    parser.add_argument("--delete", action="store_true", help="remove them; without this option nothing changes")
-    parser.add_argument(
-        "--uris",
-        nargs="+",
-        metavar="LIST",
-        help="remove what is known of the photos that these lists name, whether or not the photos still exist, and "
-        "of no others",
-    )
-    parser.add_argument(
-        "--uri_field",
-        metavar="NAME",
-        default="uri",
-        help="the column or field of these lists that holds the URI (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--missing",
-        nargs="+",
-        metavar="PLACE",
-        default=[],
-        help="folders and buckets whose missing photos are really gone: they count as gone even if most are missing, "
-        "or if a disk may not be mounted",
-    )
-    parser.add_argument("--rename_from", metavar="PREFIX", help="old prefix of a moved archive")
-    parser.add_argument("--rename_to", metavar="PREFIX", help="its new prefix, under which photos are looked for")
-    parser.add_argument(
-        "--killed",
-        nargs="+",
-        metavar="RUN",
-        default=[],
-        help="runs without a manifest that you know have ended; others block a prune for a day after their last file",
-    )
-    return parser
-
-
-def _checked(args: argparse.Namespace, at_end: ExitStack) -> str:
-    """The folder, once the options are in order, with names as the job writes them; raises ``_OptionError``.
-
-    Lists that are pipes are copied to files, which are deleted when ``at_end`` is closed.
-    """
-    try:
-        args.renamed = renamed_prefixes(args.rename_from, args.rename_to)
-    except ValueError as error:
-        raise _OptionError(str(error)) from error
-    if args.uris and args.missing:
-        raise _OptionError("--missing: what --uris names is removed wherever it is; drop one of the two.")
-    args.missing = [absolute(_local(place)) for place in args.missing]
-    output = _local(args.output)
-    if "://" in output and not output.startswith("gs://"):
-        raise _OptionError(f"{shown(output)}: only folders on disks and on gs:// can be pruned.")
-    output = output.rstrip("/") if "://" in output else absolute(output)
-    try:
-        found = run_folders(output)
-    except Exception as error:  # file systems raise what they like
-        raise _OptionError(f"{shown(output)}: cannot be listed ({shown(str(error), 300)}).") from error
-    if not found:
-        raise _OptionError(f"{shown(output)}: there is no run here; name the folder that was given as --output.")
-    try:
-        args.copies = copy_pipes(args.uris or [], at_end)
-    except ValueError as error:
-        raise _OptionError(str(error)) from error
-    return output
-
-
-def _local(name: str) -> str:
-    try:
-        return local_path(name)
-    except ValueError as error:
-        raise _OptionError(f"{shown(name)}: {error}") from error
 
 
 def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
@@ -165,13 +75,13 @@ def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
     except ActiveRunError as error:
         if args.delete:
             raise
-        say(f"{_PROGRAM}: {escaped(str(error))}")
+        say(f"{PROGRAM}: {escaped(str(error))}")
     unwanted = _named(args) if args.uris else _gone(output, books, args.missing, args.renamed)
     found = find(output, books, unwanted)
     _say(found.problems)
     if args.uris:
         _say_unknown(args, found)
-    _show(found, output)
+    _show(found, output, books)
     status = max(status, EXIT_FAILED if problems or found.problems else 0)
     if not args.delete:
         if not found.is_empty:
@@ -194,11 +104,11 @@ def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
 
 
 def _switch(output: str) -> Switch | None:
-    """What the last prune left; raises ``_OptionError`` where nobody can tell."""
+    """What the last prune left; raises ``OptionError`` where nobody can tell."""
     try:
         return read_switch(output)
     except UnreadableError as error:
-        raise _OptionError(
+        raise OptionError(
             f"{FileSystems.join(output, SWITCH)} {error}. Readers pass it over; if no prune is going on, delete it."
         ) from error
 
@@ -213,7 +123,7 @@ def _named(args: argparse.Namespace) -> PhotoNames:
         for uri in _uris(args):
             unwanted.add(uri)
     except ValueError as error:
-        raise _OptionError(str(error)) from error
+        raise OptionError(str(error)) from error
     show(f"{quantity(len(unwanted), 'photo')} in the lists.")
     return unwanted
 
@@ -226,7 +136,7 @@ def _gone(output: str, books: Sequence[Book], missing: Sequence[str], renamed: t
     return looked.gone
 
 
-def _show(found: Found, output: str) -> None:
+def _show(found: Found, output: str, books: Sequence[Book]) -> None:
     for uri, caption in found.examples.items():
         show(f"{shown(uri, 300)}\t{shown(caption, 300)}")
     if len(found.seen) > len(found.examples):
@@ -243,6 +153,18 @@ def _show(found: Found, output: str) -> None:
         show(f"{shown(page.path, 300)} shows these photos in {page.photos:,} of its entries.")
     for path in tables(FileSystems.join(output, EXPORTS)):
         show(f"{shown(path, 300)} was exported before, and may name these photos: export it again afterwards.")
+    if _has_sidecars(books):
+        show(
+            "Sidecars that were exported stay: delete those of these photos with the photos; or, before this prune, "
+            f"revert all with `{program('beam_job.export')} {output} --to {XMP} --undo`."
+        )
+
+
+def _has_sidecars(books: Sequence[Book]) -> bool:
+    """Whether the last export to sidecars, dry runs aside, was not one that reverts them."""
+    exports = (book.says.get("options") for book in sorted(books, key=lambda book: book.name) if not book.is_run)
+    options = [one for one in exports if isinstance(one, dict) and one.get("to") == XMP and not one.get("dry_run")]
+    return bool(options) and not options[-1].get("undo")
 
 
 def _say_unknown(args: argparse.Namespace, found: Found) -> None:
@@ -251,9 +173,9 @@ def _say_unknown(args: argparse.Namespace, found: Found) -> None:
         if uri not in found.seen:
             unknown += 1
             if unknown <= _NAMED:
-                say(f"{_PROGRAM}: {shown(uri, 300)} has no record here.")
+                say(f"{PROGRAM}: {shown(uri, 300)} has no record here.")
     if unknown > _NAMED:
-        say(f"{_PROGRAM}: nor have {unknown - _NAMED:,} more.")
+        say(f"{PROGRAM}: nor have {unknown - _NAMED:,} more.")
 
 
 def _say_left(left: dict[str, object]) -> int:
@@ -281,11 +203,11 @@ def _say_new_runs(output: str, runs: Sequence[str]) -> int:
 
 def _say(sentences: Sequence[str]) -> None:
     for sentence in sentences[:_NAMED]:
-        say(f"{_PROGRAM}: {escaped(sentence)}")
+        say(f"{PROGRAM}: {escaped(sentence)}")
     if len(sentences) > _NAMED:
-        say(f"{_PROGRAM}: and {len(sentences) - _NAMED:,} more of that kind.")
+        say(f"{PROGRAM}: and {len(sentences) - _NAMED:,} more of that kind.")
 
 
 def _fail(error: Exception, status: int) -> int:
-    say(f"{_PROGRAM}: {escaped(str(error))}")
+    say(f"{PROGRAM}: {escaped(str(error))}")
     return status

@@ -189,18 +189,6 @@ def test_a_list_that_names_unknown_photos_says_so(tmp_path, photos, output, caps
     assert not traces(output, [str(photos[0])])
 
 
-def test_a_table_that_was_exported_is_named(tmp_path, photos, output, capsys):
-    table = output / "captions.csv"
-    table.write_text("uri,caption\n")
-    export = next((output / "exports").iterdir())
-    (export / "table.json").write_text(json.dumps({"path": str(table), "sha256": ""}))
-    assert main([str(output), "--uris", str(named(tmp_path, [photos[0]]))]) == 0
-    assert (
-        f"{table} was exported before, and may name these photos: export it again afterwards."
-        in capsys.readouterr().out
-    )
-
-
 def test_a_run_that_may_be_going_on_is_not_pruned(tmp_path, photos, output, capsys):
     files = content(output)
     arguments = [str(output), "--uris", str(named(tmp_path, [photos[0]]))]
