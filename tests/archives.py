@@ -5,7 +5,8 @@ import json
 from beam_job.images.local_path import local_path
 from beam_job.report.write import write_report
 from beam_job.runs.current import caption_files, current_runs
-from beam_job.runs.folder import CAPTIONS, FAILURES, RecordFile, open_run_folder, run_folders
+from beam_job.runs.folder import CAPTIONS, FAILURES, open_run_folder, run_folders
+from beam_job.runs.record_file import RecordFile
 from beam_job.runs.reviews import read_reviews
 from tests.earlier_runs import earlier_run
 

@@ -13,9 +13,10 @@ from beam_job.export.tables.write import WriteTable
 from beam_job.export.xmp.write import Sidecars, TakeBackSidecars, WriteSidecars
 from beam_job.files.document import UnreadableError, is_text
 from beam_job.runs.current import ReadCaptions
-from beam_job.runs.folder import CAPTIONS, RecordFile, is_caption, open_run_folder, run_folders
+from beam_job.runs.folder import CAPTIONS, open_run_folder, run_folders
 from beam_job.runs.merge import MergeShards
 from beam_job.runs.passed_over import PASSED_OVER, passed_over
+from beam_job.runs.record_file import RecordFile, is_caption
 from beam_job.runs.shards import WriteShards
 
 _EXAMPLES = 10

@@ -14,7 +14,8 @@ from beam_job.files.whole import open_whole
 from beam_job.prune.books import Rewritten
 from beam_job.prune.photo_names import PhotoNames
 from beam_job.records import KNOWN
-from beam_job.runs.folder import CAPTIONS, FAILURES, PRUNED_FILE, record_lines
+from beam_job.runs.folder import CAPTIONS, FAILURES, PRUNED_FILE
+from beam_job.runs.record_file import record_lines
 
 LISTING = "list"
 """The stage of failures whose URI is a place in a list, or a folder, and no photo."""

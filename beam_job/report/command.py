@@ -6,7 +6,7 @@ from beam_job.messages.invocation import command_parser
 from beam_job.report.page import COMPARISON, REPORT
 from beam_job.report.run_records import ReportError
 from beam_job.report.write import SAMPLE, write_report
-from beam_job.runs.folder import ReplacedError
+from beam_job.runs.record_file import ReplacedError
 from beam_job.terminal.streams import escaped, say, show
 
 _EXAMPLES = """examples:

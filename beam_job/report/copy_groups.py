@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from beam_job.runs.folder import ReplacedError
+from beam_job.runs.record_file import ReplacedError
 
 COPIES, NEAR_COPIES = "copies", "near_copies"
 

@@ -15,8 +15,9 @@ from beam_job.messages.quoting import quoted
 from beam_job.model.decoding import decoding_digest
 from beam_job.records import FIELDS
 from beam_job.runs.current import NoRunsError, current_runs
-from beam_job.runs.folder import CAPTIONS, FAILURES, RecordFile, RunFolder, is_caption, is_failure, open_run_folder
+from beam_job.runs.folder import CAPTIONS, FAILURES, RunFolder, open_run_folder
 from beam_job.runs.output_folder import OutputFolder
+from beam_job.runs.record_file import RecordFile, is_caption, is_failure
 from beam_job.runs.reviews import Reviews, UnreadReviewsError, read_reviews
 from beam_job.trust.trust_file import Trust, read_trust
 

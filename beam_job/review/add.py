@@ -17,7 +17,8 @@ from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import quoted, shown
 from beam_job.model.decoding import decoding_digest
 from beam_job.runs.archive import ArchiveError
-from beam_job.runs.folder import CAPTIONS, RecordFile, is_caption, open_run_folder, run_folders
+from beam_job.runs.folder import CAPTIONS, open_run_folder, run_folders
+from beam_job.runs.record_file import RecordFile, is_caption
 from beam_job.runs.reviews import FOLDER, BadReviewError, Review, Reviews, UnreadReviewsError, read_reviews
 
 _MOST_BYTES = 64 << 20  # of a file: some 100,000 reviews

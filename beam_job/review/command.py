@@ -14,7 +14,7 @@ from beam_job.review.add import add_reviews
 from beam_job.review.draw import Drawn, draw_least_certain, draw_stratified, take
 from beam_job.review.page import MOST_PHOTOS, write_page
 from beam_job.runs.archive import Archive, ArchiveError, open_archive
-from beam_job.runs.folder import ReplacedError
+from beam_job.runs.record_file import ReplacedError
 from beam_job.runs.reviews import LONGEST
 from beam_job.terminal.streams import escaped, say, show
 

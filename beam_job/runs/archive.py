@@ -11,8 +11,9 @@ from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import shown
 from beam_job.model.decoding import decoding_digest
 from beam_job.runs.current import NoRunsError, current_runs
-from beam_job.runs.folder import CAPTIONS, RecordFile, RunFolder, is_caption
+from beam_job.runs.folder import CAPTIONS, RunFolder
 from beam_job.runs.output_folder import OutputFolder
+from beam_job.runs.record_file import RecordFile, is_caption
 from beam_job.runs.reviews import Reviews, UnreadReviewsError, read_reviews
 
 

@@ -18,7 +18,8 @@ from beam_job.files.document import UnreadableError, is_text
 from beam_job.files.switch import steady
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import quoted
-from beam_job.runs.folder import CAPTIONS, RecordFile, RunFolder, is_caption, open_run_folder, run_folders
+from beam_job.runs.folder import CAPTIONS, RunFolder, open_run_folder, run_folders
+from beam_job.runs.record_file import RecordFile, is_caption
 from beam_job.runs.reviews import read_reviews
 
 

@@ -24,7 +24,7 @@ from beam_job.files.in_folder import files_in
 from beam_job.files.switch import places, read_switch, steady
 from beam_job.images.local_path import local_path
 from beam_job.messages.quoting import quoted, shown
-from beam_job.runs.folder import RecordFile
+from beam_job.runs.record_file import RecordFile
 
 FOLDER = "reviews"
 FORMAT = 1

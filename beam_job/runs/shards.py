@@ -21,7 +21,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_job.files.in_folder import delete_files, files_in
 from beam_job.files.whole import WriteError, write_whole
-from beam_job.runs.counters import count
+from beam_job.metrics import count
 
 
 @dataclass(frozen=True)

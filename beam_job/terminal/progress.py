@@ -13,7 +13,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_job.files.in_folder import files_in
 from beam_job.messages.quantity import duration, quantity
-from beam_job.runs.counters import CAPTIONS, FAILURES, TO_CAPTION, counted
+from beam_job.metrics import CAPTIONS, FAILURES, TO_CAPTION, counted
 from beam_job.terminal import streams
 from beam_job.terminal.bar import CLEAR, bar, bar_characters
 

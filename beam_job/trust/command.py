@@ -13,7 +13,7 @@ from beam_job.messages.quantity import quantity
 from beam_job.messages.quoting import shown
 from beam_job.messages.share import parse_share
 from beam_job.runs.archive import Archive, ArchiveError, open_archive
-from beam_job.runs.folder import ReplacedError
+from beam_job.runs.record_file import ReplacedError
 from beam_job.runs.reviews import RIGHT
 from beam_job.terminal.streams import escaped, say, show
 from beam_job.trust.chance import fit_chances

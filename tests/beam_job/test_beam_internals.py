@@ -24,8 +24,8 @@ def test_options_can_be_added_to_a_parser():
 
 def test_a_process_has_counters_of_its_own():
     """`counters` tells the progress from them while a bundle runs."""
-    assert hasattr(Metrics, "DelegatingCounter"), "beam_job/runs/counters.py counts with it"
-    assert hasattr(MetricsEnvironment, "process_wide_container"), "beam_job/runs/counters.py reads it"
+    assert hasattr(Metrics, "DelegatingCounter"), "beam_job/metrics.py counts with it"
+    assert hasattr(MetricsEnvironment, "process_wide_container"), "beam_job/metrics.py reads it"
     name = MetricName("test_beam_internals", "seen")
     Metrics.DelegatingCounter(name, process_wide=True).inc()
     counters = MetricsEnvironment.process_wide_container().get_cumulative().counters

@@ -14,18 +14,9 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
-from beam_job.runs.folder import (
-    CAPTIONS,
-    FAILURES,
-    RecordFile,
-    UnreadableError,
-    is_caption,
-    is_failure,
-    is_text,
-    open_run_folder,
-    run_folders,
-)
+from beam_job.runs.folder import CAPTIONS, FAILURES, UnreadableError, is_text, open_run_folder, run_folders
 from beam_job.runs.passed_over import PASSED_OVER, passed_over
+from beam_job.runs.record_file import RecordFile, is_caption, is_failure
 from beam_job.runs.run import Run
 
 LIST = "list"

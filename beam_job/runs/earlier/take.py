@@ -16,8 +16,8 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_job.listing.uris import LISTED
+from beam_job.metrics import TO_CAPTION, count
 from beam_job.records import EarlierCaption, Failure, Unchanged
-from beam_job.runs.counters import TO_CAPTION, count
 from beam_job.runs.earlier.known import CAPTIONED, DONE, LIST, key_of
 from beam_job.runs.earlier.packed import GroupPacked, pairs
 from beam_job.runs.earlier.portions import send_in_small_portions

@@ -11,7 +11,7 @@ import pytest
 
 from beam_job.prune.command import main
 from beam_job.runs.current import caption_files
-from beam_job.runs.folder import RecordFile, ReplacedError
+from beam_job.runs.record_file import RecordFile, ReplacedError
 from tests.archives import KILLED, archive, check_books, named, traces, view, without
 from tests.processes import ROOT
 

@@ -8,8 +8,9 @@ import pytest
 from beam_job.model.decoding import decoding_digest
 from beam_job.runs.archive import ArchiveError, open_archive
 from beam_job.runs.current import current_runs
-from beam_job.runs.folder import FAILURES, RecordFile, is_failure
+from beam_job.runs.folder import FAILURES
 from beam_job.runs.output_folder import OutputFolder
+from beam_job.runs.record_file import RecordFile, is_failure
 from tests.earlier_runs import DECODING, earlier_run
 
 OTHER = DECODING | {"beam_width": 2}

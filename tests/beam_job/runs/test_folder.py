@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from beam_job.files.document import UnreadableError
-from beam_job.runs.folder import CAPTIONS, FAILURES, RecordFile, is_caption, open_run_folder, run_folders
+from beam_job.runs.folder import CAPTIONS, FAILURES, open_run_folder, run_folders
+from beam_job.runs.record_file import RecordFile, is_caption
 from tests.closed_folders import closed
 from tests.cloud import storage_emulator
 from tests.earlier_runs import earlier_run
@@ -194,7 +195,7 @@ def test_huge_files_take_bounded_memory(tmp_path):
         with (folder / name).open("r+b") as file:
             file.truncate(400 << 20)
     code = (
-        "import sys; from beam_job.runs.folder import *; from tests.memory import peak\n"
+        "import sys; from beam_job.runs.record_file import *; from tests.memory import peak\n"
         "before = peak(); run = open_run_folder(sys.argv[1]); (path,) = run.files(CAPTIONS)\n"
         "file = RecordFile(path, is_caption); print(len(list(file)), file.passed_over, peak() - before)"
     )

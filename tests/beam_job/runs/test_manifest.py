@@ -14,10 +14,10 @@ from apache_beam.io.gcp.gcsio import GcsIO
 from beam_job import __version__
 from beam_job.files.in_folder import files_in
 from beam_job.files.whole import WriteError
+from beam_job.metrics import count, counted
 from beam_job.model.decoding import decoding_digest
 from beam_job.runs import run as runs
 from beam_job.runs import shards
-from beam_job.runs.counters import count, counted
 from beam_job.runs.manifest import write_document
 from beam_job.runs.run import MaxFailures, Moment, Run, TooManyFailuresError
 from beam_job.runs.shards import OpenShard, Shard, ShardLimits, delete_orphans, write_open_shards

@@ -22,8 +22,9 @@ from beam_job.prune.books import open_books
 from beam_job.prune.leftovers import leftovers
 from beam_job.records import KNOWN, TOUCHED, Caption, CaptionRecord
 from beam_job.runs.archive import open_archive
-from beam_job.runs.folder import RecordFile, ReplacedError, open_run_folder
+from beam_job.runs.folder import open_run_folder
 from beam_job.runs.merge import LostFileError, MergeShards, groups, merge
+from beam_job.runs.record_file import RecordFile, ReplacedError
 from beam_job.runs.run import Run
 from beam_job.runs.shards import OpenShard, Shard, ShardLimits
 from benchmarks.archive.stand_ins.small_bundles import SmallBundles

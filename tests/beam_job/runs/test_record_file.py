@@ -5,8 +5,9 @@ import json
 import pytest
 
 from beam_job.files.document import UnreadableError
-from beam_job.runs import folder
-from beam_job.runs.folder import RecordFile, ReplacedError, is_caption, is_failure, open_run_folder
+from beam_job.runs import record_file
+from beam_job.runs.folder import open_run_folder
+from beam_job.runs.record_file import RecordFile, ReplacedError, is_caption, is_failure
 from tests.earlier_runs import earlier_run
 
 
@@ -35,8 +36,8 @@ def test_each_record_stands_where_its_place_says(tmp_path):
 
 @pytest.mark.parametrize("end", [b"\n", b""])
 def test_the_longest_line_is_read_and_the_next_longer_one_is_not(tmp_path, monkeypatch, end):
-    monkeypatch.setattr(folder, "_CHUNK_BYTES", 7)
-    monkeypatch.setattr(folder, "_LINE_BYTES", 60)
+    monkeypatch.setattr(record_file, "_CHUNK_BYTES", 7)
+    monkeypatch.setattr(record_file, "_LINE_BYTES", 60)
     short = line("a")
     longest = line("b", "x" * (60 - len(line("b", ""))))
     for odd in (line("b", "x" * (61 - len(line("b", "")))), b"x" * 200, b"x" * 67):
@@ -62,7 +63,7 @@ def test_a_file_that_its_run_no_longer_names_was_replaced(tmp_path, about, said)
 
 
 def test_every_byte_of_a_file_is_seen(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "_CHUNK_BYTES", 7)
+    monkeypatch.setattr(record_file, "_CHUNK_BYTES", 7)
     path = tmp_path / "captions-1.jsonl"
     path.write_bytes(line("a") + b"\n" + line("b"))
     seen = []
@@ -80,7 +81,7 @@ def test_a_file_that_ends_early_costs_what_is_missing_alone(tmp_path, monkeypatc
         yield 1, b"torn"
         raise UnreadableError("is gone")
 
-    monkeypatch.setattr(folder, "record_lines", breaks)
+    monkeypatch.setattr(record_file, "record_lines", breaks)
     assert read(path) == ([("a", (0, len(line("a"))), 1)], 2, "it is gone.")
 
 

@@ -7,7 +7,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_job.runs.counters import CAPTIONS, FAILURES, TO_CAPTION, count
+from beam_job.metrics import CAPTIONS, FAILURES, TO_CAPTION, count
 from beam_job.terminal.progress import Counts, Progress, intervals, progress
 
 
