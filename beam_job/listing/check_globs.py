@@ -11,6 +11,7 @@ from beam_job.listing.left_out import LeaveOut
 from beam_job.messages.quoting import shown
 
 _SHOWN = 300  # characters of a path in a message
+_FORMS = ("NFC", "NFD")
 
 
 def check_images(globs: Sequence[str], leave_out: LeaveOut = LeaveOut()) -> list[str]:
@@ -36,11 +37,10 @@ def _check(glob: str, leave_out: LeaveOut) -> str:
                 unlisted = unlisted or found
             else:
                 left_out += 1
-        if _is_folder(glob):
+        if _is_folder(glob) and not (glob.endswith("/") and _missing(glob)):
             images, below = (shown(f"{glob.rstrip('/')}/{names}", _SHOWN) for names in ("*.jpg", "**.jpg"))
             return f"{option}: is a folder; write '{images}', or '{below}' to include its subfolders."
         other = _other_form(glob, leave_out)
-        missing = _missing(glob)
     except Exception as error:  # storage, credentials and networks raise what they like
         raise ValueError(f"{option}: cannot be listed: {str(error).rstrip('.')}.") from error
     if unlisted:
@@ -56,7 +56,7 @@ def _check(glob: str, leave_out: LeaveOut) -> str:
             f"{option}: no image matches as written, but one does in another Unicode form of the same text ({other}); "
             "write * in place of accented letters, or let the shell complete the name."
         )
-    if missing:
+    if missing := _missing(glob):
         return f"{option}: no image matches; {shown(missing, _SHOWN)} does not exist."
     return f"{option}: no image matches."
 
@@ -70,21 +70,31 @@ def _is_folder(glob: str) -> bool:
 
 def _missing(glob: str) -> str:
     """The first file or folder that a glob names before its wildcards and that does not exist; otherwise nothing."""
-    names = takewhile(lambda name: not set(name) & set("*?[{"), glob.split("/"))
-    paths = accumulate(names, lambda path, name: f"{path}/{name}")
-    return next((path for path in paths if path and not _is_there(path)), "")
+    names = list(takewhile(lambda name: not set(name) & set("*?[{"), glob.rstrip("/").split("/")))
+    if not names or ".." in names:  # globs resolve .. by name: what stands before it need not exist
+        return ""
+    paths = list(accumulate(names, lambda path, name: f"{path}/{name}"))
+    try:
+        if _is_there(paths[-1]):
+            return ""
+        return next((path for path in paths if path and not _is_there(path)), "")
+    except Exception:  # an account may list the folder, and not those above it
+        return ""
 
 
 def _is_there(path: str) -> bool:
+    """Whether there is a file or folder of that name, in any Unicode form."""
+    forms = dict.fromkeys([path, *(unicodedata.normalize(form, path) for form in _FORMS)])
     if not path.startswith("gs:"):
-        return os.path.lexists(path) or os.path.lexists(os.path.expanduser(path))
-    bucket, *names = path.split("/")[2:] or [""]
-    return not names or exists(bucket, names, last=False) or exists(bucket, names, last=True)
+        return any(os.path.lexists(form) or os.path.lexists(os.path.expanduser(form)) for form in forms)
+    bucket, *_ = path.split("/")[2:] or [""]
+    names = [form.split("/")[3:] for form in forms]
+    return not any(names) or any(exists(bucket, name, last) for name in names for last in (False, True))
 
 
 def _other_form(glob: str, leave_out: LeaveOut) -> str:
     """The Unicode form, NFC or NFD, in which a glob names an image."""
-    for form in ("NFC", "NFD"):
+    for form in _FORMS:
         other = unicodedata.normalize(form, glob)
         if other != glob and any(isinstance(found, str) for found in matches(other, leave_out)):
             return form

@@ -190,7 +190,7 @@ def _copied(name: str, folder: str) -> str:
         if own_name is not None and source.tell() == 0:  # `< list.csv`
             return own_name
         if not (_is_pipe(status) or stat.S_ISREG(status.st_mode)):  # a regular file without a name: `<<< "$uris"`
-            raise ValueError(f"--uris {name}: this is a terminal or a device; pipe the list into the job.")
+            raise ValueError(f"--uris {name}: this is a terminal or a device; pipe the list into the command.")
         path = os.path.join(folder, str(status.st_ino), os.path.basename(name))
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as copy:

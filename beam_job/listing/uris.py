@@ -12,7 +12,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_job.listing.globs import CannotList, LeftOut, Match, matches
 from beam_job.listing.left_out import LeaveOut
-from beam_job.listing.list_file import ListError, Piece
+from beam_job.listing.list_file import ListError, Piece, kind
 from beam_job.listing.lists import check_list, list_pieces
 from beam_job.listing.rows import BadRow, Fields, check_unicode, rows
 from beam_job.messages.quoting import shown
@@ -196,6 +196,11 @@ def named_uris(lists: Sequence[str], field: str, copies: Mapping[str, str]) -> I
         for name in lists:
             check_list(name, fields, copies)
             for piece in list_pieces(name, copies):
+                if field != Fields.uri and kind(Piece(*piece).path) == "text":
+                    raise ValueError(
+                        f"--uris {shown(name)}: a list has one URI per line, and no fields; --uri_field {field} needs "
+                        "CSV, TSV or JSON lines."
+                    )
                 for row in rows(Piece(*piece), fields):
                     if isinstance(row, BadRow):
                         raise ValueError(f"--uris {shown(name)}: {row.message}")

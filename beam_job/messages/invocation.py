@@ -30,6 +30,7 @@ def command_parser(module: str, description: str, examples: str) -> argparse.Arg
         description=description,
         epilog=examples.replace(f"python -m {module}", program(module)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
 
 

@@ -1,6 +1,7 @@
 """The command line of prunes."""
 
 import argparse
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.export.export import EXPORTS, XMP
+from beam_job.export.outcomes import FAILED
 from beam_job.export.tables.published import tables
 from beam_job.files.document import UnreadableError
 from beam_job.files.switch import SWITCH, SWITCHED, Switch, TakenOverError, finish_earlier, read_switch
@@ -81,7 +83,7 @@ def _prune(output: str, args: argparse.Namespace, now: datetime) -> int:
     _say(found.problems)
     if args.uris:
         _say_unknown(args, found)
-    _show(found, output, books)
+    _show(found, output, books, args.delete)
     status = max(status, EXIT_FAILED if problems or found.problems else 0)
     if not args.delete:
         if not found.is_empty:
@@ -136,7 +138,7 @@ def _gone(output: str, books: Sequence[Book], missing: Sequence[str], renamed: t
     return looked.gone
 
 
-def _show(found: Found, output: str, books: Sequence[Book]) -> None:
+def _show(found: Found, output: str, books: Sequence[Book], delete: bool) -> None:
     for uri, caption in found.examples.items():
         show(f"{shown(uri, 300)}\t{shown(caption, 300)}")
     if len(found.seen) > len(found.examples):
@@ -155,16 +157,24 @@ def _show(found: Found, output: str, books: Sequence[Book]) -> None:
         show(f"{shown(path, 300)} was exported before, and may name these photos: export it again afterwards.")
     if _has_sidecars(books):
         show(
-            "Sidecars that were exported stay: delete those of these photos with the photos; or, before this prune, "
-            f"revert all with `{program('beam_job.export')} {output} --to {XMP} --undo`."
+            "Prunes do not remove sidecars that exports wrote: delete those beside these photos together with the "
+            "photos."
         )
+        if not delete:
+            undo = f"{program('beam_job.export')} {shlex.quote(output)} --to {XMP} --undo"
+            show(f"Or, before you add --delete, take all sidecars back: `{escaped(undo)}`.")
 
 
 def _has_sidecars(books: Sequence[Book]) -> bool:
-    """Whether the last export to sidecars, dry runs aside, was not one that reverts them."""
-    exports = (book.says.get("options") for book in sorted(books, key=lambda book: book.name) if not book.is_run)
-    options = [one for one in exports if isinstance(one, dict) and one.get("to") == XMP and not one.get("dry_run")]
-    return bool(options) and not options[-1].get("undo")
+    """Whether exports wrote sidecars, and the last one, dry runs aside, did not take all of them back."""
+    left = False
+    for book in sorted(books, key=lambda book: book.name):
+        options = book.says.get("options")
+        if not book.is_run and isinstance(options, dict) and options.get("to") == XMP and not options.get("dry_run"):
+            counts = book.says.get("counts")
+            failed = book.says.get("passed_over") or (isinstance(counts, dict) and counts.get(FAILED))
+            left = not options.get("undo") or (left and bool(failed))
+    return left
 
 
 def _say_unknown(args: argparse.Namespace, found: Found) -> None:

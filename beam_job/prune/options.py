@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from beam_job.images.local_path import local_path
 from beam_job.listing.lists import copy_pipes
+from beam_job.listing.rows import Fields
 from beam_job.listing.uris import absolute, renamed_prefixes
 from beam_job.messages.invocation import command_parser
 from beam_job.messages.quoting import shown
@@ -42,7 +43,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--uri_field",
         metavar="NAME",
-        default="uri",
+        default=Fields.uri,
         help="the column or field of these lists that holds the URI (default: %(default)s)",
     )
     parser.add_argument(
@@ -74,6 +75,8 @@ def check(args: argparse.Namespace, at_end: ExitStack) -> str:
         args.renamed = renamed_prefixes(args.rename_from, args.rename_to)
     except ValueError as error:
         raise OptionError(str(error)) from error
+    if not args.uris and args.uri_field != Fields.uri:
+        raise OptionError("--uri_field: this is about the lists of --uris; give both, or neither.")
     if args.uris and args.missing:
         raise OptionError("--missing: what --uris names is removed wherever it is; drop one of the two.")
     args.missing = [absolute(_local(place)) for place in args.missing]

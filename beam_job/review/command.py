@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from beam_job.listing.lists import copy_pipes
+from beam_job.listing.rows import Fields
 from beam_job.listing.uris import named_uris
 from beam_job.messages.invocation import command_parser, program
 from beam_job.messages.quantity import quantity
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--uri_field",
         metavar="NAME",
-        default="uri",
+        default=Fields.uri,
         help="the column or field of these lists that holds the URI (default: %(default)s)",
     )
     parser.add_argument("--skip_bad", action="store_true", help="with --add: add the good rows even if others are bad")
@@ -81,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _write(args: argparse.Namespace) -> None:
+    if not args.uris and args.uri_field != Fields.uri:
+        raise ArchiveError("--uri_field: this is about the lists of --uris; give both, or neither.")
     archive = open_archive(args.output)
     _say(archive.reviews.problems)
     drawn = [one for one in _drawn(archive, args) if len(one.record["caption"]) <= LONGEST]

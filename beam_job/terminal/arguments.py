@@ -3,12 +3,15 @@
 import argparse
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_job.files.document import is_text
 from beam_job.messages.quoting import shown
+
+_ALIKE = 0.8  # words; "disallow" and "allow" have 0.77
 
 
 class OptionError(ValueError):
@@ -46,9 +49,18 @@ def check_unknown(unknown: Sequence[str], *parsers: argparse.ArgumentParser) -> 
     if not unknown:
         return
     names = [name for parser in parsers for action in parser._actions for name in action.option_strings]  # noqa: SLF001
-    close = get_close_matches(unknown[0].partition("=")[0], names, 1, cutoff=0.8) if unknown[0].startswith("-") else []
-    meant = f" Did you mean {close[0]}?" if close else ""
+    written = next((one.partition("=")[0] for one in unknown if one.startswith("--")), "")
+    close = next(iter(get_close_matches(written, filter(partial(_is_misspelt, written), names), 1)), None)
+    meant = f" Did you mean {close}?" if close else ""
     raise OptionError(f"{shown(' '.join(unknown), 200)}: there is no such option or argument.{meant} See --help.")
+
+
+def _is_misspelt(written: str, option: str) -> bool:
+    """Whether each word is nearly that of the option: --no_x and --min_x mean the opposite of --x and --max_x."""
+    words, others = (name.strip("-").replace("-", "_").split("_") for name in (written, option))
+    return len(words) == len(others) and all(
+        get_close_matches(word, [other], cutoff=_ALIKE) for word, other in zip(words, others, strict=True)
+    )
 
 
 def check_template(given: argparse.Namespace, problem: str) -> None:

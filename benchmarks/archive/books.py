@@ -5,7 +5,8 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from beam_job.runs.digest import digest64
-from beam_job.runs.folder import CAPTIONS, FAILURES, RecordFile, RunFolder, is_caption, open_run_folder, run_folders
+from beam_job.runs.folder import CAPTIONS, FAILURES, RunFolder, open_run_folder, run_folders
+from beam_job.runs.record_file import RecordFile, is_caption
 
 
 def runs(output: str) -> list[RunFolder]:

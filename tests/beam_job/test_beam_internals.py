@@ -23,7 +23,7 @@ def test_options_can_be_added_to_a_parser():
 
 
 def test_a_process_has_counters_of_its_own():
-    """`counters` tells the progress from them while a bundle runs."""
+    """`metrics` tells the progress from them while a bundle runs."""
     assert hasattr(Metrics, "DelegatingCounter"), "beam_job/metrics.py counts with it"
     assert hasattr(MetricsEnvironment, "process_wide_container"), "beam_job/metrics.py reads it"
     name = MetricName("test_beam_internals", "seen")

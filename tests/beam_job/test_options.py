@@ -78,7 +78,7 @@ def test_elsewhere_unknown_options_are_refused():
         ("--batch-size=32", "--batch_size"),
         ("--ouput", "--output"),
         ("--temp-location", "--temp_location"),
-        ("--no_recaption", "--recaption"),
+        ("--uri-fields", "--uri_field"),
     ],
 )
 def test_the_option_that_may_be_meant_is_named(written, meant):
@@ -86,10 +86,17 @@ def test_the_option_that_may_be_meant_is_named(written, meant):
         parse(["--images", "a", written])
 
 
-@pytest.mark.parametrize("value", ["true", "output"])
-def test_no_option_is_meant_by_a_stray_value(value):
-    with pytest.raises(OptionError, match=rf"^{value}: there is no such option or argument\. See --help\.$"):
-        parse(["--images", "a", "--verbose", value])
+@pytest.mark.parametrize(
+    "written", ["true", "output", "--no_recaption", "--exclude_hidden", "--min_pixels", "--disallow_https", "-o"]
+)
+def test_no_option_is_meant_by_a_stray_value_or_by_the_opposite_of_one(written):
+    with pytest.raises(OptionError, match=r"there is no such option or argument\. See --help\.$"):
+        parse(["--images", "a", "--verbose", written])
+
+
+def test_the_option_is_named_behind_a_stray_value():
+    with pytest.raises(OptionError, match=r"^true --ouput: .* Did you mean --output\?"):
+        parse(["--images", "a", "--verbose", "true", "--ouput"])
 
 
 @pytest.mark.parametrize("written", ["id,album", "id, album", " id ,,album, "])

@@ -246,7 +246,9 @@ def test_one_of_several_globs_without_a_match_is_a_note(tree):
         ("q/r/**.jpg", "no image matches; q does not exist."),
         ("p/{c,d}.jpg", "p/{c,d}.jpg: no image matches."),
         ("p/c.jpg", "p/c.jpg: no image matches; p/c.jpg does not exist."),
-        ("~/p/*.jpg", "~/p/*.jpg: no image matches; ~/p does not exist."),
+        ("~/no such folder/*.jpg", "no image matches; ~/no such folder does not exist."),
+        ("no such folder/", "no such folder/: no image matches; no such folder does not exist."),
+        ("none/../q/*.jpg", "none/../q/*.jpg: no image matches."),
     ],
 )
 def test_globs_that_are_refused(tree, glob, message):

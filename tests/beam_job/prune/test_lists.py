@@ -1,6 +1,7 @@
 """The lists that --uris of a prune names are those of the job: tables, JSON lines and pipes."""
 
 import json
+import re
 
 import pytest
 
@@ -23,6 +24,16 @@ def test_a_column_or_field_of_another_name(tmp_path, photos, output, capsys, del
     assert said.err == ("beam_job.prune: /none.jpg has no record here.\n")
     gone = [bool(traces(output, [str(photo)])) for photo in photos[:3]]
     assert gone == ([False, True, False] if delete else [True] * 3)
+
+
+@pytest.mark.parametrize("lists", [[], ["--uris", "list.txt"], ["--uris", "list.txt", "list.csv"]])
+def test_a_field_that_no_list_has_is_refused(tmp_path, photos, output, capsys, monkeypatch, lists):
+    monkeypatch.chdir(tmp_path)
+    named(tmp_path, photos[:1])
+    (tmp_path / "list.csv").write_text(f"path\n{photos[1]}\n")
+    assert main([str(output), *lists, "--uri_field", "path", "--killed", KILLED, "--delete"]) == 2
+    assert re.search("--uri_field(: this is about| path needs)", capsys.readouterr().err)
+    assert traces(output, [str(photos[0])])
 
 
 def test_pipes_are_read_whole(tmp_path, photos, output, capsys):

@@ -197,6 +197,7 @@ def test_two_people_who_differ_are_both_kept_and_reported(archive, tmp_path, cap
         (["--sample", "0"], "--sample 0: choose 1 to 2,000 photos."),
         (["--least_certain", "2001"], "--least_certain 2001: choose"),
         (["--uris", "/none.txt"], "--uris"),
+        (["--uri_field", "path"], "--uri_field: this is about the lists of --uris; give both, or neither."),
         (["--add", "/none.jsonl"], "review: /none.jsonl: there is no such file. Browsers usually save reviews as ~/"),
         (
             ["--add", "reviews-*.jsonl"],

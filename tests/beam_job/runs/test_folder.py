@@ -195,7 +195,8 @@ def test_huge_files_take_bounded_memory(tmp_path):
         with (folder / name).open("r+b") as file:
             file.truncate(400 << 20)
     code = (
-        "import sys; from beam_job.runs.record_file import *; from tests.memory import peak\n"
+        "import sys; from beam_job.runs.folder import *; from beam_job.runs.record_file import *\n"
+        "from tests.memory import peak\n"
         "before = peak(); run = open_run_folder(sys.argv[1]); (path,) = run.files(CAPTIONS)\n"
         "file = RecordFile(path, is_caption); print(len(list(file)), file.passed_over, peak() - before)"
     )
