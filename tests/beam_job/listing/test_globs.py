@@ -106,6 +106,14 @@ def test_linked_folders_loops_and_no_file_twice(tree):
     assert list(matches("x/../*.jpg")) == [f"{folder}/x/../c.jpg"]  # what is above the folder that x leads to
 
 
+def test_a_folder_that_is_reached_in_three_ways_gives_each_file_once(tree):
+    folder = tree("a/x.jpg", "a/x.png", "b/y.gif", "d/y.gif")
+    for name in "bd":
+        (folder / name / "l").symlink_to("../a")
+    assert found("{a/*.jpg,b/*/*.png,d/*/*.jpg}") == ["a/x.jpg", "b/l/x.png"]
+    assert found("{a/*.gif,b/*/*.png,d/*/*}") == ["b/l/x.png", "d/l/x.jpg"]
+
+
 FOLDERS = ["a", "b", "a/a", "a/b", "b/a", "c"]
 LINKS = st.dictionaries(
     st.sampled_from(["l", "a/l", "a/m", "a/b/l", "b/l", "c/l"]), st.sampled_from([".", *FOLDERS]), max_size=4

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from beam_job.prune.command import main
-from tests.archives import KILLED, named, traces
+from tests.archives import KILLED, archive, named, traces
 from tests.pipes import pipe
 
 
@@ -24,6 +24,16 @@ def test_a_column_or_field_of_another_name(tmp_path, photos, output, capsys, del
     assert said.err == ("beam_job.prune: /none.jpg has no record here.\n")
     gone = [bool(traces(output, [str(photo)])) for photo in photos[:3]]
     assert gone == ([False, True, False] if delete else [True] * 3)
+
+
+def test_ten_of_many_photos_are_shown(tmp_path, capsys):
+    photos = [f"/photos/{number}.jpg" for number in range(30)]
+    output = archive(tmp_path / "many", photos)
+    for some, more in ((10, ""), (11, "... and 1 more.\n"), (23, "... and 13 more.\n")):
+        assert main([str(output), "--uris", str(named(tmp_path, photos[:some])), "--killed", KILLED]) == 0
+        said = capsys.readouterr().out
+        assert said.count("\tA ") == 10
+        assert re.findall(r"\.\.\. and .*\n", said) == ([more] if more else [])
 
 
 @pytest.mark.parametrize("lists", [[], ["--uris", "list.txt"], ["--uris", "list.txt", "list.csv"]])

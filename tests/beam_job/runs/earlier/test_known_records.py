@@ -83,6 +83,7 @@ def test_which_failures_are_known(tmp_path):
 
 def test_bad_rows_have_the_key_of_their_list_and_fault():
     assert key_of("x.csv#3", "list", "At line 3: odd.") == key_of("x.csv#9", "list", "At line 9: odd.") == "x.csv#odd."
+    assert key_of("a#1/x#b.csv#3", "list", "At line 3: odd.") == "a#1/x#b.csv#odd."
     assert key_of("x.csv#3", "list", "At line 3: " + "o" * 300) == "x.csv#" + "o" * 200
     for other in (("x.csv#3", "fetch"), ("x.csv#c", "list"), ("3", "list"), ("x.csv", "list")):
         assert key_of(*other, "At line 3: odd.") == other[0]

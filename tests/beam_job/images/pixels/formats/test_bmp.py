@@ -198,6 +198,14 @@ def test_run_lengths(nibbles: bool, literal: bool, header: int) -> None:
         np.testing.assert_allclose(images.quadrants(decode(data, 36, 40).array), COLOURS, atol=2)
 
 
+def test_runs_of_two_colours_in_turn() -> None:
+    for first, second in ((1, 2), (2, 3), (3, 1)):
+        row = bytes([WIDTH, first << 4 | second, 0, 0])
+        found = decode(bmp(row * HEIGHT + b"\0\1", 4, compression=2, palette=[*COLOURS]), HEIGHT, WIDTH).array
+        np.testing.assert_array_equal(found[:, ::2], np.full((HEIGHT, -(-WIDTH // 2), 3), COLOURS[first]))
+        np.testing.assert_array_equal(found[:, 1::2], np.full((HEIGHT, WIDTH // 2, 3), COLOURS[second]))
+
+
 def test_runs_that_leave_pixels_out_or_reach_beyond_the_row() -> None:
     one_row = bytes([200, 1, 200, 2, 0, 0])  # far more than there is room for
     jump = bytes([10, 1, 0, 2, 4, 0, 50, 1, 0, 0])
