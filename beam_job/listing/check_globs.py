@@ -4,6 +4,7 @@ import os
 import unicodedata
 from collections.abc import Sequence
 from itertools import accumulate, takewhile
+from typing import Literal
 
 from beam_job.listing.bucket import exists, objects
 from beam_job.listing.globs import CannotList, matches
@@ -11,7 +12,7 @@ from beam_job.listing.left_out import LeaveOut
 from beam_job.messages.quoting import shown
 
 _SHOWN = 300  # characters of a path in a message
-_FORMS = ("NFC", "NFD")
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 
 
 def check_images(globs: Sequence[str], leave_out: LeaveOut = LeaveOut()) -> list[str]:
