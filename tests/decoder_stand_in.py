@@ -21,6 +21,12 @@ def decode(data, height, width, **_):
         told.flush()
         while True:
             signal.pause()
+    if what == "compute":  # for ever, and no other clock than the CPU's ends it
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        while True:
+            pass
+    if what == "nice":
+        return Pixels(np.full((height, width, 3), os.nice(0), np.uint8), 2, 1)
     if what == "killed":
         os.kill(os.getpid(), int(rest))
     if what == "crash":

@@ -7,8 +7,8 @@ enforces the limits, whatever the code does. Only modules that load quickly are 
 
 A request is a line of JSON, then the file's bytes: ``{"number", "size", "height", "width", "max_pixels",
 "accept_truncated", "seconds", "memory"}``. A response is a line of JSON with the request's number and one of:
-``width``, ``height`` of the source, then the pixels (uint8, row by row); ``error``, ``message`` of an ``ImageError``;
-``unexpected`` (a class), ``message``, ``trace`` of any other exception.
+``width``, ``height`` of the source and the pixels' ``dhash``, then the pixels (uint8, row by row); ``error``,
+``message`` of an ``ImageError``; ``unexpected`` (a class), ``message``, ``trace`` of any other exception.
 """
 
 import ctypes
@@ -26,13 +26,20 @@ from typing import Any, BinaryIO
 from PIL import AvifImagePlugin
 
 from beam_job.images.pixels import ImageError, Pixels, decode
+from beam_job.images.pixels.dhash import difference_hash
 from beam_job.messages.unforeseen import trace_of
 
 READY = b"ready\n"
 MOST_LINE = 1 << 17  # bytes of an answer's line; JSON writes a character as up to twelve
 
+TOO_LATE = (signal.SIGPROF, signal.SIGALRM)
+"""The signals that end a process at its deadlines."""
+PATIENCE = 10
+"""A process may take so many times its seconds of CPU time: the machine may be busy with other things."""
+
 _MOST_TEXT = 3_000  # characters of a message
 _LONGEST = 1e9  # seconds; a timer takes no infinity
+_NICE = 10  # where the model wants the cores too, it gets nine tenths of them
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _LINUX = sys.platform == "linux"
 _OUT_OF_MEMORY = "Decoding it needs more memory than the limit of {:,} bytes."
@@ -69,6 +76,7 @@ def _answer(
     try:
         with _limits(seconds, address_space):
             found = decode(data, **request)
+            dhash = difference_hash(found.array)
     except MemoryError:
         return out_of_memory
     except ImageError as error:
@@ -80,7 +88,7 @@ def _answer(
             return out_of_memory
         message = str(error)[:_MOST_TEXT]
         return {"unexpected": type(error).__name__, "message": message, "trace": trace_of(error)}, b""
-    return {"width": found.width, "height": found.height}, found.array.tobytes()
+    return {"width": found.width, "height": found.height, "dhash": dhash}, found.array.tobytes()
 
 
 def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -100,8 +108,9 @@ def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
 def _prepare() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent decides, and its end is this process's end
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # kills; whoever started the job may have had it ignored
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    for number in TOO_LATE:
+        signal.signal(number, signal.SIG_DFL)  # kills; whoever started the job may have had it ignored
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, TOO_LATE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would be as large as the memory
     # There is a process for each core, and a thread's stack counts as memory.
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -109,24 +118,42 @@ def _prepare() -> None:
         import pillow_heif
 
         pillow_heif.options.DECODE_THREADS = 1
+    _give_way()
     if _LINUX:
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
             file.write("1000")  # where the machine runs out of memory, an image is lost rather than the model
 
 
+def _give_way() -> None:
+    """Lets the model's threads go first: those that share an operation wait for the slowest of them.
+
+    There is time to decode while the model leaves a core idle, and while it waits for images.
+    """
+    with suppress(OSError):  # some sandboxes forbid it
+        os.nice(_NICE)
+    # Some kernels share out the cores among sessions first, and this process has one of its own.
+    with suppress(OSError), open("/proc/self/autogroup", "w") as file:
+        file.write(str(_NICE))
+
+
 @contextmanager
 def _limits(seconds: float, address_space: int) -> Iterator[None]:
-    """The process is killed after so many seconds, and gets no more memory than that (on Linux; macOS has no limit)."""
+    """The process is killed after so many seconds of CPU time, and gets no more memory than that.
+
+    The CPU's time does not depend on what else the machine does. On macOS there is no limit of memory.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     most = min(address_space, sys.maxsize if soft == resource.RLIM_INFINITY else soft)
-    signal.setitimer(signal.ITIMER_REAL, min(seconds, _LONGEST))
+    signal.setitimer(signal.ITIMER_PROF, min(seconds, _LONGEST))
+    signal.setitimer(signal.ITIMER_REAL, min(PATIENCE * seconds, _LONGEST))
     try:
         if _LINUX:
             resource.setrlimit(resource.RLIMIT_AS, (most, hard))
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL):
+            signal.setitimer(timer, 0)
         if _LINUX:
             resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 

@@ -7,20 +7,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from queue import LifoQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from beam_job.images import pixels
-from beam_job.images.decoder_process import MOST_LINE, READY
+from beam_job.images.decoder_process import MOST_LINE, PATIENCE, READY, TOO_LATE
 from beam_job.images.per_process import per_process
-from beam_job.images.pixels import ImageError, Pixels
+from beam_job.images.pixels import ImageError
 
 ERRORS = {
     **pixels.ERRORS,
@@ -46,6 +45,15 @@ class UnforeseenError(Exception):
         self.kind = kind
         self.text = text
         self.trace = trace
+
+
+class Decoded(NamedTuple):
+    """What a decoder process makes of an image file."""
+
+    array: npt.NDArray[np.uint8]  # uint8 [height of the model, width of the model, 3], RGB
+    width: int  # of the source in pixels, after its EXIF orientation is applied
+    height: int
+    dhash: str  # of the array
 
 
 class Decoder:
@@ -74,26 +82,37 @@ class Decoder:
         accept_truncated: bool,
         seconds: float,
         memory: int,
-    ) -> Pixels:
-        """Decodes like ``pixels.decode``, within limits of time and memory; the file itself is not counted.
+    ) -> Decoded:
+        """Decodes like ``pixels.decode``, and hashes the pixels, within limits of time and memory.
 
         A process may die or run out of memory because of earlier images or other programs. So the image is tried a
-        second time in a new process, within the remaining time.
+        second time in a new process.
+
+        Args:
+          data: the file.
+          height, width, max_pixels, accept_truncated: see ``pixels.decode``.
+          seconds: of CPU time, so that the result does not depend on what else the machine does.
+          memory: bytes, in addition to the file.
 
         Raises:
           ImageError: the file gives no pixels; the code is in ``ERRORS``.
           UnforeseenError: another exception occurred in the process.
           DecodersError: no process can be started.
         """
-        asked = {"height": height, "width": width, "max_pixels": max_pixels, "accept_truncated": accept_truncated}
-        ends = time.monotonic() + seconds
+        request = {
+            "height": height,
+            "width": width,
+            "max_pixels": max_pixels,
+            "accept_truncated": accept_truncated,
+            "seconds": seconds,
+            "memory": memory,
+        }
         try:
-            return self._try(data, {**asked, "seconds": seconds, "memory": memory}, seconds)
+            return self._try(data, request)
         except ImageError as error:
             if error.code not in _OTHER_PROCESS_MAY_HELP:
                 raise
-        left = max(ends - time.monotonic(), 0.001)
-        return self._try(data, {**asked, "seconds": left, "memory": memory}, seconds)
+        return self._try(data, request)
 
     def end(self) -> int:
         """Ends the process; returns its exit status, or minus the number of the signal that killed it."""
@@ -108,15 +127,19 @@ class Decoder:
                     pipe.close()
         return status
 
-    def _try(self, data: bytes, request: dict[str, Any], seconds: float) -> Pixels:
+    def _try(self, data: bytes, request: dict[str, Any]) -> Decoded:
         process = self._ready()
         try:
             answer, array = self._ask(process, data, request)
         except BaseException as error:  # an interrupt, too, leaves half an answer in the pipe
             status = self.end()
             if isinstance(error, (OSError, EOFError)):
-                if status == -signal.SIGALRM:
-                    message = f"Decoding it takes longer than the limit of {seconds:g} s."
+                if -status in TOO_LATE:
+                    seconds = request["seconds"]
+                    message = (
+                        f"Decoding it takes longer than the limit of {seconds:g} s of CPU time, or of "
+                        f"{PATIENCE * seconds:g} s in all."
+                    )
                     raise ImageError("deadline_exceeded", message) from None
                 raise ImageError("crashed", f"The process that decodes it {_end(status)}.") from None
             if isinstance(error, (ValueError, TypeError, LookupError, RecursionError)):
@@ -129,7 +152,7 @@ class Decoder:
                 self.end()
             raise ImageError(answer["error"], answer["message"])
         assert array is not None
-        return Pixels(array, answer["width"], answer["height"])
+        return Decoded(array, answer["width"], answer["height"], answer["dhash"])
 
     def _ask(
         self, process: subprocess.Popen[bytes], data: bytes, request: dict[str, Any]
@@ -155,6 +178,8 @@ class Decoder:
             return answer, None
         if not all(isinstance(answer[name], int) and answer[name] > 0 for name in ("width", "height")):
             raise ValueError("no such size")
+        if not isinstance(answer["dhash"], str):
+            raise ValueError("no such hash")
         array = np.empty((request["height"], request["width"], 3), np.uint8)
         if answers.readinto(array.reshape(-1).data) < array.nbytes:
             raise EOFError

@@ -18,7 +18,6 @@ from beam_job.images.download import FetchError, FetchStats
 from beam_job.images.fetch import CredentialsError, FetchLimits, shared_fetcher
 from beam_job.images.per_process import per_process
 from beam_job.images.pixels import MAX_PIXELS, ImageError
-from beam_job.images.pixels.dhash import difference_hash
 from beam_job.messages import unforeseen
 from beam_job.metrics import METRICS, count_failure
 from beam_job.records import Content, DecodedImage, EarlierCaption, EarlierFailure, Failure, Unchanged
@@ -35,7 +34,7 @@ class Loading:
       fetch: limits for fetching one image.
       max_pixels: maximum size; larger images are refused from their header.
       accept_truncated: use the existing part of files that end too early.
-      decode_deadline: seconds to decode one image.
+      decode_deadline: seconds of CPU time to decode one image.
       decode_memory: bytes of memory to decode one image, in addition to its file. There is no such limit on macOS.
     """
 
@@ -183,7 +182,7 @@ class FetchAndDecode(beam.DoFn):
             except Exception as error:
                 outcome = _unforeseen(uri, "decode", error, carried, sha256)
             else:
-                content = Content(len(data), sha256, difference_hash(pixels.array), version)
+                content = Content(len(data), sha256, pixels.dhash, version)
                 outcome = DecodedImage(
                     uri, pixels.width, pixels.height, pixels.array, carried, content, changed=bool(wanted.captions)
                 )

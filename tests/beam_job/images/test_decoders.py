@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from beam_job.images import decoders as module
-from beam_job.images.decoders import Decoders, DecodersError, UnforeseenError
+from beam_job.images.decoders import Decoded, Decoders, DecodersError, UnforeseenError
 from beam_job.images.pixels import ImageError, decode
+from beam_job.images.pixels.dhash import difference_hash
 from tests import decoder_stand_in
 from tests.decoder_stand_in import FINE
 from tests.images import bomb, encode, heic, kinds, photo
@@ -73,7 +74,8 @@ def test_pixels_and_errors_are_those_of_this_process(real):
             found = decode(data, accept_truncated)
         except ImageError as error:
             return error.code, error.message
-        return found.width, found.height, found.array.dtype, found.array.tobytes()
+        dhash = found.dhash if isinstance(found, Decoded) else difference_hash(found.array)
+        return found.width, found.height, dhash, found.array.dtype, found.array.tobytes()
 
     def here(data, accept_truncated):
         return decode(data, 24, 24, max_pixels=10_000_000, accept_truncated=accept_truncated)
@@ -91,12 +93,27 @@ def test_pixels_and_errors_are_those_of_this_process(real):
 def test_a_decoder_that_takes_too_long_is_ended_and_no_other(made):
     decoders = made(2)
     with ThreadPoolExecutor(2) as threads:
-        slow = threads.submit(code, decoders, f"wait {os.devnull}".encode(), seconds=0.5)
+        slow = threads.submit(code, decoders, f"wait {os.devnull}".encode(), seconds=0.05)
         for _ in range(20):
             assert ask(decoders, FINE).array.max() == len(FINE)
         assert slow.result() == "deadline_exceeded"
     for _ in range(2):
         assert ask(decoders, FINE).array.max() == len(FINE)
+
+
+def test_the_time_that_is_limited_is_the_cpus(made):
+    decoders = made()
+    assert code(decoders, b"compute", seconds=0.1) == "deadline_exceeded"
+    assert ask(decoders, FINE).array.max() == len(FINE)
+
+
+def test_decoders_leave_the_cores_to_the_model(made):
+    decoders = made()
+    assert ask(decoders, b"nice").array.max() == min(os.nice(0) + 10, 19)
+    with decoders.turn() as decoder:
+        group = Path(f"/proc/{decoder._process.pid}/autogroup")
+        if group.exists() and (told := group.read_text()):
+            assert told.endswith(" nice 10\n")
 
 
 @needs_linux
@@ -138,7 +155,7 @@ def test_a_death_that_is_not_the_images_fault_costs_nothing(made, tmp_path):
     assert ask(decoders, FINE).width == 2
 
 
-RIGHT = b'{"number": 1, "width": 1, "height": 1}\n'
+RIGHT = b'{"number": 1, "width": 1, "height": 1, "dhash": "0"}\n'
 
 
 @pytest.mark.parametrize(
@@ -156,6 +173,7 @@ RIGHT = b'{"number": 1, "width": 1, "height": 1}\n'
         RIGHT.replace(b'"number": 1', b'"number": 9') + bytes(8 * 8 * 3),
         RIGHT.replace(b'"width": 1', b'"width": "1"') + bytes(8 * 8 * 3),
         RIGHT.replace(b'"width": 1', b'"width": -1') + bytes(8 * 8 * 3),
+        RIGHT.replace(b'"0"', b"0") + bytes(8 * 8 * 3),
         b'{"number": 1, "error": "made_up", "message": ""}\n',
         b'{"number": 1, "error": "corrupt"}\n',
         b'{"number": 1, "unexpected": "KeyError", "message": "", "trace": 5}\n',
