@@ -151,7 +151,9 @@ class CaptionOptions(PipelineOptions):
             _LOADING.fetch.seconds,
             "Seconds to fetch one image, including retries; at most a day",
         )
-        limit("decode_deadline", float, _LOADING.decode_deadline, "Seconds of CPU time to decode one image; at most a day")
+        limit(
+            "decode_deadline", float, _LOADING.decode_deadline, "Seconds of CPU time to decode one image; at most a day"
+        )
         limit(
             "decode_memory",
             int,
