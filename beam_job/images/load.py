@@ -13,7 +13,8 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_job.images.decoders import DecodersError, UnforeseenError, shared_decoders
+from beam_job.images.decoder import DecodersError, UnforeseenError
+from beam_job.images.decoders import shared_decoders
 from beam_job.images.download import FetchError, FetchStats
 from beam_job.images.fetch import CredentialsError, FetchLimits, shared_fetcher
 from beam_job.images.per_process import per_process

@@ -10,7 +10,7 @@ import numpy as np
 
 from beam_job.files.document import is_number
 from beam_job.files.whole import write_whole
-from beam_job.images import decoders, download
+from beam_job.images import decoder, download
 from beam_job.images.local_path import local_path
 from beam_job.listing import globs, rows
 from beam_job.messages import unforeseen
@@ -35,7 +35,7 @@ _SAID = ("id", "runs", "model", "started", "finished", "seconds", "devices", "ve
 _SIDES = (512, 256)  # of thumbnails in pixels: for few images, for many; the page stays under a few megabytes
 
 _LISTING = rows.ERRORS | globs.ERRORS
-_ERRORS = {"list": _LISTING, "fetch": download.ERRORS, "decode": decoders.ERRORS, "infer": handler.ERRORS}
+_ERRORS = {"list": _LISTING, "fetch": download.ERRORS, "decode": decoder.ERRORS, "infer": handler.ERRORS}
 MEANINGS = {
     **{f"{stage}/{code}": meaning for stage, errors in _ERRORS.items() for code, meaning in errors.items()},
     **{f"{stage}/{unforeseen.CODE}": unforeseen.MEANING for stage in ("fetch", "decode", "infer")},

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from beam_job.images import decoders as module
-from beam_job.images.decoders import Decoded, Decoders, DecodersError, UnforeseenError
+from beam_job.images.decoder import Decoded, DecodersError, UnforeseenError
+from beam_job.images.decoders import Decoders
 from beam_job.images.pixels import ImageError, decode
 from beam_job.images.pixels.dhash import difference_hash
 from tests import decoder_stand_in

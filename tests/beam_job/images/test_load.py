@@ -12,8 +12,9 @@ import pytest
 from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.testing.util import assert_that, equal_to
 
-from beam_job.images import decoders, download
-from beam_job.images.decoders import Decoders, DecodersError
+from beam_job.images import decoder, download
+from beam_job.images.decoder import DecodersError
+from beam_job.images.decoders import Decoders
 from beam_job.images.fetch import CredentialsError, Fetcher, FetchLimits
 from beam_job.images.load import FAILURES, FetchAndDecode, Loading
 from beam_job.messages import unforeseen
@@ -228,7 +229,7 @@ def test_mutated_files_give_an_image_or_a_documented_failure_each(tmp_path, coun
     found = load(uris, Loading(threads=2, max_pixels=20_000_000, decode_deadline=LONG))
     assert sorted(outcome.uri for outcome in found) == sorted(uris)
     failures = [outcome for outcome in found if isinstance(outcome, Failure)]
-    assert {failure.error for failure in failures} <= {*decoders.ERRORS, *download.ERRORS} - {"deadline_exceeded"}
+    assert {failure.error for failure in failures} <= {*decoder.ERRORS, *download.ERRORS} - {"deadline_exceeded"}
     assert all(failure.stage == "decode" and failure.message for failure in failures)
     assert all(image.pixels.shape == (16, 16, 3) for image in found if isinstance(image, DecodedImage))
     assert 0.1 < len(failures) / count < 0.95
