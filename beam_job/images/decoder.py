@@ -223,7 +223,7 @@ def _started(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], io.Buffer
             stdout=subprocess.DEVNULL,
             pass_fds=(writing,),
             env=environment,
-            start_new_session=True,  # as Ctrl-C in a terminal is for the parent alone
+            process_group=0,  # as Ctrl-C in a terminal is for the parent alone; a session would get cores of its own
         )
         assert process.stdin is not None
         with process.stdin as requests:

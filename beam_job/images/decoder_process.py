@@ -132,9 +132,6 @@ def _give_way() -> None:
     """
     with suppress(OSError):  # some sandboxes forbid it
         os.nice(_NICE)
-    # Some kernels share out the cores among sessions first, and this process has one of its own.
-    with suppress(OSError), open("/proc/self/autogroup", "w") as file:
-        file.write(str(_NICE))
 
 
 @contextmanager
