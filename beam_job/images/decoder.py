@@ -4,6 +4,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,11 +22,12 @@ from beam_job.images.pixels import ImageError
 
 ERRORS = {
     **pixels.ERRORS,
-    "deadline_exceeded": "Decoding took longer than --decode_deadline.",
+    "deadline_exceeded": "Decoding took more CPU time than --decode_deadline, or 30 times as long in all.",
     "crashed": "The process that decoded the image crashed, and so did a second one.",
 }
 """Every code that an ``ImageError`` can have here, and what it means."""
 
+_HASH = re.compile("[0-9a-f]{16}")
 _STARTS = 3  # tries: where memory is short, the system may end a process that has just started
 _OTHER_PROCESS_MAY_HELP = ("crashed", "out_of_memory")
 
@@ -88,7 +90,8 @@ class Decoder:
         Args:
           data: the file.
           height, width, max_pixels, accept_truncated: see ``pixels.decode``.
-          seconds: of CPU time, so that the result does not depend on what else the machine does.
+          seconds: of CPU time for each try; it hardly depends on what else the machine does. A try that takes
+            ``PATIENCE`` times as long in all ends, too.
           memory: bytes, in addition to the file.
 
         Raises:
@@ -133,11 +136,12 @@ class Decoder:
             if isinstance(error, (OSError, EOFError)):
                 if -status in TOO_LATE:
                     seconds = request["seconds"]
-                    message = (
-                        f"Decoding it takes longer than the limit of {seconds:g} s of CPU time, or of "
-                        f"{PATIENCE * seconds:g} s in all."
-                    )
-                    raise ImageError("deadline_exceeded", message) from None
+                    limit = f"{seconds:g} s of CPU time"
+                    if status == -signal.SIGALRM:
+                        limit = f"{PATIENCE * seconds:g} s in all, {PATIENCE} times that of CPU time"
+                    raise ImageError(
+                        "deadline_exceeded", f"Decoding it takes longer than the limit of {limit}."
+                    ) from None
                 raise ImageError("crashed", f"The process that decodes it {_end(status)}.") from None
             if isinstance(error, (ValueError, TypeError, LookupError, RecursionError)):
                 raise ImageError("crashed", "The process that decodes it gave an invalid answer.") from None
@@ -175,7 +179,7 @@ class Decoder:
             return answer, None
         if not all(isinstance(answer[name], int) and answer[name] > 0 for name in ("width", "height")):
             raise ValueError("no such size")
-        if not isinstance(answer["dhash"], str):
+        if not _HASH.fullmatch(answer["dhash"]):
             raise ValueError("no such hash")
         array = np.empty((request["height"], request["width"], 3), np.uint8)
         if answers.readinto(array.reshape(-1).data) < array.nbytes:
@@ -223,7 +227,8 @@ def _started(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], io.Buffer
             stdout=subprocess.DEVNULL,
             pass_fds=(writing,),
             env=environment,
-            process_group=0,  # as Ctrl-C in a terminal is for the parent alone; a session would get cores of its own
+            # Ctrl-C in a terminal is for the parent alone. In another session Linux's autogroup would ignore priority.
+            process_group=0,
         )
         assert process.stdin is not None
         with process.stdin as requests:

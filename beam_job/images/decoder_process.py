@@ -1,6 +1,6 @@
 """The program of a decoder process: it reads image files from standard input, one at a time, and answers with pixels.
 
-``decoders`` starts it as ``python -m beam_job.images.decoder_process N``. It answers in the pipe with the descriptor N:
+``decoder`` starts it as ``python -m beam_job.images.decoder_process N``. It answers in the pipe with the descriptor N:
 on standard output Python may print before this program begins, as a ``sitecustomize`` can. Decoders are C code that
 processes untrusted files. In a separate process decoding can have limits of time and memory, and may crash; the kernel
 enforces the limits, whatever the code does. Only modules that load quickly are imported.
@@ -34,12 +34,14 @@ MOST_LINE = 1 << 17  # bytes of an answer's line; JSON writes a character as up 
 
 TOO_LATE = (signal.SIGPROF, signal.SIGALRM)
 """The signals that end a process at its deadlines."""
-PATIENCE = 10
-"""A process may take so many times its seconds of CPU time: the machine may be busy with other things."""
+PATIENCE = 30
+"""The limit of all time, as a multiple of that of CPU time. It ends a process that hangs; one that works may get less
+than a tenth of a core, as its priority is low."""
 
 _MOST_TEXT = 3_000  # characters of a message
+_TIMERS = (signal.ITIMER_PROF, signal.ITIMER_REAL)
 _LONGEST = 1e9  # seconds; a timer takes no infinity
-_NICE = 10  # where the model wants the cores too, it gets nine tenths of them
+_NICE = 10  # Linux gives a model's thread nine tenths of a core that it shares with a decoder
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _LINUX = sys.platform == "linux"
 _OUT_OF_MEMORY = "Decoding it needs more memory than the limit of {:,} bytes."
@@ -108,6 +110,8 @@ def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
 def _prepare() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent decides, and its end is this process's end
+    for timer in _TIMERS:
+        signal.setitimer(timer, 0)  # a profiler may have set one
     for number in TOO_LATE:
         signal.signal(number, signal.SIG_DFL)  # kills; whoever started the job may have had it ignored
     signal.pthread_sigmask(signal.SIG_UNBLOCK, TOO_LATE)
@@ -136,9 +140,10 @@ def _give_way() -> None:
 
 @contextmanager
 def _limits(seconds: float, address_space: int) -> Iterator[None]:
-    """The process is killed after so many seconds of CPU time, and gets no more memory than that.
+    """The process is killed after so many seconds of CPU time, or ``PATIENCE`` times as many in all, and gets no more
+    memory than that.
 
-    The CPU's time does not depend on what else the machine does. On macOS there is no limit of memory.
+    CPU time hardly depends on what else the machine does. On macOS there is no limit of memory.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     most = min(address_space, sys.maxsize if soft == resource.RLIM_INFINITY else soft)
@@ -149,7 +154,7 @@ def _limits(seconds: float, address_space: int) -> Iterator[None]:
             resource.setrlimit(resource.RLIMIT_AS, (most, hard))
         yield
     finally:
-        for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL):
+        for timer in _TIMERS:
             signal.setitimer(timer, 0)
         if _LINUX:
             resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

@@ -13,7 +13,7 @@ from beam_job.images.fetch import Fetcher, FetchLimits
 from beam_job.images.pixels import MAX_PIXELS, ImageError
 
 _THREADS = 8
-_SECONDS = 10.0  # to fetch a picture, and to decode it: the page is not worth more
+_SECONDS = 10.0  # to fetch a picture, and of CPU time to decode it: the page is not worth more
 _MEMORY = 2 << 30  # bytes to decode one
 _QUALITY = 62  # of WebP: a few kilobytes a picture
 _LEAST_SIDE = 64  # pixels
