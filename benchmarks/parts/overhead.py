@@ -1,7 +1,7 @@
 """What the pipeline itself costs: the whole job with a model that does nothing.
 
-Decoder processes are not counted, and what reading the photographs takes is measured apart and taken off. Each run has a
-process of its own, for the sake of its memory, whose peak Linux tells: ``python -m benchmarks.parts.overhead FOLDER
+Decoder processes are not counted, and what reading the photographs takes is measured apart and taken off. Each run has
+a process of its own, for the sake of its memory, whose peak Linux tells: ``python -m benchmarks.parts.overhead FOLDER
 IMAGES`` prints one as JSON.
 """
 
