@@ -13,9 +13,12 @@ def run() -> None:
     streams.prepare()
     signals.listen(_STOPPED)  # before anything that takes time
     try:
+        # TensorFlow would import it, and with it all of Keras, which takes up to a second. No captioner needs it.
+        sys.modules.setdefault("keras.src.optimizers", None)  # type: ignore[arg-type]
         gc.disable()  # collecting while modules are imported would slow the start
         from beam_job.cli import main
 
+        gc.freeze()  # or they would all be looked through soon
         gc.enable()
         status = main()
     finally:

@@ -10,7 +10,6 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_job.messages import unforeseen
 from beam_job.messages.quantity import quantity
-from beam_job.report import write_report
 from beam_job.runs.run import Run
 from beam_job.terminal.streams import escaped, say, show
 
@@ -57,6 +56,8 @@ def say_counts(run: Run, manifest: Mapping[str, Any]) -> None:
 
 def report(run: Run, allow_https: bool) -> None:
     """Writes the report of the run, and prints its path."""
+    from beam_job.report import write_report  # few runs need it
+
     try:
         say(f"The report is {escaped(write_report(run.directory, allow_https=allow_https))}")
     except Exception as error:  # the captions are written, and the report can be written later

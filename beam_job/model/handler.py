@@ -81,6 +81,8 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, AdaptiveCaptioner]):
                 captioner.warm_up()
             finally:
                 if collecting:
+                    gc.freeze()
+                    gc.unfreeze()  # all are old now, and not looked through soon
                     gc.enable()
             return captioner
 

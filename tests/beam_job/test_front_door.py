@@ -4,6 +4,7 @@ import gc
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from beam_job.model.handler import CaptionHandler
 from beam_job.model.manifest import read_manifest
 from beam_job.pipeline import CaptionImages
 
+ROOT = Path(__file__).parents[2]
 IMPORTED = """
 import sys
 import beam_job
@@ -22,6 +24,23 @@ from beam_job import CaptionImages, Decoding
 CaptionImages(decoding=Decoding("greedy"))
 assert "tensorflow" not in sys.modules
 """
+
+
+RUN = """
+import sys
+from beam_job.__main__ import run
+try:
+    run()
+finally:
+    assert "tensorflow" in sys.modules
+    assert "keras" not in sys.modules
+"""
+
+
+def test_the_job_does_not_import_keras(tmp_path: Path) -> None:
+    """It takes up to a second, as it imports scikit-learn where that is installed."""
+    options = [f"--images={ROOT}/samples/cat.jpg", f"--output={tmp_path}/captions"]
+    subprocess.run([sys.executable, "-c", RUN, *options], check=True)
 
 
 def test_nothing_is_imported_before_it_is_used() -> None:

@@ -1,6 +1,9 @@
 """The functions of a model directory, of either format version."""
 
+from collections.abc import Callable
 from pathlib import Path
+
+import tensorflow as tf
 
 from beam_job.model.directory import OpenModel
 from beam_job.model.graph.function import Function
@@ -18,7 +21,8 @@ def open_functions(model: OpenModel) -> list[Function]:
     try:
         functions = read_functions(model.directory, model.manifest.format_version)
         found = [functions[name] for name in FUNCTIONS]
-        takes = found[0].shapes()("images:0")[1:].as_list()
+        shape = found[0].shapes()
+        takes = shape("images:0")[1:].as_list()
     except (KeyError, ValueError) as error:
         raise ModelError(
             f"Model {model.directory}: its functions encode and decode_step cannot be read ({error}); export the model "
@@ -30,11 +34,11 @@ def open_functions(model: OpenModel) -> list[Function]:
             f"Model {model.directory}: encode expects images of {takes}, but the manifest says {image.height} x "
             f"{image.width}; export the model again."
         )
-    _check_labels(model, found[0])
+    _check_labels(model, found[0], shape)
     return found
 
 
-def _check_labels(model: OpenModel, encode: Function) -> None:
+def _check_labels(model: OpenModel, encode: Function, shape: Callable[[str], tf.TensorShape]) -> None:
     labels, output = model.labels, encode.outputs.get("labels")
     if not labels and not output:
         return
@@ -43,10 +47,10 @@ def _check_labels(model: OpenModel, encode: Function) -> None:
     elif not labels:
         wrong = f"encode gives labels, but its manifest does not list {LABELS}"
     else:
-        shape = encode.shapes()(output)
-        if shape.is_compatible_with([None, len(labels)]):
+        gives = shape(output)
+        if gives.is_compatible_with([None, len(labels)]):
             return
-        wrong = f"{LABELS} has {len(labels):,} labels, but encode gives labels of the shape {shape}"
+        wrong = f"{LABELS} has {len(labels):,} labels, but encode gives labels of the shape {gives}"
     raise ModelError(f"Model {model.directory}: {wrong}; export the model again.")
 
 
