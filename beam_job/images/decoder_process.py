@@ -35,13 +35,13 @@ MOST_LINE = 1 << 17  # bytes of an answer's line; JSON writes a character as up 
 TOO_LATE = (signal.SIGPROF, signal.SIGALRM)
 """The signals that end a process at its deadlines."""
 PATIENCE = 30
-"""The limit of all time, as a multiple of that of CPU time. It ends a process that hangs; one that works may get less
-than a tenth of a core, as its priority is low."""
+"""The limit of all time, as a multiple of that of CPU time. It ends a process that hangs; one that works may get little
+of a core, as its priority is low."""
 
 _MOST_TEXT = 3_000  # characters of a message
 _TIMERS = (signal.ITIMER_PROF, signal.ITIMER_REAL)
 _LONGEST = 1e9  # seconds; a timer takes no infinity
-_NICE = 10  # Linux gives a model's thread nine tenths of a core that it shares with a decoder
+_NICE = 19  # the lowest priority
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _LINUX = sys.platform == "linux"
 _OUT_OF_MEMORY = "Decoding it needs more memory than the limit of {:,} bytes."
