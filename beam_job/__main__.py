@@ -18,7 +18,8 @@ def run() -> None:
         gc.disable()  # collecting while modules are imported would slow the start
         from beam_job.cli import main
 
-        gc.freeze()  # or they would all be looked through soon
+        gc.freeze()
+        gc.unfreeze()  # all are old now, and not looked through soon
         gc.enable()
         status = main()
     finally:

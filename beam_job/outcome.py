@@ -56,9 +56,9 @@ def say_counts(run: Run, manifest: Mapping[str, Any]) -> None:
 
 def report(run: Run, allow_https: bool) -> None:
     """Writes the report of the run, and prints its path."""
-    from beam_job.report import write_report  # few runs need it
-
     try:
+        from beam_job.report import write_report  # few runs need it
+
         say(f"The report is {escaped(write_report(run.directory, allow_https=allow_https))}")
     except Exception as error:  # the captions are written, and the report can be written later
         say(f"beam_job: {escaped(str(error))}")

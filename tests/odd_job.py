@@ -79,9 +79,9 @@ if __name__ == "__main__":
 
         write_whole, shards.write_whole = shards.write_whole, write_while_stopping
     elif OddCaptioner.event == "report":
-        from beam_job import outcome
+        from beam_job import report
 
-        outcome.write_report = stay
+        report.write_report = stay
     sys.argv[1:3] = []
     from beam_job.__main__ import run
 

@@ -34,14 +34,14 @@ MOST_LINE = 1 << 17  # bytes of an answer's line; JSON writes a character as up 
 
 TOO_LATE = (signal.SIGPROF, signal.SIGALRM)
 """The signals that end a process at its deadlines."""
-PATIENCE = 30
-"""The limit of all time, as a multiple of that of CPU time. It ends a process that hangs; one that works may get little
-of a core, as its priority is low."""
+PATIENCE = 100
+"""The limit of all time, as a multiple of that of CPU time. It ends a process that hangs; one that works gets, at the
+lowest priority, a seventieth of a core that another program keeps busy."""
 
 _MOST_TEXT = 3_000  # characters of a message
 _TIMERS = (signal.ITIMER_PROF, signal.ITIMER_REAL)
 _LONGEST = 1e9  # seconds; a timer takes no infinity
-_NICE = 19  # the lowest priority
+_LOWEST_PRIORITY = 19
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _LINUX = sys.platform == "linux"
 _OUT_OF_MEMORY = "Decoding it needs more memory than the limit of {:,} bytes."
@@ -135,7 +135,7 @@ def _give_way() -> None:
     There is time to decode while the model leaves a core idle, and while it waits for images.
     """
     with suppress(OSError):  # some sandboxes forbid it
-        os.nice(_NICE)
+        os.setpriority(os.PRIO_PROCESS, 0, _LOWEST_PRIORITY)
 
 
 @contextmanager

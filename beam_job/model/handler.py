@@ -81,8 +81,9 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, AdaptiveCaptioner]):
                 captioner.warm_up()
             finally:
                 if collecting:
-                    gc.freeze()
-                    gc.unfreeze()  # all are old now, and not looked through soon
+                    if not gc.get_freeze_count():  # what the host program has frozen stays so
+                        gc.freeze()
+                        gc.unfreeze()  # all are old now, and not looked through soon
                     gc.enable()
             return captioner
 

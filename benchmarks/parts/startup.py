@@ -1,4 +1,4 @@
-"""The whole command with the default model: from its start to the first caption, and its memory at its peak."""
+"""The whole command with the default model: its time over one photograph, and its memory at its peak."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from benchmarks.inputs.photographs import SAMPLES, photographs
 
 GROUP = "The whole command, the default model"
 _PHOTOS = 24  # different ones; the others are links to them
-# In a small process of its own: the memory that the system tells is at least that of the process that starts a command.
+# In a small process: the memory that the system reports is at least that of the process that starts a command.
 _WATCH = """
 import os, subprocess, sys, time
 started = time.perf_counter()

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-
-import tensorflow as tf
+from typing import TYPE_CHECKING
 
 from beam_job.model.directory import OpenModel
 from beam_job.model.graph.function import Function
 from beam_job.model.graph.saved_model import read_saved_model
 from beam_job.model.graph.stored import read_stored
 from beam_job.model.manifest import FUNCTIONS, LABELS, SAVED_MODEL, ModelError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def open_functions(model: OpenModel) -> list[Function]:
@@ -38,7 +40,7 @@ def open_functions(model: OpenModel) -> list[Function]:
     return found
 
 
-def _check_labels(model: OpenModel, encode: Function, shape: Callable[[str], tf.TensorShape]) -> None:
+def _check_labels(model: OpenModel, encode: Function, shape: "Callable[[str], tf.TensorShape]") -> None:
     labels, output = model.labels, encode.outputs.get("labels")
     if not labels and not output:
         return

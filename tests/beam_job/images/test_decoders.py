@@ -113,7 +113,7 @@ def test_the_time_that_is_limited_is_the_cpus(made):
 def test_a_process_that_is_kept_waiting_has_more_time(made):
     _, of_cpu, in_all, _ = ask(made(), b"timers", seconds=100)
     assert of_cpu <= 100
-    assert in_all > 1000
+    assert in_all > 70 * 100  # beside a program of ordinary priority Linux gives it a seventieth of a core
 
 
 def test_decoders_leave_the_cores_to_the_model(made):
