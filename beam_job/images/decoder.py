@@ -22,7 +22,7 @@ from beam_job.images.pixels import ImageError
 
 ERRORS = {
     **pixels.ERRORS,
-    "deadline_exceeded": "Decoding took more CPU time than --decode_deadline, or 100 times as long in all.",
+    "deadline_exceeded": f"Decoding took more CPU time than --decode_deadline, or {PATIENCE} times as long in all.",
     "crashed": "The process that decoded the image crashed, and so did a second one.",
 }
 """Every code that an ``ImageError`` can have here, and what it means."""

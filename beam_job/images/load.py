@@ -167,7 +167,7 @@ class FetchAndDecode(beam.DoFn):
         with self._decoders.turn() as decoder:
             started = time.perf_counter()
             try:
-                pixels = decoder.decode(
+                decoded = decoder.decode(
                     data,
                     self._height,
                     self._width,
@@ -183,9 +183,9 @@ class FetchAndDecode(beam.DoFn):
             except Exception as error:
                 outcome = _unforeseen(uri, "decode", error, carried, sha256)
             else:
-                content = Content(len(data), sha256, pixels.dhash, version)
+                content = Content(len(data), sha256, decoded.dhash, version)
                 outcome = DecodedImage(
-                    uri, pixels.width, pixels.height, pixels.array, carried, content, changed=bool(wanted.captions)
+                    uri, decoded.width, decoded.height, decoded.array, carried, content, changed=bool(wanted.captions)
                 )
             return outcome, time.perf_counter() - started
 

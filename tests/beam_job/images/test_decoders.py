@@ -119,7 +119,7 @@ def test_a_process_that_is_kept_waiting_has_more_time(made):
 def test_decoders_leave_the_cores_to_the_model(made):
     decoders = made()
     assert ask(decoders, b"nice").array.max() == 19
-    with decoders.turn() as decoder:  # in another one Linux's autogroup would ignore the priority
+    with decoders.turn() as decoder:  # in another session Linux's autogroup would ignore the priority
         assert os.getsid(decoder._process.pid) == os.getsid(0)
 
 
