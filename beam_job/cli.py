@@ -71,7 +71,6 @@ def _caption(argv: list[str], launcher: bool, width: Callable[[], int] | None, a
         if options.check:
             return _say("the options are valid. No file, list, model or cloud service was accessed.", 0)
         inputs = check_inputs(options, at_end)
-        choose_batch_size(options)
         job = make_job(options, inputs)
         job.run.start()
     except (ValueError, devices.NoGpuError) as error:
@@ -138,8 +137,7 @@ def check_options(options: CaptionOptions) -> None:
         options.to_renamed,
     ):
         convert()
-    if options.batch_size is not None:
-        options.check_positive("batch_size")
+    options.check_positive("batch_size")
     if options.max_failures is not None:
         MaxFailures.parse(options.max_failures)
     if not options.output:
@@ -192,17 +190,6 @@ def check_inputs(options: CaptionOptions, at_end: ExitStack) -> Inputs:
     for note in check_images(options.images, options.to_leave_out()):
         print(f"beam_job: {note}", file=sys.stderr)
     return Inputs(model, copies)
-
-
-def choose_batch_size(options: CaptionOptions) -> None:
-    """Sets the batch size where none is given: what a GPU likes where there is one, or will be.
-
-    It becomes one of the options, as Dataflow and ``run.json`` show those.
-    """
-    if options.batch_size is None:
-        there = options.require_gpu or dataflow.wants_gpu(options)
-        here = is_local(options) and devices.may_have_gpu() and devices.gpus()
-        options.batch_size = devices.GPU_BATCH_SIZE if there or here else devices.BATCH_SIZE
 
 
 def make_job(options: CaptionOptions, inputs: Inputs) -> Job:

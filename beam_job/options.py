@@ -5,7 +5,7 @@ import os
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_job.devices import BATCH_SIZE, GPU_BATCH_SIZE
+from beam_job.devices import BATCH_SIZE
 from beam_job.images.fetch import FetchLimits
 from beam_job.images.load import Loading
 from beam_job.listing.left_out import LeaveOut, Rules, check_places, root_of
@@ -69,9 +69,7 @@ class CaptionOptions(PipelineOptions):
         )
         job.add_argument("--output", metavar="DIR", help="Output directory; each run writes to DIR/run=<id>/.")
         job.add_argument("--model", metavar="DIR", help="An exported model (default: the bundled one).")
-        job.add_argument(
-            "--batch_size", type=int, help=f"Images in a batch (default: {BATCH_SIZE}, with a GPU {GPU_BATCH_SIZE})."
-        )
+        job.add_argument("--batch_size", type=int, default=BATCH_SIZE, help="Images in a batch (default: %(default)s).")
         job.add_argument(
             "--fetch_threads",
             type=int,

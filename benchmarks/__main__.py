@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from beam_job.devices import BATCH_SIZE
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
@@ -48,7 +49,7 @@ class Scale:
     full_precision: bool = False
 
 
-FULL = Scale(5, 32, 8, 12, 32, (1_000, 10_000, 100_000), 24, (1_000, 10_000))
+FULL = Scale(5, BATCH_SIZE, 5, 10, 8, (1_000, 10_000, 100_000), 24, (1_000, 10_000))
 QUICK = Scale(2, 4, 4, 6, 6, (300, 900), 2, (20, 40))
 
 

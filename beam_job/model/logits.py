@@ -24,8 +24,7 @@ def favour_words(ids: tf.Tensor, bonus: tf.Tensor) -> Favour:
         words, more = (tf.repeat(tf.gather(values, rows), each, axis=0) for values in (ids, bonus))
         named = (tokens[:, :, None] == words[:, None]) & (more[:, None] > 0)
         more = tf.where(tf.reduce_any(named, axis=[1, 2])[:, None], 0.0, more)
-        places = tf.stack([tf.repeat(tf.range(hypotheses)[:, None], words.shape[1], axis=1), words], axis=-1)
-        return tf.tensor_scatter_nd_add(logits, places, more)
+        return tf.tensor_scatter_nd_add(logits, _places(words), more)
 
     return favour
 
@@ -37,14 +36,13 @@ def mask_tokens(never: Sequence[int], end_id: int, *, min_length: int = 1, no_re
         rows = tf.shape(logits)[0]
         always = tf.constant([*never, end_id], tf.int32)
         early = tf.where(now < min_length, -math.inf, math.inf)
-        ids = [tf.repeat(always[None], rows, axis=0)]
-        most = [tf.repeat(tf.concat([tf.fill([len(never)], -math.inf), [early]], 0)[None], rows, axis=0)]
+        ids = [tf.broadcast_to(always, [rows, len(never) + 1])]
+        most = [tf.broadcast_to(tf.stack([-math.inf] * len(never) + [early]), [rows, len(never) + 1])]
         if 0 < no_repeat_ngram <= tokens.shape[1]:
             ids.append(tokens[:, no_repeat_ngram - 1 :])
             most.append(tf.where(_repeats(tokens, now, no_repeat_ngram), -math.inf, math.inf))
         masked = tf.concat(ids, axis=1)
-        places = tf.stack([tf.repeat(tf.range(rows)[:, None], masked.shape[1], axis=1), masked], axis=-1)
-        return tf.tensor_scatter_nd_min(logits, places, tf.concat(most, axis=1))  # one pass over the logits
+        return tf.tensor_scatter_nd_min(logits, _places(masked), tf.concat(most, axis=1))  # one pass over the logits
 
     return mask
 
@@ -100,6 +98,12 @@ def sampled(uniforms: tf.Tensor, *, temperature: float, top_k: int, top_p: float
     return propose
 
 
+def _places(ids: tf.Tensor) -> tf.Tensor:
+    """Where the ids of each row, int32 [n, k], are among logits [n, vocabulary]: row and column, int32 [n, k, 2]."""
+    rows = tf.broadcast_to(tf.range(tf.shape(ids)[0])[:, None], tf.shape(ids))
+    return tf.stack([rows, ids], axis=-1)
+
+
 def _repeats(tokens: tf.Tensor, now: tf.Tensor, n: int) -> tf.Tensor:
     """Bool [rows, max_length - n + 1]: whether the token ``n - 1`` places later would repeat an n-gram of
     ``tokens[:, :now]``."""
@@ -107,7 +111,7 @@ def _repeats(tokens: tf.Tensor, now: tf.Tensor, n: int) -> tf.Tensor:
     windows = max_length - n + 1
     complete = tf.range(n - 1, max_length) < now  # the n-gram that ends at this place
     rows = tf.shape(tokens)[0]
-    seen = tf.repeat(complete[None], rows, axis=0)
+    seen = tf.broadcast_to(complete, [rows, windows])
     for offset in range(n - 1):
         suffix = tf.gather(tokens, tf.maximum(now - (n - 1) + offset, 0), axis=1)
         seen &= tokens[:, offset : offset + windows] == suffix[:, None]

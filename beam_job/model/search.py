@@ -131,22 +131,23 @@ def search(
         if favour:
             log_probs = tf.gather(logits, ids, batch_dims=1) - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
         candidates = ids.shape[-1]
+        here, beams = tf.unstack(tf.shape(alive.rank))
 
         def by_row(values: tf.Tensor) -> tf.Tensor:
             """From [here * beam, n] to [here, beam * n]."""
-            return tf.reshape(values, [-1, tf.shape(alive.rank)[1] * values.shape[-1]])
+            return tf.reshape(values, [here, beams * values.shape[-1]])
 
-        totals = tf.repeat(alive.rank, candidates, axis=1) + by_row(gains)
+        totals = by_row(tf.reshape(alive.rank, [-1, 1]) + gains)
         totals, order = tf.math.top_k(totals, min(2 * width, held * candidates))
         parents = order // candidates
         words = _pick(by_row(ids), order)
-        here = tf.range(max_length) == now
-        seen = tf.reshape(by_row(attention), [-1, tf.shape(alive.rank)[1], attention.shape[-1]])[..., :positions]
+        latest = tf.range(max_length) == now
+        seen = tf.reshape(attention[:, :positions], [here, beams, positions])
         extended = Hypotheses(
             rank=totals,
-            tokens=tf.where(here, words[..., None], _pick(alive.tokens, parents)),
-            log_probs=tf.where(here, _pick(by_row(log_probs), order)[..., None], _pick(alive.log_probs, parents)),
-            attention=tf.where(here[:, None], _pick(seen, parents)[:, :, None], _pick(alive.attention, parents)),
+            tokens=tf.where(latest, words[..., None], _pick(alive.tokens, parents)),
+            log_probs=tf.where(latest, _pick(by_row(log_probs), order)[..., None], _pick(alive.log_probs, parents)),
+            attention=tf.where(latest[:, None], _pick(seen, parents)[:, :, None], _pick(alive.attention, parents)),
         )
 
         ends = words == end_id
@@ -157,14 +158,13 @@ def search(
 
         enough = tf.reduce_all(finished.rank > -math.inf, axis=1)
         dead_end = tf.reduce_all(alive.rank == -math.inf, axis=1)
-        state = tf.reshape(by_row(state), [-1, tf.shape(beam.alive.rank)[1], units])
-        state = tf.reshape(_pick(state, _pick(parents, order)), [-1, units])
+        state = _pick(tf.reshape(state, [here, beams, units]), _pick(parents, order))
         return (
             beam._replace(
                 now=now + 1,
                 done=beam.done | enough | dead_end,
                 last=_pick(words, order),
-                state=state,
+                state=tf.reshape(state, [-1, units]),
                 alive=alive,
                 finished=finished,
             ),
@@ -177,7 +177,7 @@ def search(
         last=tf.fill([rows, held], start_id),
         state=tf.repeat(state, held, axis=0),
         features=features,
-        alive=empty(held)._replace(rank=tf.repeat([[0.0] + [-math.inf] * (held - 1)], rows, axis=0)),
+        alive=empty(held)._replace(rank=tf.constant([[0.0] + [-math.inf] * (held - 1)] * rows)),
         finished=empty(width),
         found=empty(width),
     )
@@ -196,11 +196,12 @@ def _without_the_done(beam: _Beam) -> _Beam:
     def leave() -> _Beam:
         order = tf.argsort(tf.cast(beam.done, tf.int32), stable=True)
         staying, leaving = order[:stay], order[stay:]
-        places = tf.reshape(tf.range(tf.size(beam.last)), tf.shape(beam.last))
+        units = beam.state.shape[1]
+        by_row = tf.reshape(beam.state, [rows, -1, units])
         return _Beam(
             now=beam.now,
             **{name: tf.gather(getattr(beam, name), staying) for name in ("row", "done", "last", "features")},
-            state=tf.gather(beam.state, tf.reshape(tf.gather(places, staying), [-1])),
+            state=tf.reshape(tf.gather(by_row, staying), [-1, units]),
             alive=_take(beam.alive, staying),
             finished=_take(beam.finished, staying),
             found=_put(beam.found, tf.gather(beam.row, leaving), _take(beam.finished, leaving)),

@@ -38,7 +38,6 @@ def gpu(monkeypatch):
             "get_device_details",
             lambda gpu: {"device_name": name, "compute_capability": capability},
         )
-        monkeypatch.setattr(devices, "may_have_gpu", lambda: True)
         monkeypatch.setattr(tf.config, "set_visible_devices", told.see)
         monkeypatch.setattr(tf.config.experimental, "set_memory_growth", told.grow)
         monkeypatch.setattr(tf.config.optimizer, "set_experimental_options", told.optimize)
@@ -95,22 +94,6 @@ def test_a_gpu_that_this_process_uses_already(gpu):
     told = gpu("NVIDIA L4", (8, 9))
     told.grow.side_effect = RuntimeError("Physical devices cannot be modified after being initialized")
     assert devices.prepare() == "NVIDIA L4, float16"
-
-
-def test_batches_are_larger_where_there_is_a_gpu(gpu):
-    from beam_job.cli import choose_batch_size
-    from beam_job.command_line import parse
-
-    def batch_size(*more):
-        options = parse(["--images", "photos/*.jpg", "--output", "captions", *more])
-        choose_batch_size(options)
-        return options.batch_size
-
-    if not devices.gpus():
-        assert batch_size() == 32
-    gpu("Tesla T4", (7, 5))
-    assert batch_size() == 128
-    assert batch_size("--batch_size=7") == 7
 
 
 def test_the_captions_survive_half_precision(model):

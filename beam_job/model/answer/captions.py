@@ -1,12 +1,13 @@
 """From what the search found to the captions of an image.
 
 for hypotheses in by_image(found, rows):
-    ranked = captions_of(hypotheses, vocabulary, quality, share)  # [(-0.71, Caption("A dog runs.", ...)), ...]
-    best_first(ranked, labels)[0].text
+    found = Distinct(wanted=1)
+    found.add(captions_of(hypotheses, vocabulary, quality, share))  # (-0.71, Caption("A dog runs.", ...)), ...
+    found.best_first(labels)[0].text
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -35,8 +36,8 @@ def captions_of(
     share: Share | None = None,
     *,
     every_word: bool = False,
-) -> list[tuple[float, Caption]]:
-    """The captions of one image with their ranks.
+) -> Iterator[tuple[float, Caption]]:
+    """Gives the captions of one image with their ranks, each when it is asked for.
 
     Args:
       hypotheses: of the image, numpy arrays [count, ...].
@@ -45,7 +46,6 @@ def captions_of(
       share: of the image's classes; ``None`` for a model without a classifier.
       every_word: captions also have the log-probability and the attention of each word.
     """
-    captions = []
     found = [hypothesis for hypothesis in zip(*hypotheses, strict=True) if hypothesis[0] > -math.inf]
     lengths = [int(np.count_nonzero(ids != vocabulary.pad_id)) for _, ids, *_ in found]
     means = [float(log_probs[:length].mean()) for (_, _, log_probs, _), length in zip(found, lengths, strict=True)]
@@ -65,8 +65,7 @@ def captions_of(
             log_probs=log_probs[:length].tolist() if every_word else None,
             attention=attention[:length].tolist() if every_word else None,
         )
-        captions.append((float(rank), caption))
-    return captions
+        yield float(rank), caption
 
 
 def context_of(tokens: Sequence[str], means: Sequence[float], share: Share | None) -> Context:
@@ -89,11 +88,11 @@ class Distinct:
     def missing(self) -> bool:
         return len(self._found) < self._wanted
 
-    def add(self, ranked: Sequence[tuple[float, Caption]]) -> None:
-        """Adds captions with their ranks."""
-        for rank, caption in ranked:
-            if self.missing:
-                self._found.setdefault(tuple(caption.tokens), (rank, caption))
+    def add(self, ranked: Iterator[tuple[float, Caption]]) -> None:
+        """Takes captions with their ranks, until there are enough."""
+        while self.missing and (found := next(ranked, None)):
+            rank, caption = found
+            self._found.setdefault(tuple(caption.tokens), (rank, caption))
 
     def best_first(self, labels: Sequence[Label] | None) -> Captions | NoCaption:
         """The captions in the order of their ranks, with the labels of the image; or why there is none."""

@@ -62,7 +62,6 @@ def test_a_gpu_job_as_dataflow_receives_it(bucket, service, capsys):
     assert job["name"] == "caption-archive"
     assert job["labels"] == {"team": "archive", "nightly": "yes"}
     assert options_of(environment)["require_gpu"] is True
-    assert options_of(environment)["batch_size"] == 128
     assert options_of(environment)["save_main_session"] is False
 
     assert [method for method, _ in service.requests] == ["POST"], "the launcher must not wait for the job"
@@ -88,7 +87,6 @@ def test_a_cpu_job_keeps_dataflows_defaults(bucket, service):
     assert "serviceOptions" not in environment
     assert "use_multiple_sdk_containers" in environment["experiments"]
     assert options_of(environment)["require_gpu"] is False
-    assert options_of(environment)["batch_size"] == 32
 
 
 @pytest.mark.parametrize(

@@ -84,10 +84,12 @@ def caption(text, score=0.5):
 
 def test_captions_are_distinct_and_best_first_and_no_more_than_wanted():
     found = Distinct(3)
-    found.add([(-2.0, caption("a cat")), (-3.0, caption("a dog")), (-1.0, caption("a cat"))])
+    found.add(iter([(-2.0, caption("a cat")), (-3.0, caption("a dog")), (-1.0, caption("a cat"))]))
     assert found.missing
-    found.add([(-2.5, caption("a ball")), (0.0, caption("too late"))])
+    more = iter([(-2.5, caption("a ball")), (0.0, caption("too late"))])
+    found.add(more)
     assert not found.missing
+    assert next(more)[1].text == "too late", "a caption that nobody wants is not even made"
     captions = found.best_first([Label("tabby", 0.5)])
     assert isinstance(captions, Captions)
     assert [each.text for each in captions] == ["a cat", "a ball", "a dog"]
@@ -97,5 +99,5 @@ def test_captions_are_distinct_and_best_first_and_no_more_than_wanted():
 @pytest.mark.parametrize("ranked", [[], [(-1.0, caption("a cat")), (-2.0, caption("a dog", math.nan))]])
 def test_an_image_without_captions_or_with_a_score_that_is_no_number_has_none(ranked):
     found = Distinct(2)
-    found.add(ranked)
+    found.add(iter(ranked))
     assert isinstance(found.best_first(None), NoCaption)
