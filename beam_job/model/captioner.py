@@ -1,10 +1,10 @@
 """Pixels in, captions out, with an exported model: batches are encoded, decoded and, where it helps, decoded again.
 
-captioner = Captioner(open_model(), Decoding("beam"), batch_size=32)
+captioner = Captioner(open_model(), Decoding("beam"), batch_size=128)
 captioner.caption([pixels], ["gs://bucket/cat.jpg"])[0][0].text
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
@@ -126,23 +126,12 @@ class Captioner:
 
     def decode(self, encoded: Encoded, uris: Sequence[str]) -> list[Captions | NoCaption]:
         """The decoder's part of ``caption``: captions of the encoded images, named ``uris``."""
-        found = self._decoder.captions(encoded.features, encoded.state, encoded.classes, uris)
+        found = self._decoder.captions(*encoded, uris, range(len(uris)))
         bonus = self.decoding.label_bonus
         if bonus and self._evidence and encoded.classes is not None:
             unnamed = Unnamed(found, encoded.classes, self._evidence, self.model.vocabulary, bonus)
-            for row, captions in self._again(encoded, encoded.classes, uris, unnamed):
+            again = self._decoder.captions(*encoded, uris, unnamed.rows, *unnamed.words)
+            for row, captions in zip(unnamed.rows, again, strict=True):
                 if unnamed.is_named(row, captions):
                     found[row] = captions
         return found
-
-    def _again(
-        self, encoded: Encoded, classes: np.ndarray, uris: Sequence[str], unnamed: Unnamed
-    ) -> Iterator[tuple[int, Captions | NoCaption]]:
-        """Decodes the unnamed images with a bonus; gives their places in the batch and what was found."""
-        for start in range(0, len(unnamed.rows), ROWS):
-            some = unnamed.rows[start : start + ROWS]
-            rows = [*some, *[0] * (ROWS - len(some))]
-            features, state = (tf.gather(part, rows) for part in (encoded.features, encoded.state))
-            names = [uris[row] for row in some]
-            found = self._decoder.captions(features, state, classes[rows], names, *unnamed.words(rows))
-            yield from zip(some, found, strict=True)

@@ -1,7 +1,7 @@
 """Encoded images in, captions out: one run of the decoder loop, or as many as distinct samples need.
 
 decoder = Decoder(model, Decoding("sample", num_captions=3), graphs, word_evidence(model.labels, model.vocabulary))
-decoder.captions(features, state, classes, ["gs://bucket/cat.jpg"])[0][0].text
+decoder.captions(features, state, classes, ["gs://bucket/cat.jpg"], rows=[0])[0][0].text
 """
 
 from collections.abc import Callable, Sequence
@@ -40,41 +40,39 @@ class Decoder:
         state: tf.Tensor,
         classes: np.ndarray | None,
         uris: Sequence[str],
+        rows: Sequence[int],
         *words: np.ndarray,
     ) -> list[Captions | NoCaption]:
-        """The captions of the images ``uris``.
+        """The captions of the images in ``rows``; no others are decoded.
 
         Args:
           features: float32 [rows, positions, width]; rows behind those of the images are padding.
           state: float32 [rows, units].
           classes: the probability of each class, float32 [rows, classes]; ``None`` for a model without a classifier.
-          uris: the images' names.
+          uris: the names of all images.
+          rows: the images' places among ``uris``.
           words: that get a bonus, as in ``favour_words``.
         """
-        rows = features.shape[0]
         vocabulary, quality, every_word = self._model.vocabulary, self._model.quality, self._decoding.attention
-        found = [Distinct(self._decoding.num_captions) for _ in uris]
+        found = {row: Distinct(self._decoding.num_captions) for row in rows}
         # Where a model is so sure of itself that its samples repeat, the likeliest other captions fill the gap.
         turns = range(_MAX_DRAWS if self._decoding.strategy == "sample" else 0)
         for decode in [*(self._draw(turn, uris) for turn in turns), self._graphs.beam]:
-            missing = [captions.missing for captions in found]
-            if not any(missing):
+            missing = [row for row, captions in found.items() if captions.missing]
+            if not missing:
                 break
-            in_use = np.pad(np.array(missing, bool), [0, rows - len(missing)])
-            hypotheses = by_image(decode(features, state, in_use, *words), rows)
-            for row in np.flatnonzero(missing):
+            in_use = np.zeros(features.shape[0], bool)
+            in_use[missing] = True
+            hypotheses = by_image(decode(features, state, in_use, *words), len(in_use))
+            for row in missing:
                 share = None
                 if self._evidence and classes is not None:
                     share = partial(self._evidence.share, probabilities=classes[row])
                 found[row].add(captions_of(hypotheses[row], vocabulary, quality, share, every_word=every_word))
-        labels = self._labels(classes, len(found))
-        return [captions.best_first(each) for captions, each in zip(found, labels, strict=True)]
+        return [captions.best_first(self._labels(classes, row)) for row, captions in found.items()]
 
-    def _labels(self, classes: np.ndarray | None, images: int) -> Sequence[Sequence[Label] | None]:
-        """Those of each image."""
-        if classes is None or self._model.labels is None:
-            return [None] * images
-        return [self._model.labels.likely(each) for each in classes[:images]]
+    def _labels(self, classes: np.ndarray | None, row: int) -> Sequence[Label] | None:
+        return None if classes is None or self._model.labels is None else self._model.labels.likely(classes[row])
 
     def graphs(self) -> list[Callable[..., Hypotheses]]:
         """The graphs that each batch may need, as functions of the features, the state and which rows are in use."""

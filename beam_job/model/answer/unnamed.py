@@ -1,7 +1,7 @@
 """The images whose best caption does not name what the classifier is sure of: they are decoded once more, with a bonus.
 
     unnamed = Unnamed(found, classes, evidence, vocabulary, label_bonus=3.0)
-    ids, bonuses = unnamed.words(unnamed.rows)
+    ids, bonuses = unnamed.words
     unnamed.is_named(row, again)  # whether captions of the second decoding name it; only then do they count
 
 A bonus from the start would also change, and make worse, captions that name it without one.
@@ -28,6 +28,8 @@ class Unnamed:
 
     Attributes:
       rows: the images' places in the batch.
+      words: that may name what is in each image of the batch, as in ``favour_words``: their ids, int32 [images or more,
+        words], and the bonus of each, float32 [images or more, words]; zeros in unused places.
     """
 
     def __init__(
@@ -38,26 +40,19 @@ class Unnamed:
         vocabulary: Vocabulary,
         label_bonus: float,
     ) -> None:
-        self._ids, self._shares = evidence.of(classes)
+        ids, shares = evidence.of(classes)
+        self.words = ids, np.float32(label_bonus) * shares
         self._vocabulary = vocabulary
-        self._label_bonus = np.float32(label_bonus)
         self.rows = [
             row
             for row, captions in enumerate(found)
-            if self._shares[row].any()
+            if shares[row].any()
             and isinstance(captions, Captions)
             and not evidence.is_in(captions[0].tokens, classes[row])
         ]
 
-    def words(self, rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """The words that may name what is in these images, as in ``favour_words``.
-
-        Returns:
-          Ids of words, int32 [rows, words], and the bonus of each, float32 [rows, words]; zeros in unused places.
-        """
-        return self._ids[rows], self._label_bonus * self._shares[rows]
-
     def is_named(self, row: int, captions: Captions | NoCaption) -> bool:
         """Whether the best of these captions has one of the image's words. Only then do they replace the first ones."""
-        words = set(self._ids[row][self._shares[row] > 0].tolist())
+        ids, bonuses = self.words
+        words = set(ids[row][bonuses[row] > 0].tolist())
         return isinstance(captions, Captions) and not words.isdisjoint(self._vocabulary.encode(captions[0].tokens))

@@ -157,12 +157,12 @@ def test_a_caption_stays_if_no_bonus_makes_it_name_the_class(labelled, pixels, s
     plain = Captioner(labelled, replace(GREEDY, label_bonus=0.0), 30).caption(pixels, [""] * 30)
     decode, decoded_again = captioner._decoder.captions, []
 
-    def stand_in(features, state, classes, uris, *words):
+    def stand_in(features, state, classes, uris, rows, *words):
         if not words:
-            return decode(features, state, classes, uris)
-        decoded_again.extend(uris)
+            return decode(features, state, classes, uris, rows)
+        decoded_again.extend(rows)
         told = replace(plain[0][0], tokens=["on", "on"], text="On on.")
-        return [NoCaption("") if second == "nothing" else Captions([told]) for _ in uris]
+        return [NoCaption("") if second == "nothing" else Captions([told]) for _ in rows]
 
     with mock.patch.object(captioner._decoder, "captions", stand_in):
         assert captioner.caption(pixels, [""] * 30) == plain
