@@ -87,10 +87,14 @@ class Captioner:
 
         The one for a second decoding is traced when it is first needed: many runs never need it.
         """
-        shapes = self._graphs.encoded_shapes
+        image, shapes = self.model.manifest.image, self._graphs.encoded_shapes
         blank = [*(tf.zeros([self._rows, *shape]) for shape in shapes), tf.range(self._rows) < 1]
         graphs: list[Callable[[], object]] = [partial(self.encode, [])]
         graphs += [partial(graph, *blank) for graph in self._decoder.graphs()]
+        # Traced first, so that the encoder runs while the decoder is traced: two that are traced at once are in each
+        # other's way.
+        pixels = tf.TensorSpec([self._encoder_rows, image.height, image.width, 3], tf.uint8)
+        self._graphs.encode.get_concrete_function(pixels)
         # On a GPU one after the other, as captioning runs them: together they might not fit into its memory.
         with ThreadPoolExecutor(None if self._on_cpu else 1) as side_by_side:
             for ran in [side_by_side.submit(graph) for graph in graphs]:
