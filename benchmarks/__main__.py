@@ -49,7 +49,7 @@ class Scale:
     full_precision: bool = False
 
 
-FULL = Scale(5, BATCH_SIZE, 5, 10, 8, (1_000, 10_000, 100_000), 24, (1_000, 10_000))
+FULL = Scale(5, BATCH_SIZE, 6, 10, 8, (1_000, 10_000, 100_000), 24, (1_000, 10_000))
 QUICK = Scale(2, 4, 4, 6, 6, (300, 900), 2, (20, 40))
 
 

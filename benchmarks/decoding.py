@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from beam_job.devices import BATCH_SIZE
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import DEFAULT_MODEL, OpenModel, open_model
@@ -37,7 +38,6 @@ WAYS = {
     "sample, top p 0.9": Decoding("sample", top_p=0.9),
     "sample, temperature 0.5": Decoding("sample", temperature=0.5),
 }
-BATCH = 32
 
 
 def main() -> None:
@@ -76,10 +76,10 @@ def main() -> None:
 
 def measure(model: OpenModel, decoding: Decoding, examples: Sequence[Example]) -> tuple[list[Caption], float]:
     """The best caption of each example, and the seconds that it took once the graphs were traced."""
-    captioner = Captioner(model, decoding, BATCH)
+    captioner = Captioner(model, decoding, BATCH_SIZE)
     captioner.warm_up()
     started = time.perf_counter()
-    found = caption_images(captioner, [example.image for example in examples], BATCH)
+    found = caption_images(captioner, [example.image for example in examples], BATCH_SIZE)
     return [captions[0] for captions in found], time.perf_counter() - started
 
 

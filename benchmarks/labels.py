@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from beam_job.devices import BATCH_SIZE
 from beam_job.model.answer.labels import Labels
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
@@ -20,7 +21,6 @@ from train.data.captions import read_captions
 from train.evaluation.evaluate import EvaluationError, caption_images, check_tools, score
 
 SURE = 0.7
-BATCH = 32
 
 
 def main() -> None:
@@ -41,10 +41,10 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     took: list[float] = []
     for bonus in options.label_bonus:
-        captioner = Captioner(model, Decoding(label_bonus=bonus), BATCH)
+        captioner = Captioner(model, Decoding(label_bonus=bonus), BATCH_SIZE)
         captioner.warm_up()
         started = time.perf_counter()
-        found = caption_images(captioner, [example.image for example in examples], BATCH)
+        found = caption_images(captioner, [example.image for example in examples], BATCH_SIZE)
         took.append(time.perf_counter() - started)
         named = names_its_class(found, model.labels)
         quality = score([captions[0].text for captions in found], [example.captions for example in examples]).metrics

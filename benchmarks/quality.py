@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from beam_job.devices import BATCH_SIZE
 from beam_job.model.answer.captions import context_of
 from beam_job.model.answer.evidence import word_evidence
 from beam_job.model.answer.quality import Quality
@@ -42,8 +43,6 @@ from train.exporting.warm_start import load_decoder, load_encoder, shaped_like
 from train.fitting.cider import Cider
 from train.models.decoder import build_decoder
 from train.recipe import SMALL_DATA
-
-BATCH = 32
 
 
 def main() -> None:
@@ -93,11 +92,11 @@ def measure(model: OpenModel, data_sets: list[DataSet]) -> Learned:
         ]
 
     # The whole beam, with the log-probability of each word.
-    captioner = Captioner(model, Decoding(num_captions=Decoding().width, attention=True), BATCH)
+    captioner = Captioner(model, Decoding(num_captions=Decoding().width, attention=True), BATCH_SIZE)
     judged: list[list[Example]] = []
     scores = []
     for data, dev in zip(data_sets, dev_sets, strict=True):
-        found = caption_images(captioner, [data.examples[image].image for image in dev.references], BATCH)
+        found = caption_images(captioner, [data.examples[image].image for image in dev.references], BATCH_SIZE)
         cider = Cider([[words(told, recipe.lowercase) for told in all_told] for all_told in dev.references.values()])
         before = sum(map(len, judged))
         judged.append([])

@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from beam_job.devices import BATCH_SIZE
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import DEFAULT_MODEL, open_model
@@ -34,7 +35,6 @@ SUBJECTS = {
     "room": ("room bedroom bathroom kitchen bed couch sofa toilet sink furniture refrigerator oven stove table desk"),
     "bird": "bird birds duck ducks goose geese parrot",
 }
-BATCH = 32
 
 
 def main() -> None:
@@ -43,8 +43,8 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, help="An exported model.")
     options = parser.parse_args()
     examples = read_captions(options.captions)
-    captioner = Captioner(open_model(options.model), Decoding(), BATCH)
-    found = caption_images(captioner, [example.image for example in examples], BATCH)
+    captioner = Captioner(open_model(options.model), Decoding(), BATCH_SIZE)
+    found = caption_images(captioner, [example.image for example in examples], BATCH_SIZE)
     captions = [each[0] for each in found]
 
     missed = []

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from beam_job.cli import main
+from beam_job.devices import BATCH_SIZE
 from beam_job.images.pixels import decode
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
@@ -53,7 +54,7 @@ def decoded(model, paths):
 
 
 def records_in_batches_of(size, decoding, model, paths, decoded):
-    """What the model itself gives, without the pipeline."""
+    """What the model itself gives, without the pipeline; the same each time where a path comes more than once."""
     captioner = Captioner(model, decoding, size)
     images = [decoded[path] for path in paths]
     found = {}
@@ -62,7 +63,8 @@ def records_in_batches_of(size, decoding, model, paths, decoded):
         captions = captioner.caption([image.array for image in images[batch]], paths[batch])
         for path, image, each in zip(paths[batch], images[batch], captions, strict=True):
             record = CaptionRecord(path, image.width, image.height, model.fingerprint, "", each, labels=each.labels)
-            found[path] = without_content(json.loads(record.to_json()))
+            fields = without_content(json.loads(record.to_json()))
+            assert found.setdefault(path, fields) == fields
     return found
 
 
@@ -76,6 +78,7 @@ def test_30_photos_get_the_same_records_however_they_are_captioned(way, model, p
     shuffled = random.Random(0).sample(paths, len(paths))
     with shared_graphs():
         expected = records_in_batches_of(32, DECODINGS[way], model, paths, decoded)
+        assert records_in_batches_of(BATCH_SIZE, DECODINGS[way], model, shuffled * 5, decoded) == expected
         for size, some in ((1, shuffled[:10]), (7, shuffled)):
             found = records_in_batches_of(size, DECODINGS[way], model, some, decoded)
             assert found == {path: expected[path] for path in some}

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from beam_job.devices import BATCH_SIZE
 from beam_job.messages.invocation import pip_install, program
 from beam_job.messages.quantity import quantity
 from beam_job.model.decoding import Decoding
@@ -128,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--captions", required=True, metavar="DATA", help="Data in the form of fit's --captions.")
     _add_data_dir(evaluate)
-    evaluate.add_argument("--batch_size", type=int, default=32, help="Images in a batch.")
+    evaluate.add_argument("--batch_size", type=int, default=BATCH_SIZE, help="Images in a batch.")
     evaluate.add_argument(
         "--full_precision", action="store_true", help="Compute in float32 even where half precision is fast."
     )

@@ -91,8 +91,8 @@ class Captioner:
         blank = [*(tf.zeros([self._rows, *shape]) for shape in shapes), tf.range(self._rows) < 1]
         graphs: list[Callable[[], object]] = [partial(self.encode, [])]
         graphs += [partial(graph, *blank) for graph in self._decoder.graphs()]
-        # Traced first, so that the encoder runs while the decoder is traced: two that are traced at once are in each
-        # other's way.
+        # Traced first, so that the encoder runs while the others are traced: tracing two at once takes longer than one
+        # after the other.
         pixels = tf.TensorSpec([self._encoder_rows, image.height, image.width, 3], tf.uint8)
         self._graphs.encode.get_concrete_function(pixels)
         # On a GPU one after the other, as captioning runs them: together they might not fit into its memory.
@@ -130,12 +130,12 @@ class Captioner:
 
     def decode(self, encoded: Encoded, uris: Sequence[str]) -> list[Captions | NoCaption]:
         """The decoder's part of ``caption``: captions of the encoded images, named ``uris``."""
-        found = self._decoder.captions(*encoded, uris, range(len(uris)))
+        found = self._decoder.captions(*encoded, uris, places=range(len(uris)))
         bonus = self.decoding.label_bonus
         if bonus and self._evidence and encoded.classes is not None:
             unnamed = Unnamed(found, encoded.classes, self._evidence, self.model.vocabulary, bonus)
-            again = self._decoder.captions(*encoded, uris, unnamed.rows, *unnamed.words)
-            for row, captions in zip(unnamed.rows, again, strict=True):
-                if unnamed.is_named(row, captions):
-                    found[row] = captions
+            again = self._decoder.captions(*encoded, uris, *unnamed.words, places=unnamed.places)
+            for place, captions in zip(unnamed.places, again, strict=True):
+                if unnamed.is_named(place, captions):
+                    found[place] = captions
         return found

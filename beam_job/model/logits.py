@@ -36,8 +36,9 @@ def mask_tokens(never: Sequence[int], end_id: int, *, min_length: int = 1, no_re
         rows = tf.shape(logits)[0]
         always = tf.constant([*never, end_id], tf.int32)
         early = tf.where(now < min_length, -math.inf, math.inf)
-        ids = [tf.broadcast_to(always, [rows, len(never) + 1])]
-        most = [tf.broadcast_to(tf.stack([-math.inf] * len(never) + [early]), [rows, len(never) + 1])]
+        shape = [rows, len(never) + 1]
+        ids = [tf.broadcast_to(always, shape)]
+        most = [tf.broadcast_to(tf.stack([-math.inf] * len(never) + [early]), shape)]
         if 0 < no_repeat_ngram <= tokens.shape[1]:
             ids.append(tokens[:, no_repeat_ngram - 1 :])
             most.append(tf.where(_repeats(tokens, now, no_repeat_ngram), -math.inf, math.inf))

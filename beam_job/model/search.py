@@ -141,13 +141,13 @@ def search(
         totals, order = tf.math.top_k(totals, min(2 * width, held * candidates))
         parents = order // candidates
         words = _pick(by_row(ids), order)
-        latest = tf.range(max_length) == now
+        place = tf.range(max_length) == now
         seen = tf.reshape(attention[:, :positions], [here, beams, positions])
         extended = Hypotheses(
             rank=totals,
-            tokens=tf.where(latest, words[..., None], _pick(alive.tokens, parents)),
-            log_probs=tf.where(latest, _pick(by_row(log_probs), order)[..., None], _pick(alive.log_probs, parents)),
-            attention=tf.where(latest[:, None], _pick(seen, parents)[:, :, None], _pick(alive.attention, parents)),
+            tokens=tf.where(place, words[..., None], _pick(alive.tokens, parents)),
+            log_probs=tf.where(place, _pick(by_row(log_probs), order)[..., None], _pick(alive.log_probs, parents)),
+            attention=tf.where(place[:, None], _pick(seen, parents)[:, :, None], _pick(alive.attention, parents)),
         )
 
         ends = words == end_id
@@ -196,12 +196,11 @@ def _without_the_done(beam: _Beam) -> _Beam:
     def leave() -> _Beam:
         order = tf.argsort(tf.cast(beam.done, tf.int32), stable=True)
         staying, leaving = order[:stay], order[stay:]
-        units = beam.state.shape[1]
-        by_row = tf.reshape(beam.state, [rows, -1, units])
+        by_row = tf.reshape(beam.state, [rows, -1, beam.state.shape[1]])
         return _Beam(
             now=beam.now,
             **{name: tf.gather(getattr(beam, name), staying) for name in ("row", "done", "last", "features")},
-            state=tf.reshape(tf.gather(by_row, staying), [-1, units]),
+            state=tf.reshape(tf.gather(by_row, staying), [-1, beam.state.shape[1]]),
             alive=_take(beam.alive, staying),
             finished=_take(beam.finished, staying),
             found=_put(beam.found, tf.gather(beam.row, leaving), _take(beam.finished, leaving)),

@@ -17,6 +17,7 @@ from pathlib import Path
 from unittest import mock
 
 from beam_job.cli import main as run_job
+from beam_job.devices import BATCH_SIZE
 from beam_job.images.fetch import Fetcher, FetchLimits
 from beam_job.model.adaptive_batch import AdaptiveCaptioner
 from beam_job.model.handler import CaptionHandler
@@ -78,7 +79,7 @@ def main() -> None:
     argv = ["--uris", folder / "list.txt", "--output", folder / "out", "--runner", "DirectRunner"]
 
     def loaded(handler: CaptionHandler) -> AdaptiveCaptioner:
-        return AdaptiveCaptioner(lambda batch_size: IdleCaptioner(0), batch_size=32)  # type: ignore[arg-type,return-value]
+        return AdaptiveCaptioner(lambda batch_size: IdleCaptioner(0), BATCH_SIZE)  # type: ignore[arg-type,return-value]
 
     with mock.patch.object(CaptionHandler, "load_model", loaded):
         status = run_job([str(argument) for argument in argv])

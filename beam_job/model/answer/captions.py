@@ -1,9 +1,9 @@
 """From what the search found to the captions of an image.
 
 for hypotheses in by_image(found, rows):
-    found = Distinct(wanted=1)
-    found.add(captions_of(hypotheses, vocabulary, quality, share))  # (-0.71, Caption("A dog runs.", ...)), ...
-    found.best_first(labels)[0].text
+    captions = Distinct(wanted=1)
+    captions.add(captions_of(hypotheses, vocabulary, quality, share))  # (-0.71, Caption("A dog runs.", ...)), ...
+    captions.best_first(labels)[0].text
 """
 
 import math

@@ -2,7 +2,7 @@
 
     unnamed = Unnamed(found, classes, evidence, vocabulary, label_bonus=3.0)
     ids, bonuses = unnamed.words
-    unnamed.is_named(row, again)  # whether captions of the second decoding name it; only then do they count
+    unnamed.is_named(place, again)  # whether captions of the second decoding name it; only then do they count
 
 A bonus from the start would also change, and make worse, captions that name it without one.
 """
@@ -27,9 +27,9 @@ class Unnamed:
       label_bonus: what is added to the logit of a word, for each unit of its evidence.
 
     Attributes:
-      rows: the images' places in the batch.
-      words: that may name what is in each image of the batch, as in ``favour_words``: their ids, int32 [images or more,
-        words], and the bonus of each, float32 [images or more, words]; zeros in unused places.
+      places: where the images are in the batch.
+      words: ids and bonuses of the words that may name what is in each image of the batch, as ``favour_words`` takes
+        them: int32 and float32 [images or more, words]; zeros where there is no word.
     """
 
     def __init__(
@@ -43,16 +43,16 @@ class Unnamed:
         ids, shares = evidence.of(classes)
         self.words = ids, np.float32(label_bonus) * shares
         self._vocabulary = vocabulary
-        self.rows = [
-            row
-            for row, captions in enumerate(found)
-            if shares[row].any()
+        self.places = [
+            place
+            for place, captions in enumerate(found)
+            if shares[place].any()
             and isinstance(captions, Captions)
-            and not evidence.is_in(captions[0].tokens, classes[row])
+            and not evidence.is_in(captions[0].tokens, classes[place])
         ]
 
-    def is_named(self, row: int, captions: Captions | NoCaption) -> bool:
+    def is_named(self, place: int, captions: Captions | NoCaption) -> bool:
         """Whether the best of these captions has one of the image's words. Only then do they replace the first ones."""
         ids, bonuses = self.words
-        words = set(ids[row][bonuses[row] > 0].tolist())
+        words = set(ids[place][bonuses[place] > 0].tolist())
         return isinstance(captions, Captions) and not words.isdisjoint(self._vocabulary.encode(captions[0].tokens))

@@ -189,8 +189,15 @@ def evaluate(function: Function, names: Sequence[str]) -> list[np.ndarray]:
     part = part_for(function.graph_def, names)
     held = {node.name for node in part.node}
     feeds = {f"{name}:0": values for name, values in function.weights.items() if name in held}
-    # A ``tf.function`` would be optimised first, which takes a quarter of a second for what runs once.
-    config = tf.compat.v1.ConfigProto(device_count={"GPU": 0})
+    # A ``tf.function`` would be optimised first: a quarter of a second, for a graph that runs once. A session with a
+    # GPU would take all of its memory. The first session of a process decides how many threads all operations share.
+    threads = tf.config.threading
+    config = tf.compat.v1.ConfigProto(
+        device_count={"GPU": 0},
+        allow_soft_placement=True,
+        intra_op_parallelism_threads=threads.get_intra_op_parallelism_threads(),
+        inter_op_parallelism_threads=threads.get_inter_op_parallelism_threads(),
+    )
     config.graph_options.rewrite_options.disable_meta_optimizer = True
     with tf.Graph().as_default(), tf.compat.v1.Session(config=config) as session:
         tf.graph_util.import_graph_def(part, name="")

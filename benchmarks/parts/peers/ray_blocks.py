@@ -1,7 +1,6 @@
 """Ray Data with blocks of one batch.
 
-Ray cuts each block into batches of its own, and the model pads what is left of it: of the blocks of 35 photos that Ray
-chose in a trial, every other batch had 3 photos and took as long as one of 32.
+Otherwise Ray puts blocks together until they fill a batch, and what is left over becomes a smaller batch.
 """
 
 import math

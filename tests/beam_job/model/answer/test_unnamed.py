@@ -30,7 +30,7 @@ def test_only_the_best_caption_counts_and_only_where_the_classifier_is_sure():
         captions("a red ball"),
     ]
     padding = CAT
-    assert unnamed(found, CAT, CAT, UNSURE, DOG, DOG, padding).rows == [1, 4]
+    assert unnamed(found, CAT, CAT, UNSURE, DOG, DOG, padding).places == [1, 4]
 
 
 def test_words_get_the_bonus_in_proportion_to_their_evidence():

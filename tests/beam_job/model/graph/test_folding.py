@@ -1,5 +1,8 @@
 """Folding a function: the same values with less work."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -48,6 +51,41 @@ def test_folded_blocks_give_the_same_values_with_the_scale_inside_the_kernel():
     assert behind(folded.graph, "Conv2D") == {"BiasAdd"}
     assert "Rsqrt" not in {op.type for op in folded.graph.get_operations()}
     assert {values.dtype for values in function.weights.values()} == {np.dtype(np.float32)}
+
+
+def test_a_model_may_have_been_made_on_a_machine_with_a_gpu():
+    module = Blocks()
+    function = from_signature(module.encode.get_concrete_function())
+    for node in function.graph_def.node:
+        node.device = "/device:GPU:0"
+    fold(function)
+    assert "Rsqrt" not in {node.op for node in function.graph_def.node}
+
+
+THREADS = """
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
+from beam_job.model.directory import open_model
+from beam_job.model.graph.load import open_functions
+from beam_job.model.graph import fold
+
+for function in open_functions(open_model()):
+    fold(function)
+tf.linalg.matmul(tf.ones([500, 500]), tf.ones([500, 500]))
+print(len(list(Path("/proc/self/task").iterdir())))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_folding_leaves_the_number_of_threads_as_the_host_program_has_it():
+    one, five = (
+        subprocess.run([sys.executable, "-c", THREADS, count], check=True, capture_output=True) for count in ("1", "5")
+    )
+    assert int(five.stdout.split()[-1]) - int(one.stdout.split()[-1]) == 4
 
 
 def behind(graph, kind):
