@@ -37,7 +37,7 @@ test-engines: $(VENV)/installed-test ## Run the job on Prism and Flink, which go
 mutants: $(VENV)/installed-mutants ## Put small faults into the code: do the tests notice? Up to an hour (MUTANTS='--all runs/shards': of one module)
 	$(BIN)/python -m tests.mutants $(MUTANTS)
 
-bench: $(VENV)/installed-test ## Measure speed, half an hour (BENCH=--quick: some minutes); a page of plots in benchmarks/results
+bench: $(VENV)/installed-test ## Measure speed, an hour (BENCH=--quick: some minutes); a page of plots in benchmarks/results
 	$(BIN)/python -m benchmarks --output benchmarks/results $(BENCH)
 
 lint: $(VENV)/installed-test ## Check style and types

@@ -1,6 +1,6 @@
 """Measures the job and prints ratios; writes ``results.json`` and ``page.html``.
 
-python -m benchmarks --output benchmarks/results           # half an hour
+python -m benchmarks --output benchmarks/results           # an hour
 python -m benchmarks --output /tmp/results --quick         # some minutes: does everything still run?
 python -m benchmarks --output /tmp/results --only startup overhead
 """
