@@ -11,7 +11,7 @@ from typing import Any
 from beam_job.messages.invocation import pip_install
 
 # Images in a batch. At each word the decoder reads its weights once for all of them: with 32 a CPU captions a tenth
-# fewer images a second, and a GPU far fewer. A batch for which memory runs out is halved.
+# fewer images a second. A batch for which memory runs out is halved.
 BATCH_SIZE = 128
 
 # From this compute capability on GPUs have tensor cores (Volta, 2017): float16 is several times faster there, and

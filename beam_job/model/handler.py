@@ -97,9 +97,9 @@ class CaptionHandler(ModelHandler[DecodedImage, Inferred, AdaptiveCaptioner]):
     ) -> list[Inferred]:
         """Captions a batch. An image for which the model finds no caption is a failure, at no extra cost.
 
-        If the batch as a whole fails, its halves are tried, so that only an image that fails alone is a failure. The
-        graph has the fixed size of a batch, so each part costs as much as the whole: one such image in 128 takes 15
-        calls. Tracing a graph for each smaller size would take seconds per size.
+        If the batch as a whole fails, its halves are tried, so that only an image that fails alone is a failure. One
+        such image in 128 takes 15 calls of the same graphs. On a GPU the encoder takes as long for a part as for the
+        whole; on a CPU it takes less. Tracing graphs for each smaller size would take seconds per size.
 
         Raises the error if the model cannot be loaded, or cannot caption even a blank image (because a GPU is lost, for
         example), since the images are not the cause.

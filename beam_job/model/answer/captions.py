@@ -37,7 +37,7 @@ def captions_of(
     *,
     every_word: bool = False,
 ) -> Iterator[tuple[float, Caption]]:
-    """Gives the captions of one image with their ranks, each when it is asked for.
+    """Gives the captions of one image with their ranks. Each is made only when it is asked for.
 
     Args:
       hypotheses: of the image, numpy arrays [count, ...].

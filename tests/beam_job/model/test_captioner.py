@@ -16,6 +16,7 @@ from beam_job.model.answer.unnamed import Unnamed
 from beam_job.model.captioner import Captioner
 from beam_job.model.decoding import Decoding
 from beam_job.model.directory import open_model
+from beam_job.model.draws import uniforms
 from beam_job.model.graph import bind, read_functions
 from beam_job.records import Captions, NoCaption
 from tests.shared_graphs import shared_graphs
@@ -191,6 +192,15 @@ def test_one_search_decodes_the_images_again_that_need_it_and_no_others(labelled
     unnamed = Unnamed(plain, classes, evidence, labelled.vocabulary, 1.0).places
     assert 0 < len(unnamed) < 30
     assert decoded == [(0, list(range(30))), (2, unnamed)]
+
+
+def test_random_numbers_are_only_made_for_images_that_are_decoded(labelled, pixels):
+    captioner = Captioner(labelled, STRATEGIES[3], 30)
+    with mock.patch("beam_job.model.decoder.uniforms", wraps=uniforms) as made:
+        captioner.caption(pixels, [f"image {row}" for row in range(30)])
+    first_draws = [call.args[1] for call in made.call_args_list if call.args[2].start == 0]
+    assert first_draws[:30] == [f"image {row}" for row in range(30)]
+    assert 0 < len(first_draws[30:]) < 30  # the second decoding
 
 
 def test_a_bonus_without_labels_has_no_effect(model, pixels):
