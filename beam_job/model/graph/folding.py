@@ -191,12 +191,11 @@ def evaluate(function: Function, names: Sequence[str]) -> list[np.ndarray]:
     feeds = {f"{name}:0": values for name, values in function.weights.items() if name in held}
     # A ``tf.function`` would be optimised first: a quarter of a second, for a graph that runs once. A session with a
     # GPU would take all of its memory. The first session of a process decides how many threads all operations share.
-    threads = tf.config.threading
     config = tf.compat.v1.ConfigProto(
         device_count={"GPU": 0},
         allow_soft_placement=True,
-        intra_op_parallelism_threads=threads.get_intra_op_parallelism_threads(),
-        inter_op_parallelism_threads=threads.get_inter_op_parallelism_threads(),
+        intra_op_parallelism_threads=tf.config.threading.get_intra_op_parallelism_threads(),
+        inter_op_parallelism_threads=-1,  # no threads of its own
     )
     config.graph_options.rewrite_options.disable_meta_optimizer = True
     with tf.Graph().as_default(), tf.compat.v1.Session(config=config) as session:
