@@ -88,7 +88,7 @@ class Captioner:
         The one for a second decoding is traced when it is first needed: many runs never need it.
         """
         image, shapes = self.model.manifest.image, self._graphs.encoded_shapes
-        blank = [*(tf.zeros([self._rows, *shape]) for shape in shapes), tf.range(self._rows) < 1]
+        blank = [*(tf.zeros([self._rows, *shape]) for shape in shapes), np.arange(self._rows) < 1]
         graphs: list[Callable[[], object]] = [partial(self.encode, [])]
         graphs += [partial(graph, *blank) for graph in self._decoder.graphs()]
         # Traced first, so that the encoder runs while the others are traced: tracing two at once takes longer than one
